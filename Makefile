@@ -1,0 +1,38 @@
+# make run    train WhisperLite on the built-in dataset, show products for 3 requests
+# make test   the whole test suite
+# make bench  costs, as ratios to RecBole's models
+# make clean  remove .venv and what builds left behind
+#
+# Each makes .venv first, if it is absent or older than the files that decide what is in
+# it. PYTHON=... chooses the interpreter; by default the first that RecBole and ray both
+# support. Python 3.12 and newer work, too, but have no ray that RecBole can use: then
+# everything but tuning with ray works.
+
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))
+PYTHON ?= $(firstword $(foreach python, python3 python3.11 python3.10, \
+	$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))) python3)
+
+IN_VENV := .venv/bin/python
+INSTALLED := .venv/installed
+
+.PHONY: run test bench clean
+
+run: $(INSTALLED)
+	$(IN_VENV) run_recbole.py --model=WhisperLite --dataset=stylist-mini --show_examples=3
+
+test: $(INSTALLED)
+	$(IN_VENV) -m pytest
+
+bench: $(INSTALLED)
+	$(IN_VENV) -m recbole_whisperlite bench
+
+# RecBole again, without its dependencies: on Python 3.12 the line before leaves it out,
+# because pip cannot find its ray there; on older ones it is already installed.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(IN_VENV) -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(IN_VENV) -m pip install --quiet --constraint constraints.txt --no-deps recbole
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info
