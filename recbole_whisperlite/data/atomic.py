@@ -1,0 +1,174 @@
+"""RecBole's atomic files, read and written so that free text survives.
+
+RecBole reads them with quoting and missing-value detection on (``Dataset._load_feat``),
+so that one ``"`` swallows rows and a request ``null`` disappears. Here a field is what
+stands between two tabs, and whatever does not fit is named by file and line.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recbole_whisperlite.errors import UserError
+
+FIELD_TYPES = ("token", "token_seq", "float", "float_seq")
+
+
+def read_header(path, separator="\t", encoding="utf-8"):
+    """Read the first line of an atomic file.
+
+    Args:
+        path (str or Path): The file.
+        separator (str): Between fields (RecBole's ``field_separator``).
+        encoding (str): Text encoding of the file.
+
+    Returns:
+        dict: ``{column name: type}`` in file order, types as in :data:`FIELD_TYPES`.
+
+    Raises:
+        UserError: If the file is missing, empty, badly encoded or its header is not
+            ``name:type`` throughout.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: this file does not exist.")
+    with open(path, "rb") as file:
+        line = file.readline()
+    return _parse_header(path, line.rstrip(b"\r\n"), separator, encoding)
+
+
+def _parse_header(path, line, separator, encoding):
+    if not line:
+        raise UserError(
+            f"{path}, line 1: the file is empty. An atomic file starts with a header "
+            f"such as 'user_id:token{separator}item_id:token'."
+        )
+    columns = {}
+    for field in _decode(path, line, encoding).lstrip("\ufeff").split(separator):
+        name, colon, kind = field.partition(":")
+        if not colon or not name or kind not in FIELD_TYPES:
+            raise UserError(
+                f"{path}, line 1: the header field '{field}' is not 'name:type'; "
+                f"types are {', '.join(FIELD_TYPES)}, fields are separated by "
+                f"{separator!r}."
+            )
+        if name in columns:
+            raise UserError(f"{path}, line 1: the column '{name}' stands there twice.")
+        columns[name] = kind
+    return columns
+
+
+def _decode(path, content, encoding):
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not valid "
+            f"{encoding}. Save the file as UTF-8, or name its encoding with the "
+            "setting 'encoding'."
+        ) from None
+
+
+def read_atomic(path, separator="\t", encoding="utf-8"):
+    """Read an atomic file as it stands: every field a string, nothing interpreted.
+
+    Args:
+        path (str or Path): The file.
+        separator (str): Between fields (RecBole's ``field_separator``).
+        encoding (str): Text encoding of the file.
+
+    Returns:
+        tuple: A :class:`pandas.DataFrame` of str, one row a line (row ``i`` is line
+        ``i + 2``), and ``{column name: type}``.
+
+    Raises:
+        UserError: If the file is missing or empty, is not valid in its encoding, or a
+            line has too many or too few fields; file and line are named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: this file does not exist.")
+    content = path.read_bytes().replace(b"\r\n", b"\n")
+    columns = _parse_header(path, content.partition(b"\n")[0], separator, encoding)
+    _decode(path, content, encoding)
+    if not content.endswith(b"\n"):
+        content += b"\n"
+    _check_field_counts(path, content, separator, list(columns), encoding)
+    frame = pd.read_csv(
+        io.BytesIO(content),
+        sep=separator,
+        header=None,
+        skiprows=1,
+        names=list(columns),
+        dtype=str,
+        encoding=encoding,
+        engine="c",
+        quoting=3,  # csv.QUOTE_NONE
+        na_filter=False,
+        skip_blank_lines=False,
+        lineterminator="\n",
+        index_col=False,
+    )
+    if len(frame) == 0:
+        raise UserError(f"{path}: there is no line after the header.")
+    return frame, columns
+
+
+def _check_field_counts(path, content, separator, columns, encoding):
+    """Every line must hold as many fields as the header; name the first that does not.
+
+    pandas pads short lines without a word, so this is counted on the bytes.
+    """
+    data = np.frombuffer(content, dtype=np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    separators = np.flatnonzero(data == separator.encode(encoding)[0])
+    found = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
+    wrong = np.flatnonzero(found != len(columns))
+    if len(wrong):
+        line = wrong[0]
+        start = ends[line - 1] + 1 if line else 0
+        text = content[start : ends[line]].decode(encoding)
+        raise UserError(
+            f"{path}, line {line + 1}: {found[line]} fields where the header has "
+            f"{len(columns)} ({', '.join(columns)}), separated by {separator!r}. "
+            f"The line reads {text[:120]!r}."
+        )
+
+
+def write_atomic(path, columns, rows, separator="\t"):
+    """Write an atomic file, whole or not at all.
+
+    Tabs and line breaks inside a value become a space: they would end the field.
+
+    Args:
+        path (str or Path): The file; its folder is made if need be.
+        columns (dict): ``{column name: type}``, types as in :data:`FIELD_TYPES`.
+        rows (iterable of tuple): The values of each line in column order; they are
+            consumed one by one, so that a generator streams.
+        separator (str): Between fields.
+
+    Returns:
+        int: The number of lines written, the header not counted.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    breaks = str.maketrans({separator: " ", "\n": " ", "\r": " "})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    count = 0
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            header = (f"{name}:{kind}" for name, kind in columns.items())
+            file.write(separator.join(header) + "\n")
+            for row in rows:
+                file.write(
+                    separator.join(str(value).translate(breaks) for value in row) + "\n"
+                )
+                count += 1
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
