@@ -1,0 +1,44 @@
+"""Frozen encoders: requests and item texts become vectors, once."""
+
+import numpy as np
+
+from recbole_whisperlite.encoder import cache, options, precomputed
+from recbole_whisperlite.encoder.open_clip import OpenClip
+from recbole_whisperlite.encoder.sentence_transformers import SentenceTransformers
+from recbole_whisperlite.encoder.tfidf import Tfidf
+
+ENCODERS = {
+    "tfidf": Tfidf,
+    "open_clip": OpenClip,
+    "sentence_transformers": SentenceTransformers,
+}
+
+
+def encode(config, texts, *, ids, side, fit_texts):
+    """Return the vectors of ``texts`` by the encoder that ``config`` names.
+
+    They are of length 1, but for precomputed ones, which stay as they are, and for texts
+    of which ``tfidf`` knows no word, which are zero.
+
+    Args:
+        config (Config or dict): The settings of ``properties/dataset/request.yaml``.
+        texts (list of str): The texts, without padding. Equal texts are encoded once.
+        ids (list of str): Their external ids, by which ``precomputed`` finds vectors.
+        side (str): ``request`` or ``item``.
+        fit_texts (list of str): Texts that ``tfidf`` learns from; the same for both
+            sides, so that both have the same dimensions.
+
+    Returns:
+        numpy.ndarray: ``[len(texts), dim]`` of ``vector_dtype``, read-only and
+        memory-mapped from the cache (``precomputed``: in memory).
+
+    Raises:
+        UserError: If a setting is wrong, a model cannot be loaded, or a vector is
+            missing or broken.
+    """
+    name = options.choice(config, "encoder", (*ENCODERS, "precomputed"))
+    dtype = np.dtype(options.choice(config, "vector_dtype", ("float16", "float32")))
+    if name == "precomputed":
+        return precomputed.read(config, ids, side, dtype)
+    encoder = ENCODERS[name](config, fit_texts)
+    return cache.vectors(encoder, name, texts, options.cache_folder(config), dtype)

@@ -1,0 +1,142 @@
+"""Vectors on disk: computed once for the same texts and the same encoder.
+
+An entry is one ``.npy`` file, named after the content of the texts and of everything
+that shapes the vectors. It is written under another name and renamed when it is whole,
+so that a process killed at any moment leaves a whole entry or none.
+"""
+
+import contextlib
+import os
+from logging import getLogger
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from recbole_whisperlite.encoder import digest
+from recbole_whisperlite.errors import UserError
+
+# Counted up whenever the same settings come to give other vectors.
+_LAYOUT = 1
+
+
+def vectors(encoder, name, texts, folder, dtype):
+    """Return the vectors of ``texts``, from the cache or else from ``encoder``.
+
+    Args:
+        encoder (Encoder): Asked for the vectors of the distinct texts if the cache does
+            not have them.
+        name (str): The encoder's name.
+        texts (list of str): The texts; some may be equal.
+        folder (Path): The cache; made if it is not there. Several processes may use it
+            at once: one encodes, the others wait for it.
+        dtype (numpy.dtype): float16 or float32, the type on disk.
+
+    Returns:
+        numpy.memmap: ``[len(texts), dim]`` of ``dtype``, read-only.
+
+    Raises:
+        UserError: If the folder cannot be written to, or a vector is not finite.
+    """
+    key = {
+        "layout": _LAYOUT,
+        "encoder": name,
+        "fingerprint": encoder.fingerprint(),
+        "texts": digest.of_texts(texts),
+        "dtype": np.dtype(dtype).name,
+    }
+    entry = Path(folder) / f"{name}-{digest.of_json(key)}.npy"
+    found = _read(entry, len(texts), dtype)
+    if found is not None:
+        return found
+    with _telling_of(folder):
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(entry.parent)
+    with _locked(entry):
+        # Another process may have made the entry while this one waited.
+        if _read(entry, len(texts), dtype) is None:
+            result = _encode(encoder, texts, dtype)
+            with _telling_of(folder):
+                _write(entry, result)
+    return _read(entry, len(texts), dtype)
+
+
+@contextlib.contextmanager
+def _telling_of(folder):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"Vectors cannot be cached in {folder}: {error}. Set cache_dir to a folder "
+            "that can be written to and has room."
+        ) from error
+
+
+def _encode(encoder, texts, dtype):
+    distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    result = encoder.encode(list(distinct))
+    with np.errstate(over="ignore"):
+        result = result.astype(dtype)
+    broken = np.flatnonzero(~np.isfinite(result).all(axis=1))
+    if len(broken):
+        raise UserError(
+            f"The encoder gave {len(broken)} of {len(distinct)} texts a vector that is "
+            f"not finite, first: '{list(distinct)[broken[0]][:80]}'. Its weights are "
+            "broken, or its numbers too large for this vector_dtype."
+        )
+    return result[[distinct[text] for text in texts]]
+
+
+def _read(entry, rows, dtype):
+    """Return the entry memory-mapped, None if it is not there or not whole."""
+    try:
+        found = np.load(entry, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError, OSError) as error:
+        getLogger().warning(f"{entry} is damaged and made anew ({error}).")
+        return None
+    whole = found.ndim == 2 and len(found) == rows and found.dtype == dtype
+    return found if whole else None
+
+
+def _write(entry, array):
+    part = _part(entry)
+    with open(part, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+        # The name must not reach the disk before the content does.
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, entry)
+
+
+def _part(entry):
+    return entry.with_suffix(".part")
+
+
+def _lock(entry):
+    return FileLock(entry.with_suffix(".lock"))
+
+
+@contextlib.contextmanager
+def _locked(entry):
+    """Hold the right to write this entry; the system takes it from a killed process."""
+    lock = _lock(entry)
+    with _telling_of(entry.parent):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            getLogger().info(f"Waiting for a process that encodes into {entry}.")
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_leftovers(folder):
+    """Remove what killed processes were writing: a part that nobody holds locked."""
+    for part in folder.glob("*.part"):
+        with contextlib.suppress(Timeout, FileNotFoundError):
+            with _lock(part).acquire(blocking=False):
+                part.unlink()

@@ -1,0 +1,85 @@
+"""Text vectors of sentence-transformers models (an extra)."""
+
+import importlib.metadata
+from logging import getLogger
+from pathlib import Path
+
+import numpy as np
+
+from recbole_whisperlite.encoder import digest, long_text, options
+from recbole_whisperlite.encoder.base import Encoder, quiet, unit_rows
+from recbole_whisperlite.errors import UserError
+
+
+class SentenceTransformers(Encoder):
+    """A frozen sentence encoder; vectors of length 1.
+
+    ``sentence_transformers_model`` is a name on the Hugging Face hub or a local folder
+    in that library's layout.
+    """
+
+    def __init__(self, config, fit_texts):
+        super().__init__(config, fit_texts)
+        self._long_text = options.choice(config, "long_text", long_text.CHOICES)
+        self._batch_size = options.positive_int(config, "encode_batch_size")
+        self._device = options.setting(config, "device") or "cpu"
+        self._cache_folder = options.cache_folder(config)
+        self._name = str(options.setting(config, "sentence_transformers_model"))
+        folder = Path(self._name).expanduser()
+        self._folder = folder if folder.is_dir() else None
+
+    def fingerprint(self):
+        model = self._name
+        if self._folder:
+            model = digest.of_path(self._folder, self._cache_folder)
+        return {
+            "sentence-transformers": _version(),
+            "model": model,
+            "long_text": self._long_text,
+        }
+
+    def encode(self, texts):
+        model = self._load()
+
+        def encode_short(short):
+            vectors = model.encode(
+                short, batch_size=self._batch_size, show_progress_bar=self.show_progress
+            )
+            return unit_rows(np.asarray(vectors, dtype=np.float32))
+
+        def count_tokens(some):
+            tokens = model.tokenizer(some, truncation=False, verbose=False)["input_ids"]
+            return np.array([len(ids) for ids in tokens])
+
+        if not model.max_seq_length:
+            return encode_short(texts)
+        return long_text.encode(
+            texts, self._long_text, model.max_seq_length, count_tokens, encode_short
+        )
+
+    def _load(self):
+        from sentence_transformers import SentenceTransformer
+
+        name = str(self._folder or self._name)
+        getLogger().info(f"Loading {name} by sentence-transformers")
+        try:
+            with quiet():
+                return SentenceTransformer(name, device=str(self._device))
+        except Exception as error:
+            raise UserError(
+                f"sentence_transformers_model: '{self._name}' could not be loaded. "
+                "Without a network: download the model elsewhere and set "
+                "sentence_transformers_model: /path/of/its/folder; or use an encoder that "
+                "needs no download, encoder: tfidf. (sentence-transformers: "
+                f"{' '.join(str(error).split())})"
+            ) from error
+
+
+def _version():
+    try:
+        return importlib.metadata.version("sentence-transformers")
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(
+            "encoder: sentence_transformers is not installed: "
+            "pip install 'recbole-whisperlite[sentence_transformers]'"
+        ) from None

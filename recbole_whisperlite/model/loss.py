@@ -1,0 +1,188 @@
+r"""
+recbole_whisperlite.model.loss
+##############################
+Losses of WhisperLite, on tensors only
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from recbole_whisperlite.errors import UserError, did_you_mean
+
+
+class InfoNCELoss(nn.Module):
+    r"""InfoNCE over the positives of a batch: each request finds its item among the others.
+
+    A batch has :math:`B` positive (request, item) pairs. Pair :math:`k` with request
+    :math:`r_k` and item :math:`i_k` costs
+
+    .. math::
+        -\log \frac{e^{s(r_k, i_k) - \log q(i_k)}}
+        {e^{s(r_k, i_k) - \log q(i_k)} + \sum_{j \in N_k} e^{s(r_k, i_j) - \log q(i_j)}}
+
+    and the loss is the mean over pairs. :math:`s` are the logits (similarity /
+    temperature) and :math:`N_k` are the other pairs of the batch; with
+    ``mask_false_negatives`` only those with another item than :math:`i_k`.
+
+    :math:`q(i)` is the probability that a pair drawn for the batch has item :math:`i`: its
+    share of the training interactions. Other pairs' items come as often as they are popular,
+    so an uncorrected loss punishes popularity itself. With the correction the sum estimates
+    the softmax over the whole catalogue, and :math:`s` learns :math:`\log p(i|r)`.
+
+    Only request to item, not back: the model ranks items for a request, never the reverse.
+
+    References:
+        - van den Oord et al. "Representation Learning with Contrastive Predictive Coding."
+          2018. (the loss)
+        - Bengio & Senécal. "Adaptive Importance Sampling to Accelerate Training of a Neural
+          Probabilistic Language Model." IEEE TNN 2008. (the correction)
+        - Yi et al. "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+          Recommendations." RecSys 2019, eq. 3. (the correction for in-batch negatives)
+
+    Args:
+        - mask_false_negatives(bool): An item that is chosen twice in a batch is not its own
+          negative. Default: True
+
+    Shape:
+        - logits: (R, I), one row a distinct request, one column a distinct item. Columns of
+          items that no pair names are ignored.
+        - request_index: (B), long, the row of each pair
+        - item_index: (B), long, the column of each pair
+        - log_q: (I), log q of the columns, or None for no correction
+        - Output: scalar; 0 for a batch of one pair, of one item (masked), or of none.
+
+    Examples::
+
+        >>> loss = InfoNCELoss()
+        >>> logits = torch.randn(2, 3, requires_grad=True)
+        >>> output = loss(logits, torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]))
+        >>> output.backward()
+    """
+
+    def __init__(self, mask_false_negatives=True):
+        super(InfoNCELoss, self).__init__()
+        self.mask_false_negatives = mask_false_negatives
+
+    def forward(self, logits, request_index, item_index, log_q=None):
+        if len(item_index) == 0:
+            return logits.sum() * 0.0  # the mean over no pairs would be NaN
+
+        correction = torch.zeros_like(logits[0]) if log_q is None else -log_q
+        # An item chosen c times stands in one column of weight c, not in c columns.
+        count = torch.bincount(item_index, minlength=logits.shape[1])
+        log_count = count.to(correction.dtype).log()
+        log_weight = (correction + log_count).repeat(len(item_index), 1)
+        if self.mask_false_negatives:
+            # of its own item's pairs, a row keeps only itself
+            own = torch.arange(len(item_index), device=logits.device)
+            log_weight[own, item_index] = correction[item_index]
+
+        # F.embedding, because the gradient of logits[request_index] adds up in an order
+        # that depends on the threads.
+        rows = F.embedding(request_index, logits) + log_weight
+        loss = F.cross_entropy(rows, item_index)
+        if not self.mask_false_negatives:
+            # cross_entropy's numerator is the whole column, ours is one pair of it
+            loss = loss + log_count[item_index].mean()
+        return loss
+
+
+class WhisperLiteLoss(nn.Module):
+    r"""``bce_weight`` · BCE + ``contrastive_weight`` · contrastive.
+
+    BCE is the binary cross-entropy of the scores of positives and sampled negatives. The
+    contrastive term is one of
+
+    - ``infonce``: :class:`InfoNCELoss` over the positives; sampled negatives play no part.
+    - ``cosine``: :math:`1 - \cos` for positives and :math:`\max(0, \cos)` for negatives, the
+      form the paper gives for Whisper, WhisperLite's sibling.
+
+    A score is ``scale`` · (request · item). A term of weight 0 is not computed.
+
+    References:
+        "Contrastive Learning for Interactive Recommendation in Fashion." SIGIR eCom 2022.
+
+    Args:
+        - bce_weight(float): Weight of BCE, >= 0
+        - contrastive_weight(float): Weight of the contrastive term, >= 0
+        - contrastive(str): 'infonce' or 'cosine'. Default: 'infonce'
+        - mask_false_negatives(bool): See :class:`InfoNCELoss`. Default: True
+
+    Shape:
+        - request_e: (R, D), embeddings of distinct requests
+        - item_e: (I, D), embeddings of distinct items
+        - request_index: (N), long, the row of ``request_e`` of each pair
+        - item_index: (N), long, the row of ``item_e`` of each pair
+        - label: (N), float, 1 for a positive and 0 for a negative pair
+        - scale: scalar, 1 / temperature
+        - log_q: (I), log q of the items for InfoNCE, or None for no correction
+        - Output: scalar.
+
+    Raises:
+        UserError: If a weight is negative or no number, if both are 0, or if ``contrastive``
+            is unknown.
+    """
+
+    def __init__(
+        self,
+        bce_weight,
+        contrastive_weight,
+        contrastive="infonce",
+        mask_false_negatives=True,
+    ):
+        super(WhisperLiteLoss, self).__init__()
+        weights = {"bce_weight": bce_weight, "contrastive_weight": contrastive_weight}
+        for name, weight in weights.items():
+            if not (isinstance(weight, (int, float)) and 0 <= weight < float("inf")):
+                raise UserError(
+                    f"{name} is {weight!r}; a loss weight is a number of at least 0, and 0 "
+                    "switches its term off."
+                )
+        if not any(weights.values()):
+            raise UserError(
+                "bce_weight and contrastive_weight are both 0: nothing is left to train on. "
+                "Set one of them above 0."
+            )
+        kinds = ("infonce", "cosine")
+        if contrastive not in kinds:
+            raise UserError(
+                f"contrastive is {contrastive!r}.{did_you_mean(contrastive, kinds)} It is "
+                f"one of {', '.join(kinds)}."
+            )
+        self.bce_weight = bce_weight
+        self.contrastive_weight = contrastive_weight
+        self.contrastive = contrastive
+        self.infonce = InfoNCELoss(mask_false_negatives)
+
+    @property
+    def needs_negatives(self):
+        """bool: Whether any term looks at the pairs of label 0."""
+        cosine = self.contrastive_weight > 0 and self.contrastive == "cosine"
+        return self.bce_weight > 0 or cosine
+
+    def forward(
+        self, request_e, item_e, request_index, item_index, label, scale, log_q=None
+    ):
+        terms = []
+        if self.needs_negatives:
+            pair_request_e = F.embedding(request_index, request_e)
+            pair_item_e = F.embedding(item_index, item_e)
+        if self.bce_weight > 0:
+            score = scale * torch.mul(pair_request_e, pair_item_e).sum(dim=1)
+            bce = F.binary_cross_entropy_with_logits(score, label)
+            terms.append(self.bce_weight * bce)
+        if self.contrastive_weight > 0 and self.contrastive == "cosine":
+            sign = 2 * label - 1
+            cosine = F.cosine_embedding_loss(pair_request_e, pair_item_e, sign)
+            terms.append(self.contrastive_weight * cosine)
+        elif self.contrastive_weight > 0:
+            chosen = label == 1
+            infonce = self.infonce(
+                scale * torch.matmul(request_e, item_e.transpose(0, 1)),
+                request_index[chosen],
+                item_index[chosen],
+                log_q,
+            )
+            terms.append(self.contrastive_weight * infonce)
+        return sum(terms)
