@@ -1,0 +1,157 @@
+"""Costs against RecBole's own models, as ratios within one run.
+
+Machines differ, so nothing here is compared with a number from another run. What is
+compared is timed in turns (one epoch of each model, then the next), so that a slow
+minute of the machine hits all of them, and medians are reported.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_model, get_trainer, init_seed
+from tqdm import tqdm
+
+BASELINES = ("NGCF", "LightGCN", "BPR")
+MODELS = ("WhisperLite", *BASELINES)
+
+
+def main(argv):
+    """Run ``python -m recbole_whisperlite bench``; return the exit status."""
+    parts = {
+        "training": training,
+        "evaluation": evaluation,
+        "encoding": encoding,
+        "cache": cache,
+        "convergence": convergence,
+    }
+    parser = argparse.ArgumentParser(
+        prog="python -m recbole_whisperlite bench", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--dataset", default="hm", help="dataset to measure on")
+    parser.add_argument("--data_path", default="dataset/", help="folder it lies in")
+    parser.add_argument("--rounds", type=int, default=5, help="medians are of so many")
+    parser.add_argument("--texts", type=int, default=1000, help="texts to encode")
+    parser.add_argument("--parts", nargs="+", default=list(parts), choices=list(parts))
+    parser.add_argument("--output", help="write the figures into this json file too")
+    args = parser.parse_args(argv)
+    sys.argv = sys.argv[:1]  # RecBole's Config reads it, and these flags are ours
+    figures = {}
+    for part in args.parts:
+        print(f"\n{parts[part].__doc__.splitlines()[0]}", flush=True)
+        figures[part] = parts[part](args)
+        for name, value in figures[part].items():
+            print(f"  {name:56}{value:>10.3f}", flush=True)
+    if args.output:
+        figures["threads"] = torch.get_num_threads()
+        Path(args.output).write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def _trainer(model, args):
+    """Return trainer, train and test dataloader: equal batches and negatives for all."""
+    config = Config(
+        model,
+        args.dataset,
+        config_dict={
+            "data_path": args.data_path,
+            "train_batch_size": 2048,
+            "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1},
+            "state": "ERROR",
+            "checkpoint_dir": tempfile.gettempdir(),
+        },
+    )
+    init_seed(config["seed"], config["reproducibility"])
+    train, _, test = data_preparation(config, create_dataset(config))
+    model = get_model(config["model"])(config, train._dataset).to(config["device"])
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer.eval_collector.data_collect(train)
+    return trainer, train, test
+
+
+def _in_turns(rounds, tasks):
+    """Time each task in turn; return ``{name: median seconds}`` after one warm-up."""
+    seconds = {name: [] for name in tasks}
+    for number in tqdm(range(rounds + 1), desc="rounds"):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def training(args):
+    """A training epoch, at batches of 2048 with one negative for each positive."""
+
+    def task(model):
+        trainer, train, _ = _trainer(model, args)
+        return lambda: trainer._train_epoch(train, 0)
+
+    seconds = _in_turns(args.rounds, {model: task(model) for model in MODELS})
+    figures = {f"{model}, seconds an epoch": seconds[model] for model in MODELS}
+    for model in BASELINES:
+        figures[f"WhisperLite / {model}"] = seconds["WhisperLite"] / seconds[model]
+    return figures
+
+
+def evaluation(args):
+    """Full ranking of the test requests."""
+    units = {}
+
+    def task(model):
+        trainer, _, test = _trainer(model, args)
+        units[model] = len(test.units)
+        return lambda: trainer.evaluate(test, load_best_model=False)
+
+    seconds = _in_turns(args.rounds, {model: task(model) for model in MODELS})
+    figures = {
+        f"{model}, milliseconds a unit": 1000 * seconds[model] / units[model]
+        for model in MODELS
+    }
+    figures["WhisperLite / BPR"] = seconds["WhisperLite"] / seconds["BPR"]
+    return figures
+
+
+def cache(args):
+    """A run whose vectors are in the cache."""
+    figures = {}
+    for run in ("first", "second"):
+        _, train, _ = _trainer("WhisperLite", args)
+        seconds = train._dataset.encode_seconds.values()
+        figures[f"{run} run, seconds in encoding"] = sum(seconds)
+    return figures
+
+
+def convergence(args):
+    """Whole runs at each model's own settings, one after another."""
+    figures = {}
+    for model in ("WhisperLite", "LightGCN", "NGCF"):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "result.json"
+            subprocess.run(
+                [sys.executable, "-m", "recbole_whisperlite", "run"]
+                + [f"--model={model}", f"--dataset={args.dataset}"]
+                + [f"--data_path={os.path.abspath(args.data_path)}"]
+                + [f"--result_file={file}", "--show_progress=False"],
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=True,
+            )
+            result = json.loads(file.read_text())
+        best = max(result["valid_curve"], key=lambda epoch: epoch["ndcg@10"])
+        figures[f"{model}, seconds to the best validation score"] = best["seconds"]
+        figures[f"{model}, test NDCG@10"] = result["test_result"]["ndcg@10"]
+        figures[f"{model}, peak memory in MB"] = result["peak_memory_mb"]
+    return figures

@@ -1,0 +1,197 @@
+"""``python -m recbole_whisperlite doctor``: what is installed, and what is wrong with it.
+
+It runs without the package's registration, since it has to speak where RecBole, torch or
+torchvision cannot be imported; every import is tried on its own.
+"""
+
+import importlib
+import os
+import platform
+import re
+from importlib import metadata
+
+# What the package cannot do without: module -> distribution.
+REQUIRED = {
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "pandas": "pandas",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "pyarrow": "pyarrow",
+    "tqdm": "tqdm",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "open_clip": "open_clip_torch",
+}
+
+# encoder -> the module it stands on
+ENCODERS = {
+    "open_clip": "open_clip",
+    "tfidf": "sklearn",
+    "precomputed": "numpy",
+    "sentence_transformers": "sentence_transformers",
+}
+
+OPTIONAL = {
+    "ray": "ray",
+    "hyperopt": "hyperopt",
+    "sentence_transformers": "sentence-transformers",
+}
+
+
+def main():
+    """Print the report.
+
+    Returns:
+        int: 0 if everything needed is usable, 1 if not; each problem is printed with
+        its remedy.
+    """
+    failures = try_imports(REQUIRED)
+    problems = [
+        f"{REQUIRED[module]} cannot be imported: {explain(module, error)}"
+        for module, error in failures.items()
+    ]
+    repairs = []
+    if not problems:
+        problems, repairs = try_recbole()
+
+    _section("Versions", versions())
+    _section("Device", device() if "torch" not in failures else ["unknown: no torch"])
+    _section("Repairs of RecBole", repairs or ["not looked at: see the problems below"])
+    _section("Encoders", encoders(failures))
+    if problems:
+        _section("Problems", problems)
+        return 1
+    print("\nEverything needed is usable.")
+    return 0
+
+
+def versions():
+    """Return lines ``name version``; "absent" for what is not installed."""
+    names = ["recbole-whisperlite", "recbole", *REQUIRED.values(), "setuptools"]
+    return [
+        f"{'python':24}{platform.python_version()}",
+        *(
+            f"{name:24}{_version(name) or 'not installed'}"
+            for name in [*names, *OPTIONAL.values()]
+        ),
+    ]
+
+
+def device():
+    """Return lines about where torch computes."""
+    import torch
+
+    lines = [f"cpu, {torch.get_num_threads()} of {os.cpu_count()} cores in use"]
+    for index in range(torch.cuda.device_count()):
+        lines.append(f"cuda:{index}, {torch.cuda.get_device_name(index)}")
+    return lines
+
+
+def encoders(failures):
+    """Return a line for each encoder: usable, or why not.
+
+    Args:
+        failures (dict): As ``try_imports`` gives them for ``REQUIRED``.
+    """
+    failures = failures | try_imports(OPTIONAL.keys() & ENCODERS.values())
+    return [
+        f"{encoder:24}"
+        + (
+            f"not usable: {explain(module, failures[module])}"
+            if module in failures
+            else "usable"
+        )
+        for encoder, module in ENCODERS.items()
+    ]
+
+
+def try_recbole():
+    """Apply the repairs, import RecBole and register.
+
+    Returns:
+        tuple: problems (list of str), one line for each repair (list of str).
+    """
+    from recbole_whisperlite import compat
+
+    problems = compat.unusable()
+    if not problems:
+        try:
+            compat.apply()
+            importlib.import_module("recbole.quick_start")
+            importlib.import_module("recbole_whisperlite.register").register()
+        except Exception as error:
+            problems = [f"RecBole cannot be used: {explain('recbole', error)}"]
+    return problems, [_describe(*entry) for entry in compat.status()]
+
+
+def try_imports(modules):
+    """Return ``{module: exception}`` for those that cannot be imported.
+
+    Args:
+        modules (iterable of str): Names of modules.
+    """
+    failures = {}
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            failures[module] = error
+    return failures
+
+
+def explain(module, error):
+    """Return two sentences: why a module cannot be imported, and what to do about it.
+
+    Args:
+        module (str): Its name.
+        error (Exception): What importing it raised.
+    """
+    distributions = {**REQUIRED, **OPTIONAL}
+    distribution = distributions.get(module, module)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.partition(".")[0]
+        command = f"pip install {distributions.get(missing, missing)}"
+    elif "torchvision" in str(error):
+        command = _matching_pair()
+    else:
+        command = f"pip install --force-reinstall {distribution}"
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return f"{reason.rstrip('.')}. Run {command}."
+
+
+def _matching_pair():
+    """Return the command that installs the torch which torchvision was built for."""
+    required = metadata.requires("torchvision") or []
+    built_for = [
+        match.group(1)
+        for requirement in required
+        if (match := re.match(r"torch\s*\(?==\s*([\w.]+)", requirement))
+    ]
+    if not built_for:
+        return "pip install --force-reinstall torch torchvision"
+    torchvision = _version("torchvision").split("+")[0]
+    return (
+        "pip install --force-reinstall "
+        f'"torch=={built_for[0]}" "torchvision=={torchvision}"'
+    )
+
+
+def _describe(repair, active):
+    """Return one line about a repair of compat's."""
+    state = {True: "active", False: "not needed", None: "not applied"}[active]
+    issues = ", ".join(f"#{number}" for number in repair.issues)
+    return f"{state:12}{repair.name}: {repair.symptom}" + f" ({issues})" * bool(issues)
+
+
+def _version(distribution):
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _section(title, lines):
+    print(f"\n{title}")
+    for line in lines:
+        print(f"  {line}")

@@ -1,0 +1,168 @@
+"""Columns of a large parquet or csv file, streamed as text; dates among them.
+
+Everything is text here: as a number, an id such as ``0108775015`` loses its zero.
+"""
+
+import csv
+import datetime
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+from tqdm import tqdm
+
+from recbole_whisperlite.errors import UserError, did_you_mean
+
+_CSV_BLOCK_BYTES = 1 << 20
+_PARQUET_BATCH_ROWS = 1 << 16
+
+
+def read_columns(path, names):
+    """Stream some columns of a file, with a progress bar.
+
+    Args:
+        path (str or Path): A ``.parquet`` or ``.csv`` file (comma separated, UTF-8,
+            quoted values may hold line breaks).
+        names (list of str): The columns wanted.
+
+    Yields:
+        pyarrow.RecordBatch: The columns in the order of ``names``, each of type string.
+        A missing value is ``""``, a date is ``YYYY-MM-DD``.
+
+    Raises:
+        UserError: If the file is missing, is neither parquet nor csv, lacks a column,
+            stores one as numbers, or is damaged; file, line and column are named.
+    """
+    path = Path(path)
+    read = {".csv": _read_csv, ".parquet": _read_parquet}.get(path.suffix.lower())
+    if read is None:
+        raise UserError(f"{path}: give a file whose name ends in .parquet or .csv.")
+    if not path.is_file():
+        raise UserError(f"{path}: this file does not exist.")
+    try:
+        yield from read(path, names)
+    except pa.ArrowInvalid as error:
+        reason = " ".join(str(error).split())
+        row = re.search(r"Row #(\d+)", reason)  # Arrow counts from 1, with the header
+        place = where(path, int(row[1]) - 2) if row else path
+        raise UserError(
+            f"{place}: this file cannot be read as {path.suffix[1:]}. {reason}"
+        ) from None
+
+
+def where(path, row):
+    """Name the place of a row as the user finds it in the file.
+
+    Args:
+        path (str or Path): A file that :func:`read_columns` has read.
+        row (int): Number of the row, from 0, the header not counted.
+
+    Returns:
+        str: ``"file.csv, line 2"`` or ``"file.parquet, row 1"`` for row 0.
+    """
+    if Path(path).suffix.lower() != ".csv":
+        return f"{path}, row {row + 1}"
+    # Only errors come here, so there is time to count: a quoted value may hold line
+    # breaks, and empty lines are no rows.
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        reader = csv.reader(file)
+        line = 1
+        for record in itertools.islice(filter(None, reader), row + 2):
+            line = reader.line_num - sum(value.count("\n") for value in record)
+    return f"{path}, line {line}"
+
+
+def parse_days(column, path, name, first_row):
+    """Turn a column of dates into day numbers.
+
+    Args:
+        column (pyarrow.StringArray): Dates ``YYYY-MM-DD``, shape ``[rows]``.
+        path (str or Path): The file it stands in, for errors.
+        name (str): The column's name, for errors.
+        first_row (int): Number of its first row in the file, for errors.
+
+    Returns:
+        numpy.ndarray: :meth:`datetime.date.toordinal`, int32, shape ``[rows]``.
+
+    Raises:
+        UserError: If a value is not a date.
+    """
+    distinct = column.dictionary_encode()
+    days = []
+    for text in distinct.dictionary.to_pylist():
+        try:
+            days.append(datetime.date.fromisoformat(text).toordinal())
+        except ValueError:
+            row = first_row + pc.index(column, text).as_py()
+            raise UserError(
+                f"{where(path, row)}: {name} is '{text}'; a date looks like 2020-09-16."
+            ) from None
+    return np.array(days, dtype=np.int32)[distinct.indices.to_numpy()]
+
+
+def _read_csv(path, names):
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        _check_names(path, next(csv.reader(file), []), names)
+    with pa.OSFile(str(path)) as file, tqdm(
+        desc=path.name, total=file.size(), unit="B", unit_scale=True
+    ) as bar:
+        batches = pyarrow.csv.open_csv(
+            file,
+            # Without threads Arrow's own errors carry the number of the row.
+            read_options=pyarrow.csv.ReadOptions(
+                block_size=_CSV_BLOCK_BYTES, use_threads=False
+            ),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                include_columns=names, column_types=dict.fromkeys(names, pa.string())
+            ),
+        )
+        for batch in batches:
+            yield batch
+            bar.update(file.tell() - bar.n)
+
+
+def _read_parquet(path, names):
+    with pyarrow.parquet.ParquetFile(path) as file:
+        _check_names(path, file.schema_arrow.names, names)
+        with tqdm(
+            desc=path.name, total=file.metadata.num_rows, unit=" rows", unit_scale=True
+        ) as bar:
+            for batch in file.iter_batches(_PARQUET_BATCH_ROWS, columns=names):
+                yield pa.RecordBatch.from_pydict(
+                    {name: _as_text(path, name, batch[name]) for name in names}
+                )
+                bar.update(len(batch))
+
+
+def _check_names(path, found, needed):
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise UserError(
+            f"{path}: there is no column '{missing[0]}'."
+            f"{did_you_mean(missing[0], found)} "
+            f"Needed: {', '.join(needed)}. Found: {', '.join(found) or 'none'}."
+        )
+
+
+def _as_text(path, name, column):
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        column = column.cast(pa.date32())
+    elif not (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_null(kind)
+    ):
+        raise UserError(
+            f"{path}: the column '{name}' is stored as {kind}. Store it as text: as a "
+            "number, an id loses its leading zeros."
+        )
+    return column.cast(pa.string()).fill_null("")

@@ -1,0 +1,78 @@
+"""The command lines, as a user meets them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recbole_whisperlite import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(monkeypatch, *flags):
+    monkeypatch.setattr(sys, "argv", ["run_recbole.py", *flags])
+    return cli.run(list(flags))
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--model=WisperLite"], "Did you mean 'WhisperLite'?"),
+        (["--contrastive_wieght=1"], "Did you mean 'contrastive_weight'?"),
+        (["--dataset=tinny"], "Did you mean 'tiny'?"),
+        (["--config_files=mine.yaml"], "mine.yaml: No such file"),
+        (["--config_files=broken.yaml"], "broken.yaml is not yaml"),
+        (["--config_files=words.yaml"], "words.yaml holds no 'key: value'"),
+        (["--topk=0"], "topk must be a positive integer"),
+        (["--contrastive=infonse"], "Did you mean 'infonce'?"),
+        (["--encoder=tfid"], "Did you mean 'tfidf'?"),
+        (["--nproc=2", "--model=WisperLite"], "Did you mean 'WhisperLite'?"),
+    ],
+)
+def test_a_mistake_ends_in_one_message_and_status_2(
+    flags, told, tiny, own_folder, monkeypatch, capsys
+):
+    Path("broken.yaml").write_text("a: [1\n")
+    Path("words.yaml").write_text("just words\n")
+    defaults = {"--data_path": str(tiny), "--dataset": "tiny", "--state": "ERROR"}
+    given = {flag.split("=")[0] for flag in flags}
+    flags = flags + [f"{k}={v}" for k, v in defaults.items() if k not in given]
+    assert run(monkeypatch, *flags) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("error: ") == 1 and "Traceback" not in error
+
+
+def test_a_fault_of_ours_is_not_dressed_up_as_a_mistake(monkeypatch, own_folder):
+    from recbole import quick_start
+
+    def fail(*args, **kwargs):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(quick_start, "run", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        run(monkeypatch, "--model=BPR")
+
+
+def test_an_unknown_command_lists_the_commands(capsys):
+    assert cli.main(["prepair"]) == 2
+    printed = capsys.readouterr()
+    assert "doctor" in printed.out and "'prepair'" in printed.err
+
+
+def test_run_recbole_py_trains_from_any_folder(tiny, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_recbole.py"), "--model=WhisperLite"]
+        + ["--dataset=tiny", f"--data_path={tiny}", "--epochs=2", "--topk=3"]
+        + ["--valid_metric=NDCG@3", "--show_examples=1", "--result_file=out.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Request: " in done.stdout
+    assert "fingerprint" in done.stdout + done.stderr
+    assert json.loads((tmp_path / "out.json").read_text())["units"]["test"] == 4
