@@ -2,53 +2,59 @@
 
 RecBole saves a protocol-4 pickle that holds its ``Config``; ``torch.load`` refuses such
 a file since torch 2.6. This reader takes it through an unpickler that knows by name what
-a RecBole checkpoint is made of: tensors, numpy and scipy arrays, and instances of
-RecBole's own classes, which it fills without calling them. Everything else is refused before it is called, so that reading
-a file runs none of its code.
+a RecBole checkpoint is made of, and checks every call that the file asks for: it fills
+instances of RecBole's classes without calling them, and rebuilds tensors and arrays.
+Everything else is refused before it happens, so reading a file runs none of its code.
+(What RecBole then does with the settings it read is another matter: KD_DAGFM, for one,
+evaluates a setting.)
 """
 
 import enum
 import importlib
+import logging
 import os
 import pickle
 import sys
 import types
 import zipfile
+from collections import Counter, OrderedDict, defaultdict
 
+import numpy as np
 import torch
+import yaml
 from torch._weights_only_unpickler import _get_allowed_globals
 
 from recbole_whisperlite.errors import UserError
 
 # Some models save a layer, and the layer holds the dataset: any class of RecBole's, of
-# ours and of torch's layers can be in a checkpoint. Config keeps its yaml loader's class.
-_OURS = ("recbole.", "recbole_whisperlite.", "torch.nn.modules.")
-_YAML_LOADER = ("yaml.loader", "FullLoader")
+# ours and of torch's layers can be in a checkpoint, and scipy's matrices.
+_FILLED = ("recbole.", "recbole_whisperlite.", "torch.nn.modules.", "scipy.sparse.")
 
-# Data that unpickling rebuilds by a call. None of these runs code handed to it, opens a
-# file or imports a module; torch's own list adds what tensors need.
-_DATA = {
-    *(
-        ("builtins", name)
-        for name in ("bytearray", "bytes", "complex", "dict", "float")
-    ),
-    *(("builtins", name) for name in ("frozenset", "int", "list", "range", "set")),
-    *(("builtins", name) for name in ("slice", "str", "tuple")),
-    *(("collections", name) for name in ("Counter", "OrderedDict", "defaultdict")),
-    ("logging", "getLogger"),
-    *(("numpy", name) for name in ("dtype", "matrix", "ndarray")),
-    *(
-        (f"numpy.{core}.multiarray", name)
-        for core in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
-    ),
-    *(
-        (f"scipy.sparse.{module}", f"{kind}_{base}")
-        for kind in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
-        for base in ("matrix", "array")
-        for module in (kind, f"_{kind}")
-    ),
+# numpy's private places for what pickle calls, in numpy 1 and 2.
+_RECONSTRUCT, _SCALAR = np.ndarray(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+_NUMPY_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
+
+# Named in checkpoints, beside what torch lists for tensors, what can be filled, and the
+# yaml loader that Config keeps.
+_NAMED = {
+    ("builtins", "dict"): dict,
+    ("builtins", "getattr"): getattr,
+    ("builtins", "list"): list,
+    ("builtins", "set"): set,
+    ("collections", "Counter"): Counter,
+    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "defaultdict"): defaultdict,
+    ("logging", "getLogger"): logging.getLogger,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy", "matrix"): np.matrix,
+    ("numpy", "ndarray"): np.ndarray,
+    **{(module, "_reconstruct"): _RECONSTRUCT for module in _NUMPY_CORE},
+    **{(module, "scalar"): _SCALAR for module in _NUMPY_CORE},
 }
+_CALLED = (
+    *(dict, list, set, Counter, OrderedDict, defaultdict),
+    *(logging.getLogger, _RECONSTRUCT, _SCALAR),
+)
 
 
 def load_checkpoint(file, map_location=None):
@@ -84,92 +90,109 @@ def load_checkpoint(file, map_location=None):
     )
 
 
-class _DataUnpickler(pickle.Unpickler):
-    """Finds only what is known to be data; ``file_name`` is for the error."""
+# The unpickler written in Python, because the one in C does not let a subclass check
+# what a file calls. A checkpoint's tensors are not in its pickle, so the time is spent
+# on a few hundred objects.
+class _DataUnpickler(pickle._Unpickler):
+    """Refuses what is not data; ``file_name`` is for the error."""
 
     file_name = ""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._made = []
+    dispatch = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module, name):
-        if (module, name) in _DATA:
-            return super().find_class(module, name)
-        if (torch_global := _get_allowed_globals().get(f"{module}.{name}")) is not None:
-            return torch_global
-        if (module, name) == ("builtins", "getattr"):
-            return _enum_member  # how Python 3.11.0 to 3.11.3 pickle an enum's member
-        found = _find_class(module, name)
-        if found is None:
-            raise UserError(
-                f"{self.file_name} holds {module}.{name}, which is not part of a "
-                "RecBole checkpoint; nothing of the file was used. If you trust whoever "
-                "made it, read it yourself with torch.load(..., weights_only=False)."
-            )
-        return found if issubclass(found, enum.Enum) else _stand_in(found, self._made)
+        if (module, name) in _NAMED:
+            return _NAMED[module, name]
+        for_tensors = _get_allowed_globals().get(f"{module}.{name}")
+        if for_tensors is not None:
+            return for_tensors
+        return _find_class(module, name) or self._refuse(f"names {module}.{name}")
 
-    def load(self):
-        loaded = super().load()
-        for instance in self._made:
-            attributes = getattr(instance, "__dict__", {})
-            for key, value in attributes.items():
-                if isinstance(value, type) and issubclass(value, _StandIn):
-                    attributes[key] = value.named
-        return loaded
+    def load_reduce(self):
+        function, arguments = self.stack[-2:]
+        if not _may_call(function, arguments):
+            self._refuse(f"calls {_name_of(function)}")
+        super().load_reduce()
+
+    def load_newobj(self):
+        made, arguments = self.stack[-2:]
+        if arguments or not _may_fill(made):
+            self._refuse(f"makes a {_name_of(made)}")
+        super().load_newobj()
+
+    def load_build(self):
+        instance, state = self.stack[-2:]
+        if isinstance(instance, np.dtype):
+            # The call before has made it; numpy believes any state it is told, so all
+            # that is taken from it is that the byte order is this machine's.
+            if instance.newbyteorder(state[1]) != instance:
+                self._refuse("has arrays in a foreign byte order")
+            self.stack.pop()
+            return
+        if not isinstance(instance, (np.ndarray, torch.Tensor, OrderedDict)):
+            if not _may_fill(type(instance)):
+                self._refuse(f"changes a {_name_of(type(instance))}")
+        super().load_build()
+
+    def load_other_call(self):
+        self._refuse("makes calls in a way that no RecBole checkpoint does")
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
+    dispatch[pickle.BUILD[0]] = load_build
+    for opcode in (pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX):
+        dispatch[opcode[0]] = load_other_call
+
+    def _refuse(self, what):
+        raise UserError(
+            f"{self.file_name} {what}, which is not part of a RecBole checkpoint; the "
+            "file was not used. If you trust whoever made it, read it yourself with "
+            "torch.load(..., weights_only=False)."
+        )
 
 
 def _find_class(module, name):
-    """Return the class if a RecBole checkpoint may hold it or its instances, or None."""
-    if module.startswith(_OURS):
+    """Return the class if a RecBole checkpoint may name it, or None."""
+    if module.startswith(_FILLED):
         try:
             importlib.import_module(module)
         except ImportError:
             return None
     # A model of the user's own is found only if the user has imported it.
     found = getattr(sys.modules.get(module), name, None)
-    # The name must be where the class was defined: no detour over an import elsewhere.
-    if not isinstance(found, type) or found.__module__ != module:
-        return None
-    if module.startswith(_OURS) or (module, name) == _YAML_LOADER:
-        return found
+    return found if _may_fill(found) or found is yaml.FullLoader else None
 
+
+def _may_fill(named):
+    """Return whether a checkpoint may hold instances of ``named``."""
     from recbole.model.abstract_recommender import AbstractRecommender
 
-    return found if issubclass(found, AbstractRecommender) else None
+    return isinstance(named, type) and (
+        named.__module__.startswith(_FILLED) or issubclass(named, AbstractRecommender)
+    )
 
 
-class _StandIn:
-    """Stands for a class while a file is read.
-
-    The file may name the class, and have an empty instance to fill; it cannot call the
-    class. ``Config(...)``, for one, evaluates the strings it is given.
-    """
-
-    named = None
-
-
-def _stand_in(named, made):
-    """Return the stand-in for ``named``; instances are appended to the list ``made``."""
-
-    def __new__(cls, *args, **kwargs):
-        if args or kwargs:
-            raise UserError(
-                f"A checkpoint calls {named.__module__}.{named.__qualname__}; one that "
-                "RecBole wrote never does."
-            )
-        instance = named.__new__(named)
-        made.append(instance)
-        return instance
-
-    return type(named.__name__, (_StandIn,), {"__new__": __new__, "named": named})
+def _may_call(function, arguments):
+    """Return whether a checkpoint may call ``function`` with ``arguments``."""
+    if function is getattr:  # how Python 3.11.0 to 3.11.3 pickle an enum's member
+        return len(arguments) == 2 and _is_enum(arguments[0])
+    if function is np.dtype:  # of numbers, text and objects; no structures
+        return isinstance(arguments[0], str) and (
+            np.dtype(arguments[0]).kind in "biufcSUO"
+        )
+    return (
+        _is_enum(function)
+        or any(function is called for called in _CALLED)
+        or any(function is called for called in _get_allowed_globals().values())
+    )
 
 
-def _enum_member(enum_class, name):
-    """``getattr`` for enums only."""
-    if not (isinstance(enum_class, type) and issubclass(enum_class, enum.Enum)):
-        raise UserError(f"A checkpoint asks for the attribute {name} of {enum_class}.")
-    return enum_class[name]
+def _is_enum(named):
+    return isinstance(named, type) and issubclass(named, enum.Enum)
+
+
+def _name_of(named):
+    module = getattr(named, "__module__", None)
+    return f"{module}.{named.__qualname__}" if module else repr(named)
 
 
 def _is_torchscript(file):

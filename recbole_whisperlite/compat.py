@@ -92,6 +92,20 @@ def unusable():
     return problems
 
 
+class _Instead(types.ModuleType):
+    """A module but for some names; RecBole's own modules get it under the old name.
+
+    What RecBole alone is to see is repaired this way, and nobody else's module changes.
+    """
+
+    def __init__(self, module, **names):
+        super().__init__(module.__name__)
+        vars(self).update(names, _module=module)
+
+    def __getattr__(self, name):
+        return getattr(self._module, name)
+
+
 # --- numpy ---------------------------------------------------------------------------
 
 # The names ray 2.6 and RecBole use, with the meaning RecBole gives them in
@@ -174,6 +188,18 @@ def _say_hyperopt_is_absent():
     HyperTuning.__init__ = __init__
 
 
+class _RandomState(np.random.RandomState):
+    """What RecBole gives to hyperopt, which asks it for ``integers`` since 0.2.6."""
+
+    integers = np.random.RandomState.randint
+
+
+def _search_with_current_hyperopt():
+    from recbole.trainer import hyper_tuning
+
+    hyper_tuning.np = _Instead(np, random=_Instead(np.random, RandomState=_RandomState))
+
+
 # --- scipy ---------------------------------------------------------------------------
 
 
@@ -226,23 +252,12 @@ def _refuses_objects():
     return False
 
 
-class _TorchForRecBole(types.ModuleType):
-    """torch, but for ``load``; put under the name "torch" in RecBole's own modules."""
-
-    def __init__(self, torch, load):
-        super().__init__("torch")
-        self.__dict__.update(load=load, _torch=torch)
-
-    def __getattr__(self, name):
-        return getattr(self._torch, name)
-
-
 def _read_own_checkpoints():
     import torch
 
     from recbole_whisperlite.checkpoint import load_checkpoint
 
-    torch_for_recbole = _TorchForRecBole(torch, load_checkpoint)
+    torch_for_recbole = _Instead(torch, load=load_checkpoint)
     for name in _MODULES_THAT_LOAD:
         importlib.import_module(name).torch = torch_for_recbole
 
@@ -364,7 +379,7 @@ def _share_the_checkpoint():
 
     from recbole.trainer import Trainer
 
-    init, evaluate = Trainer.__init__, Trainer.evaluate
+    init, evaluate, save = Trainer.__init__, Trainer.evaluate, Trainer._save_checkpoint
 
     @functools.wraps(init)
     def __init__(self, config, model):
@@ -383,8 +398,22 @@ def _share_the_checkpoint():
             distributed.barrier()  # the first process may still be writing the file
         return evaluate(self, eval_data, load_best_model, *args, **kwargs)
 
+    @functools.wraps(save)
+    def save_for_one_process(self, *args, **kwargs):
+        settings = self.config.final_config_dict
+        if settings["single_spec"] or settings["local_rank"] != 0:
+            save(self, *args, **kwargs)
+            return
+        # Whoever loads the file has no group of processes to share the data with.
+        settings["single_spec"] = True
+        try:
+            save(self, *args, **kwargs)
+        finally:
+            settings["single_spec"] = False
+
     Trainer.__init__ = __init__
     Trainer.evaluate = evaluate_what_is_written
+    Trainer._save_checkpoint = save_for_one_process
 
 
 # --- the list, in the order in which they are applied ---------------------------------
@@ -410,6 +439,13 @@ REPAIRS = (
         issues=(),
         needed=_lacks_hyperopt,
         fix=_say_hyperopt_is_absent,
+    ),
+    Repair(
+        name="exhaustive search",
+        symptom="'RandomState' object has no attribute 'integers' in HyperTuning",
+        issues=(1868, 1240, 1081),
+        needed=lambda: not _lacks_hyperopt(),
+        fix=_search_with_current_hyperopt,
     ),
     Repair(
         name="scipy dok_matrix._update",
@@ -441,8 +477,8 @@ REPAIRS = (
     ),
     Repair(
         name="one checkpoint for all processes",
-        symptom="with nproc=2 a process reads a file that another names or writes",
-        issues=(),
+        symptom="with nproc=2 the best model's file is absent, half-written or unusable",
+        issues=(2063, 2149),
         needed=lambda: True,
         fix=_share_the_checkpoint,
     ),

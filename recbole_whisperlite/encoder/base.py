@@ -44,12 +44,13 @@ class Encoder(abc.ABC):
             0 for a text of which the encoder knows nothing.
         """
 
-    def progress(self, total, description, unit="text"):
-        """Return a progress bar of ``total`` steps."""
+    def progress(self, total, description):
+        """Return a progress bar of ``total`` texts; it shows after a second."""
         return tqdm(
             total=total,
             desc=description,
-            unit=unit,
+            unit="text",
+            delay=1,
             disable=not self.show_progress,
         )
 

@@ -51,7 +51,7 @@ def of_path(path, cache_folder):
         # A folder that cannot be written to is told of when vectors are stored.
         with contextlib.suppress(OSError):
             memo_file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = memo_file.with_name(f"{_MEMO}.{os.getpid()}.part")
+            temporary = memo_file.with_name(f"{_MEMO}.{os.getpid()}.new")
             temporary.write_text(json.dumps(memo), "utf-8")
             os.replace(temporary, memo_file)
     return result

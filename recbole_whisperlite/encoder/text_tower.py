@@ -1,8 +1,12 @@
 """The text tower of a CLIP model, run only as far as the texts reach."""
 
+from multiprocessing.pool import ThreadPool
+
 import numpy as np
 import torch
 from torch.nn import functional
+
+from recbole_whisperlite.encoder.packed import pack
 
 # On a CPU a step's activations should stay in its caches: with 256 texts at once most
 # of the time goes into fetching them from memory.
@@ -34,14 +38,14 @@ class TextTower:
         self.context_length = tokenizer.context_length
         self.progress = progress
         # CustomTextCLIP and CoCa hold the tower as .text, CLIP holds its parts itself.
-        self._inlined = not hasattr(model, "text")
-        self._text = model if self._inlined else model.text
-        prefix = "text_" if self._inlined else ""
+        inlined = not hasattr(model, "text")
+        self._text = model if inlined else model.text
+        prefix = "text_" if inlined else ""
         self._pool_type = getattr(self._text, prefix + "pool_type", None)
         self._end_token = getattr(self._text, prefix + "eos_id", None)
-        self.stops_at_end = self._is_causal() and self._pool_type in ("argmax", "eos")
-        if self.device.type == "cpu" and torch.backends.mkldnn.is_available():
-            self._pack()
+        if self.device.type == "cpu":
+            pack(self._text.transformer)
+        self.stops_at_end = self._can_stop_at_end()
         self._last_read = (None, None, None)
         empty = tokenizer([""])[0].tolist()
         # A few tokenizers end every text with a class token, however short it is.
@@ -51,18 +55,22 @@ class TextTower:
         cut = tokenizer(["a " * self.context_length])[0].tolist()
         self._hidden = int(cut[-1] == self._padding)
 
-    def _is_causal(self):
+    def _can_stop_at_end(self):
         mask = getattr(self._text, "attn_mask", None)
         if mask is None or getattr(self._text, "cls_emb", None) is not None:
             return False
         later = torch.ones_like(mask, dtype=torch.bool).triu(1)
-        return bool(mask[later].isneginf().all())
-
-    def _pack(self):
-        for block in getattr(self._text.transformer, "resblocks", ()):
-            for name, layer in block.mlp.named_children():
-                if isinstance(layer, torch.nn.Linear):
-                    setattr(block.mlp, name, _PackedLinear(layer))
+        if not mask[later].isneginf().all():
+            return False
+        if self._pool_type not in ("argmax", "eos"):
+            return False
+        # Another release of open_clip may do something that is not known here.
+        tokens = self.tokenizer(["a"])
+        return torch.allclose(
+            self._run_to_end(tokens[:, : self._ends(tokens).max()]),
+            self._run_whole(tokens),
+            atol=1e-4,
+        )
 
     def count_tokens(self, texts):
         """Return the numbers of tokens of ``texts``, start and end token included.
@@ -72,7 +80,6 @@ class TextTower:
         """
         return self._read(texts)[1]
 
-    @torch.inference_mode()
     def encode(self, texts, batch_size):
         """Return the vectors of ``texts``, cut at the context length.
 
@@ -84,45 +91,77 @@ class TextTower:
             numpy.ndarray: float32 ``[len(texts), dim]``, rows of length 1.
         """
         tokens = self._read(texts)[0]
-        lengths = self._lengths(tokens)
-        order = torch.argsort(lengths, descending=True, stable=True)
+        ends = torch.full((len(texts),), tokens.shape[1])
+        run = self._run_whole
+        if self.stops_at_end:
+            ends, run = self._ends(tokens), self._run_to_end
+        batches = list(self._batches(ends, batch_size))
+        results = self._map(lambda batch: run(tokens[batch, : ends[batch[0]]]), batches)
         vectors = None
-        start = 0
         with self.progress(len(texts), "encode texts") as bar:
-            while start < len(texts):
-                longest = int(lengths[order[start]])
-                size = batch_size
-                if self.device.type == "cpu":
-                    size = min(size, max(1, _CPU_TOKENS_A_STEP // longest))
-                batch = order[start : start + size]
-                result = self._run(tokens[batch, :longest].long().to(self.device))
+            for batch, result in zip(batches, results):
                 if vectors is None:
                     vectors = np.empty((len(texts), result.shape[1]), dtype=np.float32)
-                vectors[batch.numpy()] = result.float().cpu().numpy()
-                start += len(batch)
+                vectors[batch.numpy()] = result.float().numpy()
                 bar.update(len(batch))
         return vectors
 
-    def _lengths(self, tokens):
-        """Return how many tokens of each text its vector depends on."""
-        if not self.stops_at_end:
-            return torch.full((len(tokens),), tokens.shape[1])
+    def _batches(self, ends, batch_size):
+        """Yield int64 tensors of places in ``ends``, those of the longest texts first."""
+        order = torch.argsort(ends, descending=True, stable=True)
+        start = 0
+        while start < len(order):
+            size = batch_size
+            if self.device.type == "cpu":
+                fair = -(-len(order) // torch.get_num_threads())
+                step = _CPU_TOKENS_A_STEP // int(ends[order[start]])
+                size = min(size, fair, max(1, step))
+            yield order[start : start + size]
+            start += size
+
+    def _map(self, run, batches):
+        """Yield ``run(batch)`` for every batch, in their order.
+
+        On a CPU each thread runs batches of its own: threads that share every layer of
+        one batch wait for each other at each, for long where the machine is busy.
+        """
+        if self.device.type != "cpu":
+            yield from map(run, batches)
+            return
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPool(threads, torch.set_num_threads, (1,)) as pool:
+                yield from pool.imap(run, batches)
+        finally:
+            torch.set_num_threads(threads)
+
+    @torch.inference_mode()
+    def _run_whole(self, tokens):
+        tokens = tokens.long().to(self.device)
+        return self.model.encode_text(tokens, normalize=True).cpu()
+
+    @torch.inference_mode()
+    def _run_to_end(self, tokens):
+        """What ``encode_text`` does, with positions and mask cut to these tokens."""
+        tokens = tokens.long().to(self.device)
+        text, length = self._text, tokens.shape[1]
+        x = text.token_embedding(tokens) + text.positional_embedding[:length]
+        x = text.transformer(x, attn_mask=text.attn_mask[:length, :length])
+        x = text.ln_final(
+            x[torch.arange(len(x), device=x.device), self._ends(tokens) - 1]
+        )
+        if isinstance(text.text_projection, torch.nn.Linear):
+            x = text.text_projection(x)
+        elif text.text_projection is not None:
+            x = x @ text.text_projection
+        return functional.normalize(x, dim=-1).cpu()
+
+    def _ends(self, tokens):
+        """Return after how many tokens each text ends, where its vector is taken."""
         if self._pool_type == "eos":
             tokens = (tokens == self._end_token).int()
         return tokens.argmax(dim=1) + 1
-
-    def _run(self, tokens):
-        if not self.stops_at_end:
-            return self.model.encode_text(tokens, normalize=True)
-        # The model's own forward, with the two tensors that fix its length cut to ours.
-        length = tokens.shape[1]
-        prefix = "" if self._inlined else "text."
-        cut = {
-            f"{prefix}positional_embedding": self._text.positional_embedding[:length],
-            f"{prefix}attn_mask": self._text.attn_mask[:length, :length],
-        }
-        output = torch.func.functional_call(self.model, cut, (), {"text": tokens})
-        return output["text_features"] if isinstance(output, dict) else output[1]
 
     def _read(self, texts):
         """Tokenize; the last list is remembered, it is counted first and encoded then.
@@ -155,19 +194,3 @@ class TextTower:
             return np.zeros(len(tokens), dtype=np.int64)
         place = torch.arange(1, tokens.shape[1] + 1)
         return ((tokens != self._padding) * place).amax(dim=1).numpy() + self._hidden
-
-
-class _PackedLinear(torch.nn.Module):
-    """A linear layer by oneDNN, whose weight is packed once.
-
-    PyTorch multiplies float32 matrices on a CPU with another library, which is far
-    slower on some processors; the results are the same but for rounding.
-    """
-
-    def __init__(self, linear):
-        super().__init__()
-        self.weight = linear.weight.detach().to_mkldnn()
-        self.bias = linear.bias.detach().to_mkldnn()
-
-    def forward(self, x):
-        return functional.linear(x.to_mkldnn(), self.weight, self.bias).to_dense()

@@ -10,20 +10,17 @@ from recbole_whisperlite.encoder import digest, options
 from recbole_whisperlite.encoder.base import Encoder, unit_rows
 from recbole_whisperlite.errors import UserError
 
-# Words and pairs of words; a word of one letter counts too ("V neck", "size M").
-_COUNTING = {
-    "ngram_range": (1, 2),
-    "token_pattern": r"(?u)\b\w+\b",
-    "sublinear_tf": True,
-}
+# A word of one letter counts too ("V neck", "size M"). Pairs of words made requests find
+# fewer of their products: who asks uses the same words in another order.
+_COUNTING = {"token_pattern": r"(?u)\b\w+\b", "sublinear_tf": True}
 
 
 class Tfidf(Encoder):
     """TF-IDF, then truncated SVD (latent semantic analysis, Deerwester et al. 1990).
 
     Fitted on ``fit_texts``; with the same texts, in any order, the vectors are the same
-    to the last digit. Where the texts have no more than ``encoder_dim`` distinct words
-    and pairs, TF-IDF vectors are used as they are.
+    to the last digit. Where the texts have no more than ``encoder_dim`` distinct words,
+    TF-IDF vectors are used as they are.
     """
 
     def __init__(self, config, fit_texts):

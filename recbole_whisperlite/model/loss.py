@@ -49,7 +49,7 @@ class InfoNCELoss(nn.Module):
           items that no pair names are ignored.
         - request_index: (B), long, the row of each pair
         - item_index: (B), long, the column of each pair
-        - log_q: (I), log q of the columns, or None for no correction
+        - log_q: (I), log q of the columns, finite, or None for no correction
         - Output: scalar; 0 for a batch of one pair, of one item (masked), or of none.
 
     Examples::
@@ -68,24 +68,31 @@ class InfoNCELoss(nn.Module):
         if len(item_index) == 0:
             return logits.sum() * 0.0  # the mean over no pairs would be NaN
 
-        correction = torch.zeros_like(logits[0]) if log_q is None else -log_q
-        # An item chosen c times stands in one column of weight c, not in c columns.
+        # An item chosen c times stands in one column of weight c, and all pairs of a
+        # request share its row: R x I logits instead of B x B.
         count = torch.bincount(item_index, minlength=logits.shape[1])
-        log_count = count.to(correction.dtype).log()
-        log_weight = (correction + log_count).repeat(len(item_index), 1)
+        log_q = torch.zeros_like(logits[0]) if log_q is None else log_q
+        column = logits + (count.to(log_q.dtype).log() - log_q)
+        total = _take(torch.logsumexp(column, dim=1), request_index)
+        own = _take(logits.flatten(), request_index * logits.shape[1] + item_index)
+        own = own - log_q[item_index]
         if self.mask_false_negatives:
-            # of its own item's pairs, a row keeps only itself
-            own = torch.arange(len(item_index), device=logits.device)
-            log_weight[own, item_index] = correction[item_index]
+            # Leave out the item's other pairs. Their share of the total is at most
+            # others / (others + 1); rounding must not take it beyond.
+            others = (count[item_index] - 1).to(own.dtype)
+            share = torch.minimum(
+                others * torch.exp(own - total), others / (others + 1)
+            )
+            total = total + torch.log1p(-share)
+        return (total - own).mean()
 
-        # F.embedding, because the gradient of logits[request_index] adds up in an order
-        # that depends on the threads.
-        rows = F.embedding(request_index, logits) + log_weight
-        loss = F.cross_entropy(rows, item_index)
-        if not self.mask_false_negatives:
-            # cross_entropy's numerator is the whole column, ours is one pair of it
-            loss = loss + log_count[item_index].mean()
-        return loss
+
+def _take(values, index):
+    r"""``values[index]`` of a vector, with a gradient that adds up in a fixed order.
+
+    The gradient of indexing adds up in the order in which threads come by.
+    """
+    return F.embedding(index, values.unsqueeze(1)).squeeze(1)
 
 
 class WhisperLiteLoss(nn.Module):

@@ -30,16 +30,20 @@ def earliest_of_each_pair(columns):
     keys *= times
     keys += columns.pop(0)
     keys.sort()
-    pairs = keys // times
+    time = _split_off(keys, times)
     first = np.ones(len(keys), dtype=bool)
-    np.not_equal(pairs[1:], pairs[:-1], out=first[1:])
-    del pairs
-    keys = keys[first]
-    time = (keys % times).astype(np.int32)
-    keys //= times
-    item = (keys % items).astype(np.int32)
-    keys //= items
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    keys, time = keys[first], time[first]
+    item = _split_off(keys, items)
     return keys.astype(np.int32), item, time
+
+
+def _split_off(keys, size):
+    """Take the last of the packed values away from ``keys``, in place; return it."""
+    last = np.empty(len(keys), dtype=np.int32)
+    np.remainder(keys, size, out=last, casting="unsafe")
+    keys //= size
+    return last
 
 
 def k_core(users, items, min_user_inter, min_item_inter):

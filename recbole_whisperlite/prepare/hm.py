@@ -211,6 +211,7 @@ def convert(
             {"request_id": "token", "request": "token"},
             ((request, texts[item]) for request, (item,) in enumerate(rows, 1)),
         )
+        customers = customers.to_pylist()
         ids = dict(zip(bought.tolist(), catalogue["article_id"]))
         rows = _in_order(f"{name}.inter", seed, days, users, items, days)
         write_atomic(
@@ -260,7 +261,7 @@ def _read_purchases(path, articles, article_ids):
     """Read the purchases as codes that follow the order of the ids.
 
     Returns:
-        tuple: The customer ids in order, and a list of three int32 arrays of shape
+        tuple: The customer ids in order (a pyarrow array), and a list of three int32 arrays of shape
         ``[rows]``: customers, articles (both by place in their order) and days.
     """
     customers, known = Codes(), Codes(article_ids)
@@ -292,12 +293,12 @@ def _read_purchases(path, articles, article_ids):
         )
     # Customers have codes in the order of the file. Let them follow the ids, as the
     # articles' do, so that what is written does not depend on how the file is sorted.
-    ids = list(customers)
+    ids = pa.array(customers)
     del customers
-    by_id = sorted(range(len(ids)), key=ids.__getitem__)
+    by_id = pc.sort_indices(ids).to_numpy()
     rank = np.empty(len(ids), dtype=np.int32)
     rank[by_id] = np.arange(len(ids), dtype=np.int32)
-    return [ids[code] for code in by_id], [rank[users], items, days]
+    return ids.take(by_id), [rank[users], items, days]
 
 
 def _compose(catalogue, columns):

@@ -20,6 +20,7 @@ from recbole_whisperlite.errors import UserError, did_you_mean
 
 _CSV_BLOCK_BYTES = 1 << 20
 _PARQUET_BATCH_ROWS = 1 << 16
+_PARQUET_BUFFER_BYTES = 1 << 20
 
 
 def read_columns(path, names):
@@ -128,7 +129,11 @@ def _read_csv(path, names):
 
 
 def _read_parquet(path, names):
-    with pyarrow.parquet.ParquetFile(path) as file:
+    # Pre-buffering would keep the whole file in memory until the end, and reading
+    # without a buffer a whole row group, which may be the whole file.
+    with pyarrow.parquet.ParquetFile(
+        path, pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES
+    ) as file:
         _check_names(path, file.schema_arrow.names, names)
         with tqdm(
             desc=path.name, total=file.metadata.num_rows, unit=" rows", unit_scale=True

@@ -54,6 +54,25 @@ def test_infonce_equals_the_loops_in_value_and_gradient(mask, log_q):
     torch.testing.assert_close(gradient, by_loops, rtol=0, atol=1e-12)
 
 
+def test_a_dominant_item_costs_single_precision_no_accuracy():
+    """2,000 of 2,001 pairs choose one item, and the model is sure of it already."""
+    request_index = torch.zeros(2001, dtype=torch.long)
+    item_index = torch.tensor([0] * 2000 + [1])
+    for certainty in (0.0, 5.0, 20.0):
+        logits = torch.tensor([[certainty, 0.0]], dtype=torch.double)
+        expected = InfoNCELoss()(logits, request_index, item_index)
+        by_hand = (
+            2000 * math.log1p(math.exp(-certainty))
+            + math.log1p(2000 * math.exp(certainty))
+        ) / 2001
+        assert expected.item() == pytest.approx(by_hand, rel=1e-9)
+        single = logits.float().requires_grad_()
+        loss = InfoNCELoss()(single, request_index, item_index)
+        loss.backward()
+        assert loss.item() == pytest.approx(by_hand, abs=2e-3)
+        assert single.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("mask", [True, False])
 def test_infonce_passes_gradcheck(mask):
     def loss(logits):

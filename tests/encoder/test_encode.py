@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recbole_whisperlite.encoder import encode, options
+from recbole_whisperlite.errors import UserError
+
+TEXTS = ["a red dress", "blue shoes 👟", "a red dress", "it " * 400]
+
+
+def run(config):
+    return encode(config, TEXTS, ids=list("abcd"), side="item", fit_texts=TEXTS)
+
+
+def test_rows_follow_the_texts(settings):
+    vectors = run(settings)
+    assert vectors.shape[0] == 4
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    assert (vectors[0] != vectors[1]).any()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            {"encoder": "tf-idf"},
+            "'tf-idf' does not exist. Did you mean 'tfidf'.* Accepted are "
+            "tfidf, open_clip, sentence_transformers, precomputed",
+        ),
+        ({"encoder": None}, "'None' does not exist"),
+        ({"vector_dtype": "float"}, "vector_dtype: .*float16, float32"),
+        ({"encoder_dim": "8"}, "encoder_dim: a whole number"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_accepted(settings, change, message):
+    with pytest.raises(UserError, match=message):
+        run({**settings, **change})
+
+
+def test_the_cache_lies_where_caches_of_the_user_lie(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert options.cache_folder({}) == Path("/somewhere/recbole-whisperlite")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    home = Path.home() / ".cache" / "recbole-whisperlite"
+    assert options.cache_folder({"cache_dir": None}) == home
+    assert options.cache_folder({"cache_dir": "~/mine"}) == Path.home() / "mine"

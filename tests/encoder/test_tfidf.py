@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from recbole_whisperlite.encoder.tfidf import Tfidf, _fit
+from recbole_whisperlite.errors import UserError
+
+PRODUCTS = [
+    f"{colour} {garment} for {audience}"
+    for colour in ("red", "blue", "green", "black")
+    for garment in ("dress", "shoes", "hat", "coat")
+    for audience in ("women", "men", "kids")
+]
+
+
+def tfidf(settings, fit_texts, dim=8):
+    return Tfidf({**settings, "encoder_dim": dim}, fit_texts)
+
+
+def test_few_words_are_counted_as_they_are(settings):
+    # 'a' is in two of three texts, 'b' and 'c' in one.
+    vectors = tfidf(settings, ["a b", "a", "c"]).encode(["a", "c", "b", "b a"])
+    assert vectors.shape == (4, 3) and vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors[:3], [[1, 0, 0], [0, 0, 1], [0, 1, 0]])
+    # Inverse document frequency as scikit-learn defines it: ln((1 + n) / (1 + df)) + 1
+    a, b = np.log(4 / 3) + 1, np.log(4 / 2) + 1
+    np.testing.assert_allclose(
+        vectors[3], [a / np.hypot(a, b), b / np.hypot(a, b), 0], rtol=1e-6
+    )
+
+
+def test_many_words_are_reduced_to_unit_vectors_that_keep_what_is_alike(settings):
+    encoder = tfidf(settings, PRODUCTS)
+    vectors = encoder.encode(["red dress", "a dress in red", "black shoes for men"])
+    assert vectors.shape == (3, 8)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+    assert vectors[0] @ vectors[1] > 0.9 > 0.3 > vectors[0] @ vectors[2]
+
+
+def test_with_a_dimension_a_text_angles_are_those_of_plain_tfidf(settings):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = [f"{text} number {n}" for n, text in enumerate(PRODUCTS[::8])]
+    plain = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True).fit_transform(
+        texts
+    )
+    assert plain.shape[1] > len(texts) == 6
+    vectors = tfidf(settings, texts, dim=6).encode(texts)
+    assert vectors.shape == (6, 6)
+    np.testing.assert_allclose(
+        vectors @ vectors.T, (plain @ plain.T).toarray(), atol=1e-5
+    )
+
+
+def test_fitted_again_in_another_order_it_is_the_same_to_the_last_digit(settings):
+    first = tfidf(settings, PRODUCTS).encode(PRODUCTS)
+    _fit.cache_clear()
+    second = tfidf(settings, PRODUCTS[::-1] + PRODUCTS[:5]).encode(PRODUCTS)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_both_sides_share_one_fit(settings):
+    _fit.cache_clear()
+    tfidf(settings, PRODUCTS).encode(["red dress"])
+    tfidf(settings, list(PRODUCTS)).encode(["blue hat"])
+    assert _fit.cache_info().misses == 1
+
+
+def test_a_text_of_unknown_words_is_zero_and_told_of(settings, caplog):
+    vectors = tfidf(settings, PRODUCTS).encode(["zebra", "red hat", "👗"])
+    assert np.linalg.norm(vectors, axis=1).round(6).tolist() == [0, 1, 0]
+    assert "2 of 3 texts" in caplog.text
+
+
+def test_dimensions_are_no_more_than_texts_to_learn_from(settings):
+    assert tfidf(settings, ["a b c d", "e f g h"], 5).encode(["a e"]).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "change", [{"dim": 9}, {"fit_texts": PRODUCTS + ["a hat"]}], ids=["dim", "texts"]
+)
+def test_the_fingerprint_knows_dimensions_and_texts(settings, change):
+    same = tfidf(settings, PRODUCTS).fingerprint()
+    assert tfidf(settings, PRODUCTS[::-1]).fingerprint() == same
+    other = tfidf(**{"settings": settings, "fit_texts": PRODUCTS, **change})
+    assert other.fingerprint() != same
+
+
+def test_texts_without_a_word_cannot_be_learnt_from(settings):
+    with pytest.raises(UserError, match="no word in the 2 texts"):
+        tfidf(settings, ["👗", "!!"]).encode(["red"])
