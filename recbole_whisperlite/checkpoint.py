@@ -48,12 +48,13 @@ _NAMED = {
     ("numpy", "dtype"): np.dtype,
     ("numpy", "matrix"): np.matrix,
     ("numpy", "ndarray"): np.ndarray,
+    ("torch", "device"): torch.device,
     **{(module, "_reconstruct"): _RECONSTRUCT for module in _NUMPY_CORE},
     **{(module, "scalar"): _SCALAR for module in _NUMPY_CORE},
 }
 _CALLED = (
     *(dict, list, set, Counter, OrderedDict, defaultdict),
-    *(logging.getLogger, _RECONSTRUCT, _SCALAR),
+    *(logging.getLogger, torch.device, _RECONSTRUCT, _SCALAR),
 )
 
 

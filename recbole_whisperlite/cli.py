@@ -3,13 +3,14 @@
 import argparse
 import sys
 import traceback
+import warnings
 
-import yaml
-
+from recbole_whisperlite.config_files import read_files
 from recbole_whisperlite.errors import UserError
 
 COMMANDS = {
     "run": "train and evaluate a model (the same as run_recbole.py)",
+    "benchmark": "train and evaluate several models on the same requests; make tables",
     "prepare": "convert a public dataset's own files into atomic files",
     "doctor": "say what is installed, which repairs are active, what is unusable",
     "bench": "measure costs against RecBole's models, as ratios",
@@ -41,6 +42,10 @@ def main(argv=None):
             from recbole_whisperlite import doctor
 
             return doctor.main()
+        if command == "benchmark":
+            from recbole_whisperlite import benchmark
+
+            return benchmark.main(argv[1:])
         if command == "prepare":
             from recbole_whisperlite import prepare
 
@@ -58,15 +63,27 @@ def run(argv):
     Args:
         argv (list of str): ``--model --dataset --config_files --nproc --ip --port
             --world_size --group_offset``; every other ``--key=value`` is a setting that
-            RecBole's ``Config`` reads from ``sys.argv``.
+            RecBole's ``Config`` reads from ``sys.argv``. Several models, seeds or an
+            output folder (see :mod:`recbole_whisperlite.benchmark`) make a benchmark.
 
     Returns:
         int: The exit status; 2 for a mistake of the user, told in one message.
     """
+    # Only here: doctor has to speak where these imports fail.
+    from recbole_whisperlite import benchmark
+    from recbole_whisperlite.benchmark import plan
+
+    try:
+        if plan.is_benchmark(argv):
+            return benchmark.main(argv)
+    except UserError as error:
+        return _fail(error)
     parser = argparse.ArgumentParser(
         prog="run_recbole.py",
         description="Train and evaluate a model of RecBole or WhisperLite.",
-        epilog="Every setting of RecBole and WhisperLite can be given as --key=value.",
+        epilog="Every setting of RecBole and WhisperLite can be given as --key=value. "
+        "With --model=A,B, --seeds or --output it becomes a benchmark: see "
+        "python -m recbole_whisperlite benchmark --help.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -82,8 +99,11 @@ def run(argv):
         "--group_offset", type=int, default=0, help="global rank offset"
     )
     args, _ = parser.parse_known_args(argv)
+    # RecBole's pandas idioms end with pandas 3, which is not installed: not user's news
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
     try:
-        files = _check_files(args.config_files)
+        read_files(args.config_files)  # finds mistakes before RecBole does
+        files = args.config_files.split() if args.config_files else None
         if args.nproc > 1 or args.world_size > 0:
             _check_before_spawning(args, files)
         from recbole.quick_start import run as recbole_run
@@ -105,22 +125,6 @@ def run(argv):
             raise
         return _fail(error)
     return 0
-
-
-def _check_files(config_files):
-    """Return the list of yaml files, after a look into each."""
-    files = config_files.split() if config_files else []
-    for file in files:
-        try:
-            with open(file, encoding="utf-8") as stream:
-                content = yaml.safe_load(stream)
-        except OSError as error:
-            raise UserError(f"config_files: {file}: {error.strerror}.") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"config_files: {file} is not yaml: {error}") from None
-        if not isinstance(content, dict):
-            raise UserError(f"config_files: {file} holds no 'key: value' lines.")
-    return files or None
 
 
 def _check_before_spawning(args, files):

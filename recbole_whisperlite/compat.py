@@ -8,6 +8,7 @@ import functools
 import importlib
 import importlib.util
 import io
+import os
 import pickle
 import sys
 import threading
@@ -374,6 +375,16 @@ def _use_gloo_on_the_cpu():
     AbstractTrainer.__init__ = __init__
 
 
+def _let_anyone_make_folders():
+    from recbole.utils import utils
+
+    @functools.wraps(utils.ensure_dir)
+    def ensure_dir(dir_path):
+        os.makedirs(dir_path, exist_ok=True)
+
+    _replace(utils.ensure_dir, ensure_dir)
+
+
 def _share_the_checkpoint():
     from torch import distributed
 
@@ -474,6 +485,13 @@ REPAIRS = (
         issues=(),
         needed=_knows_only_nccl,
         fix=_use_gloo_on_the_cpu,
+    ),
+    Repair(
+        name="folders for all processes",
+        symptom="with nproc=2 now and then: File exists: './log'",
+        issues=(),
+        needed=lambda: True,
+        fix=_let_anyone_make_folders,
     ),
     Repair(
         name="one checkpoint for all processes",

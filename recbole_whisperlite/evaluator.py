@@ -47,10 +47,17 @@ class RequestCollector(Collector):
 
     It reads ``ruled_out_items`` (item ids padded by 0, int64 ``[n_units, longest]``)
     from the interaction of request-aware evaluation dataloaders.
+
+    Attributes:
+        ranks (UnitRanks or None): Gathers what ``unit_file`` will hold, where wanted.
     """
+
+    ranks = None
 
     def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
+        if self.ranks is not None:
+            self.ranks.collect(scores_tensor, positive_u, positive_i, max(self.topk))
         if not self.register.need(NEED):
             return
         if "ruled_out_items" not in interaction:

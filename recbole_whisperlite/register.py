@@ -6,6 +6,7 @@ of RecBole does on a dataset without requests.
 """
 
 import functools
+import importlib
 import sys
 
 import recbole.data.dataset
@@ -27,8 +28,7 @@ from recbole_whisperlite.data.dataset import (
 )
 from recbole_whisperlite.data.evaluation import evaluation_dataloader
 from recbole_whisperlite.evaluator import RequestCollector, Violation
-from recbole_whisperlite.model import whisperlite
-from recbole_whisperlite.trainer import WhisperLiteTrainer
+from recbole_whisperlite.trainer import LateFusionTrainer, WhisperLiteTrainer
 
 _registered = False
 
@@ -52,12 +52,13 @@ def register():
 def _register_models():
     # get_model imports recbole.model.<kind>.<lower-case name>
     package = recbole.model.general_recommender
-    for module in (whisperlite,):
-        name = module.__name__.rpartition(".")[2]
+    for name in map(str.lower, settings.our_models()):
+        module = importlib.import_module(f"recbole_whisperlite.model.{name}")
         sys.modules[f"{package.__name__}.{name}"] = module
         setattr(package, name, module)
     # get_trainer looks for <Model>Trainer
-    recbole.trainer.WhisperLiteTrainer = WhisperLiteTrainer
+    for trainer in (WhisperLiteTrainer, LateFusionTrainer):
+        setattr(recbole.trainer, trainer.__name__, trainer)
 
 
 def _register_datasets():

@@ -13,6 +13,7 @@ import torch
 
 from recbole_whisperlite.data.dataset import RequestDatasetMixin
 from recbole_whisperlite.data.evaluation import RequestFullSortEvalDataLoader
+from recbole_whisperlite.unit_file import UnitRanks, write_units
 
 PACKAGES = (
     "recbole-whisperlite recbole torch numpy scipy pandas scikit-learn open_clip_torch"
@@ -55,12 +56,14 @@ def timed_evaluate(evaluate):
 
     def wrapped(self, eval_data, *args, **kwargs):
         run = _run(self.config)
+        phase = _phase(eval_data) if eval_data else None
+        wanted = phase == "test" and self.config["unit_file"]
+        self.eval_collector.ranks = UnitRanks() if wanted else None
         begin = time.time()
         result = evaluate(self, eval_data, *args, **kwargs)
         run["evaluate"] += time.time() - begin
         if result is None:
             return result
-        phase = _phase(eval_data)
         if phase == "valid":
             since = time.time() - run.get("fit_started", begin)
             run["valid_curve"].append({"seconds": since, **result})
@@ -69,6 +72,10 @@ def timed_evaluate(evaluate):
         if phase == "test" and self.config["local_rank"] == 0:
             if self.config["result_file"]:
                 write_result(self, eval_data, result, run)
+            if self.config["unit_file"]:
+                write_units(
+                    self.config["unit_file"], eval_data, self.eval_collector.ranks
+                )
             if self.config["show_examples"]:
                 show_examples(self, eval_data, self.config["show_examples"])
         return result

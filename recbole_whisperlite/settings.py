@@ -6,6 +6,7 @@ sets in files, dict or command line wins as always, because ``Config`` merges it
 """
 
 import importlib.util
+import itertools
 import os
 import re
 import sys
@@ -158,9 +159,10 @@ def _is_of_another_program(config, name):
 
 
 def _recbole_settings():
-    """Return every key that RecBole's yaml files and source code know."""
+    """Return every key of a model: in yaml files, RecBole's and ours, and its source."""
     keys = set()
-    for path in RECBOLE.glob("properties/**/*.yaml"):
+    files = RECBOLE.glob("properties/**/*.yaml"), PROPERTIES.glob("model/*.yaml")
+    for path in itertools.chain(*files):
         keys.update(re.findall(r"^(\w+):", path.read_text("utf-8"), re.MULTILINE))
     for path in RECBOLE.glob("**/*.py"):
         keys.update(re.findall(r"""config\[["'](\w+)["']\]""", path.read_text("utf-8")))

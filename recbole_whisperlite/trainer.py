@@ -3,10 +3,27 @@ recbole_whisperlite.trainer
 ###########################
 """
 
-import numpy as np
+import os
 
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.utils import create_samplers, get_dataloader
+from recbole.evaluator import Evaluator
 from recbole.trainer import Trainer
-from recbole.utils import init_seed
+from recbole.trainer.trainer import TraditionalTrainer
+from recbole.utils import (
+    ModelType,
+    calculate_valid_score,
+    get_trainer,
+    init_seed,
+    set_color,
+)
+
+from recbole_whisperlite.evaluator import RequestCollector
+from recbole_whisperlite.model.latefusion import weight_grid
 
 
 class WhisperLiteTrainer(Trainer):
@@ -34,3 +51,82 @@ class WhisperLiteTrainer(Trainer):
             self.eval_collector.data_collect(train_data)
             _, self.best_valid_result = self._valid_epoch(valid_data)
         return super().fit(train_data, valid_data, *args, **kwargs)
+
+
+class LateFusionTrainer(TraditionalTrainer):
+    r"""LateFusionTrainer trains the parts of LateFusion, then chooses their weights.
+
+    Each part is trained by its own trainer with its own negatives, and keeps its best epoch
+    on validation. The weights are those of a grid that have the best ``valid_metric``, the
+    most even where several do; without validation data all weights are equal.
+    """
+
+    def fit(self, train_data, valid_data=None, *args, **kwargs):
+        if self.start_epoch < self.epochs:  # else it was resumed and is done
+            for name, part in self.model.parts.items():
+                self._fit_part(name, part, train_data._dataset, valid_data, **kwargs)
+            if valid_data:
+                self.model.weight.copy_(
+                    self._best_weight(train_data, valid_data, **kwargs)
+                )
+        return super().fit(train_data, valid_data, *args, **kwargs)
+
+    def _fit_part(self, name, part, dataset, valid_data, show_progress=False, **_):
+        self.logger.info(set_color(f"LateFusion: {name}", "pink"))
+        config = self.model.part_config[name]
+        # only the training sampler is used, and it knows no phase but the first
+        sampler, _, _ = create_samplers(config, dataset, [dataset] * 3)
+        train_data = get_dataloader(config, "train")(
+            config, dataset, sampler, shuffle=config["shuffle"]
+        )
+        trainer = get_trainer(config["MODEL_TYPE"], name)(config, part)
+        trainer.saved_model_file = f"{self.saved_model_file}.{name}"
+        # models that are ready after one epoch have no best epoch to come back to
+        saved = bool(valid_data) and config["MODEL_TYPE"] != ModelType.TRADITIONAL
+        trainer.fit(train_data, valid_data, saved=saved, show_progress=show_progress)
+        if saved:
+            trainer.resume_checkpoint(trainer.saved_model_file)
+            os.remove(trainer.saved_model_file)
+
+    @torch.no_grad()
+    def _best_weight(self, train_data, valid_data, show_progress=False, **_):
+        grid = weight_grid(len(self.model.parts), self.model.grid).to(self.device)
+        # in one pass over the data: what takes time are the scores of the parts
+        collectors = [RequestCollector(self.config) for _ in grid]
+        for collector in collectors:
+            collector.data_collect(train_data)
+        self.model.eval()
+        score = self._neg_sample_batch_eval
+        if isinstance(valid_data, FullSortEvalDataLoader):
+            score = self._full_sort_batch_eval
+            self.item_tensor = valid_data._dataset.get_item_feature().to(self.device)
+        self.tot_item_num = valid_data._dataset.item_num
+        batches = tqdm(
+            valid_data,
+            ncols=100,
+            desc=set_color("Fusion weights", "pink"),
+            disable=not show_progress,
+        )
+        for batch in batches:
+            of_part = []
+            for alone in torch.eye(len(self.model.parts), device=self.device):
+                self.model.weight.copy_(alone)
+                interaction, scores, *positive = score(batch)
+                of_part.append(scores)
+            of_part = torch.stack(of_part)
+            excluded = of_part[0].isneginf()
+            of_part.masked_fill_(excluded, 0)
+            for weight, collector in zip(grid, collectors):
+                fused = torch.tensordot(weight, of_part, 1)
+                fused.masked_fill_(excluded, -torch.inf)
+                collector.eval_batch_collect(fused, interaction, *positive)
+        evaluator = Evaluator(self.config)
+        results = [evaluator.evaluate(each.get_data_struct()) for each in collectors]
+        scores = [calculate_valid_score(each, self.valid_metric) for each in results]
+        choose = np.argmax if self.valid_metric_bigger else np.argmin
+        best = grid[int(choose(scores))]
+        told = ", ".join(
+            f"{name} {weight:.2f}" for name, weight in zip(self.model.parts, best)
+        )
+        self.logger.info(set_color(f"LateFusion weights: {told}", "pink"))
+        return best

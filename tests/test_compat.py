@@ -157,13 +157,14 @@ def test_lightgcn_gets_the_matrix_of_its_formula(monkeypatch):
         n_items=4,
         interaction_matrix=sp.coo_matrix((np.ones(4), (users, items)), shape=(3, 4)),
     )
-    if hasattr(sp.dok_matrix, "_update"):
+    active = {repair.name: active for repair, active in compat.status()}
+    if active["scipy dok_matrix._update"]:
         monkeypatch.delattr(sp.dok_matrix, "_update")
-    with pytest.raises(AttributeError, match="_update"):
-        LightGCN.get_norm_adj_mat(graph)
-    assert compat._lacks_dok_update()
-    compat._give_back_dok_update()
-    assert not compat._lacks_dok_update()
+        with pytest.raises(AttributeError, match="_update"):
+            LightGCN.get_norm_adj_mat(graph)
+        assert compat._lacks_dok_update()
+        compat._give_back_dok_update()
+        assert not compat._lacks_dok_update()
 
     # D^-1/2 A D^-1/2 with A = [[0, R], [R', 0]], in dense arithmetic
     adjacency = np.zeros((7, 7))
@@ -534,6 +535,19 @@ def test_without_the_repair_several_processes_need_gpus():
     asked = {"gpu_id": "0", "local_rank": 0, "nproc": 2}
     with pytest.raises(AssertionError):
         Config._init_device.__wrapped__(types.SimpleNamespace(final_config_dict=asked))
+
+
+def test_a_folder_that_another_process_just_made_is_fine(tmp_path, monkeypatch):
+    import recbole.utils.logger
+
+    ensure_dir = recbole.utils.logger.ensure_dir
+    ensure_dir(tmp_path / "log" / "BPR")
+    assert (tmp_path / "log" / "BPR").is_dir()
+    # between the look and the deed
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    ensure_dir(tmp_path / "log" / "BPR")
+    with pytest.raises(FileExistsError):
+        ensure_dir.__wrapped__(tmp_path / "log" / "BPR")
 
 
 def test_all_processes_use_the_first_ones_checkpoint(one_of_one, monkeypatch):

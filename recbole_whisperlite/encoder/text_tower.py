@@ -1,6 +1,6 @@
 """The text tower of a CLIP model, run only as far as the texts reach."""
 
-from multiprocessing.pool import ThreadPool
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from recbole_whisperlite.encoder.packed import pack
 
 # On a CPU a step's activations should stay in its caches: with 256 texts at once most
 # of the time goes into fetching them from memory.
-_CPU_TOKENS_A_STEP = 1024
+_CPU_TOKENS_A_STEP = 512
 _TEXTS_A_TOKENIZER_CALL = 1024
 
 
@@ -99,7 +99,7 @@ class TextTower:
         results = self._map(lambda batch: run(tokens[batch, : ends[batch[0]]]), batches)
         vectors = None
         with self.progress(len(texts), "encode texts") as bar:
-            for batch, result in zip(batches, results):
+            for result, batch in zip(results, batches):
                 if vectors is None:
                     vectors = np.empty((len(texts), result.shape[1]), dtype=np.float32)
                 vectors[batch.numpy()] = result.float().numpy()
@@ -130,10 +130,12 @@ class TextTower:
             return
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
+        pool = ThreadPoolExecutor(threads, "encoder", torch.set_num_threads, (1,))
         try:
-            with ThreadPool(threads, torch.set_num_threads, (1,)) as pool:
-                yield from pool.imap(run, batches)
+            yield from pool.map(run, batches)
         finally:
+            # Interrupted, it ends when the batches that run have ended.
+            pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)
 
     @torch.inference_mode()

@@ -56,6 +56,7 @@ def _fit(texts, dim):
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
+    getLogger().info(f"Fitting tfidf on {len(texts)} texts")
     counter = TfidfVectorizer(**_COUNTING)
     try:
         counts = counter.fit_transform(texts)

@@ -7,26 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cache_workers import ROWS, Fake, Slow, slow_texts, work, write_half_and_die
 
 from recbole_whisperlite.encoder import cache
 from recbole_whisperlite.errors import UserError
 
 TEXTS = ["dress", "shoes", "dress", "hat"]
-
-
-class Fake:
-    """An encoder whose vectors say which text they are of: [length, first letter]."""
-
-    def __init__(self, version=1):
-        self.version = version
-        self.asked = []
-
-    def fingerprint(self):
-        return {"version": self.version}
-
-    def encode(self, texts):
-        self.asked.append(texts)
-        return np.array([[len(t), ord(t[0])] for t in texts], dtype=np.float32)
 
 
 class NotToBeAsked(Fake):
@@ -135,44 +121,6 @@ def test_a_full_disk_leaves_no_entry(tmp_path, monkeypatch):
 
 
 # ------------------------------------------------- other processes, killed or at once
-
-ROWS = 20_000
-
-
-class Slow(Fake):
-    """Takes a fifth of a second; its entry takes some more to be written."""
-
-    def __init__(self, log=None):
-        super().__init__()
-        self.log = log
-
-    def encode(self, texts):
-        if self.log:
-            with open(self.log, "a") as file:
-                file.write("encoding\n")
-        time.sleep(0.2)
-        return np.tile(super().encode(texts), (1, 200))
-
-
-def slow_texts():
-    return [str(n) for n in range(ROWS)]
-
-
-def work(folder, ready, log=None):
-    texts = slow_texts()
-    ready.send("ready")
-    vectors(Slow(log), folder, texts)
-    ready.send("done")
-
-
-def write_half_and_die(folder):
-    def save(file, array, **kwargs):
-        file.write(b"\x93NUMPY half of it")
-        file.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    cache.np.save = save
-    vectors(Fake(), folder)
 
 
 @pytest.fixture(scope="module")

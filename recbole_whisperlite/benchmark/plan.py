@@ -1,0 +1,229 @@
+"""What is to be run: rows and seeds, from one yaml file and the command line.
+
+A benchmark yaml is an ordinary RecBole settings file, common to all models, with these
+keys more, each of which may also stand on the command line (but ``models``)::
+
+    dataset: hm
+    seeds: [2020, 2021, 2022]   # default: seed
+    output: results/hm          # default: results/<dataset>
+    reference: WhisperLite      # row the others are tested against; default: the best
+    tune: 20                    # trials for each model; default 0
+    models:                     # rows, in this order
+      BPR:
+        learning_rate: 0.005    # any setting, for this row only
+        tune: {learning_rate: [0.001, 0.005], embedding_size: [32, 64]}
+      WhisperLite-cosine:       # rows may be named freely:
+        model: WhisperLite      #   this is then the model
+        contrastive: cosine
+        sees: [request, item text]  # what the model may see, where it is not the usual
+"""
+
+import argparse
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from recbole_whisperlite.config_files import read_files
+from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.settings import check_model
+
+FLAGS = ("model", "dataset", "config_files", "seeds", "output", "reference", "tune")
+#: Settings that the benchmark gives to each run itself.
+OURS = ("result_file", "unit_file", "checkpoint_dir", "seed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        name (str): What the table calls it.
+        model (str): RecBole's name of the model.
+        settings (dict): What the benchmark yaml sets for this row only.
+        ranges (dict): ``{setting: list of values}`` to be tuned.
+        sees (list of str or None): What the model may see, if the yaml says so.
+    """
+
+    name: str
+    model: str
+    settings: dict = field(default_factory=dict)
+    ranges: dict = field(default_factory=dict)
+    sees: list = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole comparison.
+
+    Attributes:
+        dataset (str): Its name.
+        rows (list of Row): In the order in which they run.
+        seeds (list of int): Each row runs once with each.
+        output (Path): The folder of results.
+        reference (str or None): Name of the row that the others are tested against.
+        trials (int): Tuning trials for each model; 0 for none.
+        settings (dict): Common to all rows, from the yaml files.
+        flags (list of str): ``--key=value`` of the command line; above all files, as
+            in RecBole.
+        command (list of str): The whole command line.
+    """
+
+    dataset: str
+    rows: list
+    seeds: list
+    output: Path
+    reference: str
+    trials: int
+    settings: dict
+    flags: list
+    command: list
+
+    def rows_with(self, tuned):
+        """Return the rows with tuned settings (``{row name: settings}``) put in."""
+        return [
+            replace(row, settings={**row.settings, **tuned.get(row.name, {})})
+            for row in self.rows
+        ]
+
+
+def is_benchmark(argv):
+    """Tell whether a command line of ``run_recbole.py`` asks for several runs."""
+    args, _ = _parser().parse_known_args(argv)
+    several = args.model and "," in args.model
+    asked = (args.seeds, args.output, args.reference, args.tune)
+    if several or any(value is not None for value in asked):
+        return True
+    return any("models" in content for content in read_files(args.config_files))
+
+
+def make_plan(argv):
+    """Read command line and yaml files.
+
+    Args:
+        argv (list of str): ``--model=A,B --dataset --config_files --seeds=1,2
+            --output --reference --tune``; every other ``--key=value`` is a setting of
+            RecBole for all models.
+
+    Returns:
+        Plan: What to run.
+
+    Raises:
+        UserError: If a model, a row or a key does not exist or has no sensible value.
+    """
+    args, flags = _parser().parse_known_args(argv)
+    settings, models = {}, {}
+    for content in read_files(args.config_files):
+        for name, section in _sections(content.pop("models", {})).items():
+            models.setdefault(name, {}).update(section)
+        settings.update(content)
+    given = {name: settings.pop(name) for name in FLAGS if name in settings}
+    given.update({name: v for name, v in vars(args).items() if v is not None})
+    flags = _check_flags(flags)
+    seed = settings.pop("seed", 2020)
+    dataset = str(given.get("dataset", "stylist-mini"))
+    names = _listed(given["model"]) if "model" in given else list(models)
+    if not names:
+        raise UserError(
+            "A benchmark needs models: name them with --model=A,B or in a section "
+            "'models:' of a yaml file given with --config_files."
+        )
+    rows = [_row(name, models.get(name, {})) for name in dict.fromkeys(names)]
+    reference = given.get("reference")
+    if reference is not None and reference not in (*names, *models):
+        raise UserError(
+            f"reference: there is no row '{reference}'."
+            f"{did_you_mean(reference, names)} Rows are {', '.join(names)}."
+        )
+    if reference not in names:  # the yaml's, but --model leaves it out
+        reference = None
+    return Plan(
+        dataset=dataset,
+        rows=rows,
+        seeds=_integers("seeds", _listed(given.get("seeds", [seed])), at_least=0),
+        output=Path(given.get("output", Path("results") / dataset)),
+        reference=reference,
+        trials=_integers("tune", [given.get("tune", 0)], at_least=0)[0],
+        settings={key: settings[key] for key in settings if key not in OURS},
+        flags=flags,
+        command=list(argv),
+    )
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m recbole_whisperlite benchmark",
+        description="Train and test several models on the same requests; make tables.",
+        epilog="Every setting of RecBole and WhisperLite can be given as --key=value; "
+        "it then holds for all models.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", "-m", help="names of models, separated by commas")
+    parser.add_argument("--dataset", "-d", help="its name")
+    parser.add_argument("--config_files", help="yaml files, separated by spaces")
+    parser.add_argument("--seeds", help="random seeds, separated by commas")
+    parser.add_argument("--output", help="folder of results, e.g. results/hm")
+    parser.add_argument("--reference", help="row that the others are tested against")
+    parser.add_argument("--tune", help="tuning trials for each model, on validation")
+    return parser
+
+
+def _sections(models):
+    if isinstance(models, list):
+        models = dict.fromkeys(models)
+    if not isinstance(models, dict):
+        raise UserError(
+            "models: must be a list of models, or hold one section for each: "
+            f"'BPR: {{learning_rate: 0.005}}'. It is {models!r}."
+        )
+    for name, section in models.items():
+        if not isinstance(section, (dict, type(None))):
+            raise UserError(f"models: {name}: must hold 'key: value', not {section!r}.")
+    return {str(name): section or {} for name, section in models.items()}
+
+
+def _row(name, section):
+    section = dict(section)
+    model = section.pop("model", name)
+    check_model(model)
+    if "/" in name or name.startswith("."):
+        raise UserError(
+            f"models: the row name '{name}' must not hold '/' or begin '.'."
+        )
+    ranges = section.pop("tune", {})
+    for key, values in ranges.items():
+        if not isinstance(values, list) or not values:
+            raise UserError(
+                f"models: {name}: tune: {key} must be a list of values to try, not "
+                f"{values!r}."
+            )
+    sees = section.pop("sees", None)
+    for key in OURS:
+        if key in section:
+            raise UserError(f"models: {name}: {key} is set by the benchmark itself.")
+    return Row(name, model, section, ranges, sees)
+
+
+def _check_flags(flags):
+    for flag in flags:
+        key, equals, _ = flag.partition("=")
+        if not key.startswith("--") or not equals:
+            raise UserError(f"'{flag}': settings are given as --key=value.")
+        if key[2:] in OURS:
+            instead = "; use --seeds" if key == "--seed" else ""
+            raise UserError(f"{key} is set by the benchmark itself{instead}.")
+    return flags
+
+
+def _listed(value):
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _integers(name, values, at_least):
+    try:
+        numbers = [int(value) for value in values]
+    except (TypeError, ValueError):
+        numbers = [at_least - 1]
+    if not numbers or min(numbers) < at_least:
+        raise UserError(f"{name}: {values} must be integers from {at_least} on.")
+    return list(dict.fromkeys(numbers))

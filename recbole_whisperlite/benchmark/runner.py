@@ -1,0 +1,198 @@
+"""Runs each (model, seed) in a process of its own, and keeps what is finished.
+
+A process of its own gives clean figures of memory and time, and one that is killed takes
+no other along. Its folder holds ``result.json`` (``result_file``), ``units.npz``
+(``unit_file``), ``log.txt`` (what it printed) and ``job.json`` (what was asked for).
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from tqdm import tqdm
+
+import recbole_whisperlite
+from recbole_whisperlite.benchmark.plan import Plan, Row
+from recbole_whisperlite.paths import PROPERTIES
+from recbole_whisperlite.report import versions
+
+# Where the package is found, also by a process that is started elsewhere.
+_HOME = str(Path(recbole_whisperlite.__file__).resolve().parent.parent)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a row with a seed, and the folder it leaves its files in.
+
+    Attributes:
+        row (Row): What to run.
+        seed (int): With which seed.
+        plan (Plan): For what is common to all.
+        folder (Path): Its own.
+        units (bool): Whether ``units.npz`` is wanted.
+    """
+
+    row: Row
+    seed: int
+    plan: Plan
+    folder: Path
+    units: bool = True
+
+    def __str__(self):
+        return f"{self.row.name}, seed {self.seed}"
+
+    def settings(self):
+        """Return the settings of its yaml file."""
+        return {**self.plan.settings, **self.row.settings, "seed": self.seed}
+
+    def request(self):
+        """Return all that decides what comes out, so that a change of it runs again."""
+        files = [
+            PROPERTIES / "model" / f"{self.row.model}.yaml",
+            PROPERTIES / "dataset" / f"{self.plan.dataset}.yaml",
+            PROPERTIES / "dataset" / "request.yaml",
+        ]
+        texts = [path.read_text("utf-8") for path in files if path.is_file()]
+        return {
+            "model": self.row.model,
+            "dataset": self.plan.dataset,
+            "settings": self.settings(),
+            "flags": self.plan.flags,
+            "defaults": hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16],
+            "version": versions()["recbole-whisperlite"],
+        }
+
+    def finished(self):
+        """Whether its folder holds the outcome of this very job."""
+        try:
+            asked = json.loads((self.folder / "job.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+        # as json has it: yaml's keys may be numbers
+        return asked == json.loads(json.dumps(self.request(), default=str))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job (Job): Which.
+        result (dict or None): Its result file.
+        error (str or None): Why it has none, in one line.
+    """
+
+    job: Job
+    result: dict = None
+    error: str = None
+
+    @property
+    def unit_file(self):
+        """The path of its ``units.npz``."""
+        return self.job.folder / "units.npz"
+
+
+def run_all(jobs, unit):
+    """Run the jobs that are not finished yet, one after another.
+
+    Args:
+        jobs (list of Job): In this order.
+        unit (str): What the progress line counts.
+
+    Returns:
+        list of Outcome: One a job; a failed one does not stop the others.
+    """
+    waiting = [job for job in jobs if not job.finished()]
+    errors = {}
+    done = len(jobs) - len(waiting)
+    with tqdm(total=len(jobs), initial=done, unit="run", desc=unit) as bar:
+        for job in waiting:
+            bar.set_description(f"{unit}: {job}")
+            errors[job.folder] = _run(job, bar)
+            bar.update()
+    return [
+        (
+            Outcome(job, error=errors[job.folder])
+            if errors.get(job.folder)
+            else Outcome(job, json.loads((job.folder / "result.json").read_text()))
+        )
+        for job in jobs
+    ]
+
+
+def _run(job, bar):
+    """Run one job; return None or why it failed."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    asked, result, units = (
+        job.folder / name for name in ("job.json", "result.json", "units.npz")
+    )
+    for path in (asked, result, units):
+        path.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "state": "INFO",
+            "show_progress": False,
+            **job.settings(),
+            "result_file": str(result),
+            "unit_file": str(units) if job.units else None,
+            "checkpoint_dir": folder,
+        }
+        file = Path(folder) / "settings.yaml"
+        file.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+        log = job.folder / "log.txt"
+        status = _wait(
+            [sys.executable, "-m", "recbole_whisperlite", "run"]
+            + [f"--model={job.row.model}", f"--dataset={job.plan.dataset}"]
+            + [f"--config_files={file}", *job.plan.flags],
+            log,
+            bar,
+        )
+    missing = [p.name for p in (result, units)[: 1 + job.units] if not p.is_file()]
+    if status or missing:
+        return _reason(log, status, missing)
+    # last, so that it stands for a whole outcome
+    temporary = asked.with_name(f".{asked.name}.part")
+    temporary.write_text(json.dumps(job.request(), indent=2, default=str) + "\n")
+    os.replace(temporary, asked)
+
+
+def _wait(command, log, bar):
+    """Run a command while the bar shows the passing time; return its exit status."""
+    paths = [_HOME, os.environ.get("PYTHONPATH")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    with open(log, "wb") as out:
+        child = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env=environment
+        )
+        try:
+            while child.poll() is None:
+                time.sleep(0.2)
+                if sys.stderr.isatty():  # in a file it would be a line each time
+                    bar.refresh()
+        finally:
+            child.kill()  # does nothing to one that ended
+            child.wait()
+    return child.returncode
+
+
+def _reason(log, status, missing):
+    """Return in one line why a run failed: its message, or the end of its traceback."""
+    lines = log.read_text("utf-8", errors="replace").splitlines()
+    told = [line for line in lines if line.startswith("error: ")]
+    last = next((line for line in reversed(lines) if line.strip()), "no output")
+    if told:
+        reason = told[-1].removeprefix("error: ")
+    elif status < 0:
+        reason = f"ended by signal {-status} (9 is often: out of memory)"
+    elif status:
+        reason = last.strip()
+    else:
+        reason = f"it left no {' and no '.join(missing)}"
+    return f"{reason} [{log}]"

@@ -1,0 +1,54 @@
+"""What a model may see of a request that it ranks for: a column of every table."""
+
+from recbole.utils import ModelType, get_model
+
+REQUEST, ITEM_TEXT, USER, HISTORY, ITEM_ID = (
+    "request",
+    "item text",
+    "user",
+    "history",
+    "item id",
+)
+#: Models that see other things than their family.
+MODELS = {
+    "Random": [],
+    "Pop": [ITEM_ID],
+    "WhisperLite": [REQUEST, ITEM_TEXT],
+    "Whisper": [REQUEST, ITEM_TEXT],
+    "BM25": [REQUEST, ITEM_TEXT],
+    "ZeroShot": [REQUEST, ITEM_TEXT],
+    "RequestPop": [REQUEST, ITEM_ID],
+    "LateFusion": [REQUEST, ITEM_TEXT, USER, ITEM_ID],
+    "Caser": [USER, HISTORY, ITEM_ID],
+    "GraphRec": [USER, "trust", ITEM_ID],
+}
+FAMILIES = {
+    ModelType.GENERAL: [USER, ITEM_ID],
+    ModelType.TRADITIONAL: [USER, ITEM_ID],
+    ModelType.KNOWLEDGE: [USER, "knowledge graph", ITEM_ID],
+    ModelType.SEQUENTIAL: [HISTORY, ITEM_ID],
+}
+
+
+def may_see(row, settings):
+    """Return what the model of a row may see.
+
+    Args:
+        row (Row): With its own word on it, if the benchmark yaml has one.
+        settings (dict): The final settings of one of its runs.
+
+    Returns:
+        list of str: Some of request, item text, user, history, item id, and more.
+    """
+    if row.sees is not None:
+        return row.sees
+    if row.model in MODELS:
+        return MODELS[row.model]
+    family = get_model(row.model).type
+    if family in FAMILIES:
+        return FAMILIES[family]
+    # context models: which item columns are features is a setting; None loads all
+    columns = (settings.get("load_col") or {"item": "*"}).get("item", ())
+    more = set(columns) - {settings.get("ITEM_ID_FIELD")}
+    features = ["item features"] if more else []
+    return ["request (as a category)", *features, USER, ITEM_ID]

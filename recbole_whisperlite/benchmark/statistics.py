@@ -1,0 +1,125 @@
+"""Which differences count: metrics of single units, tests paired over them, intervals."""
+
+import numpy as np
+from scipy import stats
+
+#: The metrics of RecBole that are means over units and follow from ranks alone.
+METRICS = ("hit", "mrr", "map", "ndcg", "precision", "recall")
+RESAMPLES = 1000
+
+
+def metric_of_units(metric, unit, rank, n_units, k):
+    """Return a metric of each unit; the mean over them is RecBole's figure.
+
+    Args:
+        metric (str): One of :data:`METRICS`, as RecBole's ``recbole.evaluator.metrics``
+            defines them.
+        unit (numpy.ndarray): Unit of each positive, int64 ``[n_positives]``; every unit
+            has at least one.
+        rank (numpy.ndarray): Rank of each positive, from 1, int64 ``[n_positives]``.
+        n_units (int): The number of units.
+        k (int): Only the first k ranks count.
+
+    Returns:
+        numpy.ndarray: float64 ``[n_units]``.
+    """
+
+    def total(values):
+        return np.bincount(unit[hit], weights=values, minlength=n_units)
+
+    hit = rank <= k
+    positives = np.bincount(unit, minlength=n_units)
+    hits = total(np.ones(hit.sum()))
+    if metric == "hit":
+        return (hits > 0).astype(float)
+    if metric == "precision":
+        return hits / k
+    if metric == "recall":
+        return hits / positives
+    if metric == "mrr":
+        first = np.full(n_units, np.inf)
+        np.minimum.at(first, unit[hit], rank[hit])
+        return 1 / first
+    reachable = np.minimum(positives, k)
+    if metric == "ndcg":
+        ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
+        return total(1 / np.log2(rank[hit] + 1)) / ideal[reachable - 1]
+    if metric == "map":
+        # the n-th best positive at rank r: of the first r items, n are right
+        order = np.lexsort((rank, unit))
+        nth = np.empty(len(unit), dtype=np.int64)
+        starts = np.cumsum(positives) - positives
+        nth[order] = np.arange(len(unit)) - starts[unit[order]] + 1
+        return total(nth[hit] / rank[hit]) / reachable
+    raise ValueError(f"unknown metric {metric}")
+
+
+def split_name(name):
+    """Return metric and k of a name such as ``ndcg@10``; k is None without one."""
+    metric, _, k = name.partition("@")
+    return metric, int(k) if k else None
+
+
+def paired_t_test(values, reference):
+    """Two-sided paired t-test over units.
+
+    Args:
+        values, reference (numpy.ndarray): A metric of each unit, float64 ``[n_units]``.
+
+    Returns:
+        float: The p value; 1 where no unit differs, and where a single unit leaves
+        nothing to test.
+    """
+    if len(values) < 2 or np.array_equal(values, reference):
+        return 1.0
+    return float(stats.ttest_rel(values, reference).pvalue)
+
+
+def holm(p_values):
+    """Correct p values for their number, by Holm's step-down method.
+
+    Args:
+        p_values (list of float): Of the comparisons of one family.
+
+    Returns:
+        list of float: Corrected ones in the same order, at most 1.
+    """
+    p_values = np.asarray(p_values, dtype=float)
+    order = np.argsort(p_values)
+    corrected = np.empty_like(p_values)
+    steps = p_values[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected.tolist()
+
+
+def bootstrap_interval(values, level=0.95, seed=0):
+    """Percentile bootstrap of the mean over units.
+
+    Args:
+        values (numpy.ndarray): Metrics of each unit, float64 ``[n_units, n_metrics]``;
+            all are resampled together, and NaN are left out.
+        level (float): Share of resampled means within the interval.
+        seed (int): For the resampling.
+
+    Returns:
+        numpy.ndarray: Lower and upper ends, float64 ``[2, n_metrics]``.
+    """
+    n_units = len(values)
+    present = ~np.isnan(values)
+    values = np.where(present, values, 0)
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(RESAMPLES // 50):
+        # how often each unit is drawn says as much as which ones are, and is a product
+        drawn = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=50)
+        drawn = drawn.astype(float)
+        counted = n_units if present.all() else np.maximum(drawn @ present, 1)
+        means.append(drawn @ values / counted)
+    tail = (1 - level) / 2
+    return np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+
+
+def over_seeds(figures):
+    """Return mean and sample standard deviation; the latter is None for one seed."""
+    deviation = float(np.std(figures, ddof=1)) if len(figures) > 1 else None
+    return float(np.mean(figures)), deviation

@@ -1,0 +1,455 @@
+"""The tables: everything as json, the ranks beside it, and csv, markdown and LaTeX.
+
+``benchmark.json``::
+
+    dataset, command, created, versions     what was run, when, on what
+    composed_requests                       the template, where requests are composed of
+                                            attributes of the target; else null
+    seeds                                   [int]
+    metrics                                 [name], e.g. "ndcg@10", in table order
+    main_metric                             name; orders rows and chooses the reference
+    smaller_is_better                       [name]
+    metrics_of_units                        [name]; those with statistics over units
+    reference                               name of the row the others are tested against
+    significance                            how p values and intervals were computed
+    dataset_folder                          where pictures lie (``items.image``)
+    exams: [{                               one, or one for each seed (random splits)
+        fingerprint, valid_fingerprint,
+        seeds, units, positives, items}]    counts
+    rows: [{                                best first; failed rows last
+        name, model, sees: [str],
+        settings, tuned,                    the yaml's for this row; chosen by --tune
+        errors: {seed: str},                failed runs
+        metrics: {name: {
+            mean, deviation,                over seeds; deviation null for one seed
+            low, high,                      95 % bootstrap interval over units, or null
+            p, p_holm}},                    against the reference; null for itself
+        cost: {train_seconds, prepare_seconds, encode_seconds, evaluate_seconds,
+               parameters, peak_memory_mb, (peak_gpu_memory_mb)},  means over seeds
+        runs: {seed: {test_result, best_valid_result, seconds, parameters,
+                      peak_memory_mb,
+                      valid_curve: [{seconds, (metric): value}]}}}]
+    examples: [{user, request_id, request,  sample requests of the first exam
+        positives: [item], top: {row name: [item], best first}}]
+    items: {item: {text, image}}            of the examples; image null without one,
+                                            else relative to dataset_folder
+
+A seed is a str as a key. ``units.npz`` holds, for the exam number e, the arrays of a unit
+file (see :mod:`recbole_whisperlite.unit_file`) that all models share as ``e/user``,
+``e/request``, …, and for each row and seed ``e/rank/<row>/<seed>`` and
+``e/top/<row>/<seed>``.
+"""
+
+import csv
+import io
+import json
+import os
+from datetime import datetime, timezone
+
+import numpy as np
+from recbole.evaluator.register import smaller_metrics
+
+from recbole_whisperlite.benchmark import examples, statistics
+from recbole_whisperlite.benchmark.sees import may_see
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.report import versions
+from recbole_whisperlite.unit_file import read_units
+
+ALPHA = 0.05
+SIGNIFICANCE = (
+    "Two-sided paired t-test over units (metrics averaged over seeds first) against the "
+    "reference, Holm-corrected over the rows of each metric; 95 % percentile bootstrap "
+    f"intervals over units, {statistics.RESAMPLES} resamples."
+)
+SMALLER = {*smaller_metrics, "violation_share"}
+COSTS = ("prepare", "encode", "train", "evaluate")
+
+
+def assemble(plan, outcomes, exams, tuned):
+    """Put together what ``benchmark.json`` and ``units.npz`` will hold.
+
+    Args:
+        plan (Plan): What was to be run.
+        outcomes (list of Outcome): What became of it.
+        exams (list of Exam): From :func:`exam.same_exam`.
+        tuned (dict): ``{row name: chosen settings}``.
+
+    Returns:
+        dict: The layout above, and the arrays of ``units.npz`` under ``units``.
+    """
+    rows = [_row(row, outcomes, tuned) for row in plan.rows]
+    results = [outcome.result for outcome in outcomes if outcome.result]
+    benchmark = {
+        "dataset": plan.dataset,
+        "command": plan.command,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": results[0]["versions"] if results else versions(),
+        "composed_requests": results[0]["composed_requests"] if results else None,
+        "seeds": plan.seeds,
+        "metrics": [],
+        "main_metric": None,
+        "smaller_is_better": [],
+        "metrics_of_units": [],
+        "reference": None,
+        "significance": SIGNIFICANCE,
+        "dataset_folder": results[0]["settings"]["data_path"] if results else None,
+        "exams": [
+            {
+                "fingerprint": exam.fingerprint,
+                "valid_fingerprint": exam.valid_fingerprint,
+                "seeds": exam.seeds,
+                "units": len(exam.units["user"]),
+                "positives": len(exam.units["positive_unit"]),
+                "items": len(exam.units["tokens"]) - 1,
+            }
+            for exam in exams
+        ],
+        "rows": rows,
+        "examples": [],
+        "items": {},
+        "units": {},
+    }
+    if not results:
+        return benchmark
+    _add_metrics(benchmark, results)
+    ranks = [_ranks(exam) for exam in exams]
+    _add_statistics(benchmark, plan, exams, ranks)
+    for number, exam in enumerate(exams):
+        benchmark["units"].update(_unit_arrays(number, exam, ranks[number]))
+    benchmark.update(examples.sample(exams[0], ranks[0], results[0]["settings"]))
+    return benchmark
+
+
+def _row(row, outcomes, tuned):
+    of_row = [outcome for outcome in outcomes if outcome.job.row.name == row.name]
+    results = {str(o.job.seed): o.result for o in of_row if o.result}
+    kept = (
+        "test_result best_valid_result seconds parameters peak_memory_mb valid_curve"
+    ).split()
+    cost = {}
+    for result in results.values():
+        for name in COSTS:
+            cost.setdefault(f"{name}_seconds", []).append(result["seconds"][name])
+        for name in ("parameters", "peak_memory_mb", "peak_gpu_memory_mb"):
+            if name in result:
+                cost.setdefault(name, []).append(result[name])
+    settings = next(iter(results.values()))["settings"] if results else {}
+    return {
+        "name": row.name,
+        "model": row.model,
+        "sees": may_see(row, settings),
+        "settings": row.settings,
+        "tuned": tuned.get(row.name),
+        "errors": {str(o.job.seed): o.error for o in of_row if o.error},
+        "metrics": {},
+        "cost": {name: float(np.mean(figures)) for name, figures in cost.items()},
+        "runs": {
+            seed: {name: result[name] for name in kept}
+            for seed, result in results.items()
+        },
+    }
+
+
+def _add_metrics(benchmark, results):
+    names = [
+        name
+        for name in results[0]["test_result"]
+        if all(name in result["test_result"] for result in results)
+    ]
+    if not names:
+        raise UserError(
+            "The models have no metric in common: give metrics and topk for all of them."
+        )
+    main = results[0]["settings"]["valid_metric"].lower()
+    benchmark["metrics"] = names
+    benchmark["main_metric"] = main if main in names else names[0]
+    smaller = [n for n in names if statistics.split_name(n)[0] in SMALLER]
+    benchmark["smaller_is_better"] = smaller
+    benchmark["metrics_of_units"] = [
+        n for n in names if statistics.split_name(n)[0] in statistics.METRICS
+    ]
+
+
+def _ranks(exam):
+    """Return ``{(row name, seed): (rank, top)}`` as in a unit file."""
+    ranks = {}
+    for key, outcome in exam.outcomes.items():
+        units = read_units(outcome.unit_file)
+        ranks[key] = units["rank"], units["top"]
+    return ranks
+
+
+def _add_statistics(benchmark, plan, exams, ranks):
+    """Fill in ``metrics`` of the rows, choose the reference, sort."""
+    rows = [row for row in benchmark["rows"] if row["runs"]]
+    for row in rows:
+        for name in benchmark["metrics"]:
+            figures = [run["test_result"][name] for run in row["runs"].values()]
+            mean, deviation = statistics.over_seeds(figures)
+            row["metrics"][name] = {
+                "mean": mean,
+                "deviation": deviation,
+                **dict.fromkeys(("low", "high", "p", "p_holm")),
+            }
+    main = benchmark["main_metric"]
+    sign = 1 if main in benchmark["smaller_is_better"] else -1
+    rows.sort(key=lambda row: sign * row["metrics"][main]["mean"])
+    benchmark["rows"] = rows + [row for row in benchmark["rows"] if not row["runs"]]
+    named = [row["name"] for row in rows]
+    reference = plan.reference if plan.reference in named else named[0]
+    benchmark["reference"] = reference
+
+    names = benchmark["metrics_of_units"]
+    values = {row["name"]: _of_units(row, names, exams, ranks) for row in rows}
+    intervals = statistics.bootstrap_interval(
+        np.concatenate([*values.values()], axis=1)
+    )
+    low, high = intervals.reshape(2, len(rows), len(names))
+    for number, row in enumerate(rows):
+        for column, name in enumerate(names):
+            row["metrics"][name].update(
+                low=float(low[number, column]), high=float(high[number, column])
+            )
+    others = [row for row in rows if row["name"] != reference]
+    for column, name in enumerate(names):
+        p_values = [_p_value(values, row["name"], reference, column) for row in others]
+        for row, p, corrected in zip(others, p_values, statistics.holm(p_values)):
+            row["metrics"][name].update(p=p, p_holm=corrected)
+
+
+def _of_units(row, names, exams, ranks):
+    """Return metrics of units, mean over seeds, float64 ``[n_units, n_metrics]``.
+
+    Where seeds have exams of their own, their units stand one below the other; units of
+    an exam that the row failed in are NaN.
+    """
+    parts = []
+    for exam, of_exam in zip(exams, ranks):
+        unit, n_units = exam.units["positive_unit"], len(exam.units["user"])
+        runs = [rank for (name, _), (rank, _) in of_exam.items() if name == row["name"]]
+        values = np.full((n_units, len(names)), np.nan)
+        for column, name in enumerate(names):
+            metric, k = statistics.split_name(name)
+            each = [
+                statistics.metric_of_units(metric, unit, rank, n_units, k)
+                for rank in runs
+            ]
+            if each:
+                values[:, column] = np.mean(each, axis=0)
+        parts.append(values)
+    return np.concatenate(parts)
+
+
+def _p_value(values, name, reference, column):
+    own, other = values[name][:, column], values[reference][:, column]
+    both = ~np.isnan(own) & ~np.isnan(other)
+    return statistics.paired_t_test(own[both], other[both])
+
+
+def _unit_arrays(number, exam, ranks):
+    arrays = {f"{number}/{name}": array for name, array in exam.units.items()}
+    texts = json.dumps(exam.units["texts"]).encode()
+    arrays[f"{number}/texts"] = np.frombuffer(texts, dtype=np.uint8)
+    for (row, seed), (rank, top) in ranks.items():
+        arrays[f"{number}/rank/{row}/{seed}"] = rank
+        arrays[f"{number}/top/{row}/{seed}"] = top
+    return arrays
+
+
+# --------------------------------------------------------------------------- files
+
+
+def write(folder, benchmark):
+    """Write ``benchmark.json .csv .md .tex`` and ``units.npz``.
+
+    Args:
+        folder (Path): The output folder.
+        benchmark (dict): From :func:`assemble`.
+    """
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, **benchmark["units"])
+    content = {name: benchmark[name] for name in benchmark if name != "units"}
+    plain = json.dumps(content, indent=1, default=_plain)
+    _replace(folder / "units.npz", arrays.getvalue())
+    _replace(folder / "benchmark.csv", as_csv(benchmark).encode())
+    _replace(folder / "benchmark.md", as_markdown(benchmark).encode())
+    _replace(folder / "benchmark.tex", as_latex(benchmark).encode())
+    _replace(folder / "benchmark.json", f"{plain}\n".encode())
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _replace(path, content):
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def as_csv(benchmark):
+    """Return one line a row and seed, all metrics and costs, as RFC 4180 has it."""
+    names = benchmark["metrics"]
+    out = io.StringIO()
+    writer = csv.writer(out)
+    costs = ["train_seconds", "parameters", "peak_memory_mb"]
+    writer.writerow(["name", "model", "may see", "seed", *names, *costs, "error"])
+    for row in benchmark["rows"]:
+        about = [row["name"], row["model"], "; ".join(row["sees"])]
+        for seed, run in row["runs"].items():
+            figures = [run["test_result"][name] for name in names]
+            spent = [run["seconds"]["train"], run["parameters"], run["peak_memory_mb"]]
+            writer.writerow([*about, seed, *figures, *spent, ""])
+        for seed, error in row["errors"].items():
+            writer.writerow([*about, seed, *[""] * (len(names) + 3), error])
+    return out.getvalue()
+
+
+def places(benchmark, name):
+    """Return the names of the rows with the best and the second best mean of a metric.
+
+    Args:
+        benchmark (dict): From :func:`assemble`.
+        name (str): A metric.
+
+    Returns:
+        tuple: Two sets of row names; equal figures share a place.
+    """
+    means = {
+        r["name"]: r["metrics"][name]["mean"] for r in benchmark["rows"] if r["runs"]
+    }
+    ordered = sorted(
+        set(means.values()), reverse=name not in benchmark["smaller_is_better"]
+    )
+    return tuple(
+        {row for row in means if place < len(ordered) and means[row] == ordered[place]}
+        for place in (0, 1)
+    )
+
+
+def _shown(benchmark):
+    """The metrics that fit onto a page: those at the main metric's k."""
+    k = statistics.split_name(benchmark["main_metric"] or "")[1]
+    return [n for n in benchmark["metrics"] if statistics.split_name(n)[1] in (k, None)]
+
+
+def _figure(row, name, plus_minus):
+    cell = row["metrics"][name]
+    text = f"{cell['mean']:.4f}"
+    if cell["deviation"] is not None:
+        text += f"{plus_minus}{cell['deviation']:.4f}"
+    return text
+
+
+def _differs(row, name):
+    """Whether a row differs significantly from the reference."""
+    p = row["metrics"][name]["p_holm"]
+    return p is not None and p < ALPHA
+
+
+def notes(benchmark):
+    """Return what has to be said under a table, a list of sentences."""
+    told = []
+    for exam in benchmark["exams"]:
+        told.append(
+            f"Dataset {benchmark['dataset']}: {exam['units']} test requests, "
+            f"{exam['items']} items, exam {exam['fingerprint']}, "
+            f"seeds {', '.join(map(str, exam['seeds']))}."
+        )
+    if benchmark["composed_requests"]:
+        told.append(
+            "Requests are composed from attributes of the chosen item "
+            f"({benchmark['composed_requests']}), so that they carry attributes of the "
+            "target."
+        )
+    if len(benchmark["seeds"]) > 1:
+        told.append("Mean ± standard deviation over seeds.")
+    if benchmark["reference"]:
+        told.append(
+            f"* differs from {benchmark['reference']} with p < {ALPHA}. "
+            f"{benchmark['significance']}"
+        )
+    return told
+
+
+def as_markdown(benchmark):
+    """Return the table as GitHub has it: best bold, second underlined, * significant."""
+    names = _shown(benchmark)
+    marks = {name: places(benchmark, name) for name in names}
+    head = ["model", "may see", *names, "training s"]
+    lines = [head, ["---", "---"] + ["---:"] * (len(names) + 1)]
+    for row in benchmark["rows"]:
+        cells = [row["name"], ", ".join(row["sees"]) or "nothing"]
+        for name in names if row["runs"] else ():
+            cell = _figure(row, name, " ± ")
+            if row["name"] in marks[name][0]:
+                cell = f"**{cell}**"
+            elif row["name"] in marks[name][1]:
+                cell = f"<u>{cell}</u>"
+            cells.append(cell + r"\*" * _differs(row, name))
+        if row["runs"]:
+            cells.append(f"{row['cost']['train_seconds']:.1f}")
+        else:
+            cells += ["failed", *[""] * len(names)]
+        lines.append(cells)
+    table = "\n".join(
+        "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |"
+        for line in lines
+    )
+    errors = "".join(
+        f"- {row['name']}, seed {seed}, failed: {error}\n"
+        for row in benchmark["rows"]
+        for seed, error in row["errors"].items()
+    )
+    told = " ".join(notes(benchmark)).replace("* differs", r"\* differs")
+    return f"{table}\n\n{told}\n" + (f"\n{errors}" if errors else "")
+
+
+def as_latex(benchmark):
+    """Return a booktabs table: best bold, second underlined, * significant."""
+    names = _shown(benchmark)
+    marks = {name: places(benchmark, name) for name in names}
+    lines = [
+        "% \\usepackage{booktabs}",
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{_tex(' '.join(notes(benchmark)))}}}",
+        f"\\begin{{tabular}}{{ll{'r' * max(len(names), 1)}}}",
+        "\\toprule",
+        " & ".join(["Model", "May see", *map(_tex_name, names)]) + " \\\\",
+        "\\midrule",
+    ]
+    for row in benchmark["rows"]:
+        cells = [_tex(row["name"]), _tex(", ".join(row["sees"]) or "nothing")]
+        for name in names if row["runs"] else ():
+            cell = _figure(row, name, " $\\pm$ ")
+            if row["name"] in marks[name][0]:
+                cell = f"\\textbf{{{cell}}}"
+            elif row["name"] in marks[name][1]:
+                cell = f"\\underline{{{cell}}}"
+            cells.append(cell + "$^{*}$" * _differs(row, name))
+        if not row["runs"]:
+            cells.append(f"\\multicolumn{{{max(len(names), 1)}}}{{l}}{{failed}}")
+        lines.append(" & ".join(cells) + " \\\\")
+    lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _tex_name(name):
+    metric, k = statistics.split_name(name)
+    upper = {"ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
+    return _tex(upper.get(metric, metric.capitalize()) + (f"@{k}" if k else ""))
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "<": "$<$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def _tex(text):
+    return "".join(_TEX.get(sign, sign) for sign in text)

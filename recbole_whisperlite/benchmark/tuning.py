@@ -1,0 +1,74 @@
+"""``--tune=N``: N trials for each model, judged by the validation metric alone."""
+
+import warnings
+from dataclasses import replace
+
+import yaml
+from sklearn.model_selection import ParameterSampler
+
+from recbole_whisperlite.benchmark import runner
+
+
+def tune(plan):
+    """Try settings from the ranges of each row; keep the best on the validation split.
+
+    The first trial is the row as it stands, the others are drawn from its ranges. All
+    rows get the same number of trials (fewer only where the ranges hold fewer). The
+    choice is written into ``tuned.yaml`` in the output folder, which can be given as a
+    further file of ``--config_files``.
+
+    Args:
+        plan (Plan): With ``trials`` above 0; trials run with the first of its seeds.
+
+    Returns:
+        dict: ``{row name: chosen settings}``; rows without ranges, and those of which
+        every trial failed, are left out.
+    """
+    jobs = [
+        runner.Job(
+            replace(row, settings={**row.settings, **settings}),
+            plan.seeds[0],
+            plan,
+            plan.output / "tune" / row.name / str(number),
+            units=False,
+        )
+        for row in plan.rows
+        for number, settings in enumerate(_trials(row, plan))
+    ]
+    best = {}
+    for outcome in runner.run_all(jobs, "tuning trials"):
+        score = None if outcome.error else _score(outcome.result)
+        row = outcome.job.row
+        if score is not None and score > best.get(row.name, (-float("inf"),))[0]:
+            best[row.name] = score, row
+    tuned = {
+        name: {key: row.settings[key] for key in row.ranges if key in row.settings}
+        for name, (_, row) in best.items()
+    }
+    text = yaml.safe_dump({"models": tuned}, sort_keys=False)
+    (plan.output / "tuned.yaml").write_text(
+        f"# Chosen on the validation split, {plan.trials} trials a model.\n{text}",
+        "utf-8",
+    )
+    return tuned
+
+
+def _trials(row, plan):
+    if not row.ranges:
+        return []
+    with warnings.catch_warnings():
+        # told when the ranges hold fewer combinations than there are trials
+        warnings.simplefilter("ignore", UserWarning)
+        drawn = ParameterSampler(
+            row.ranges, plan.trials - 1, random_state=plan.seeds[0]
+        )
+        return [{}, *drawn]
+
+
+def _score(result):
+    """Return the validation metric as more-is-better; None if there is none."""
+    valid, settings = result["best_valid_result"], result["settings"]
+    if not valid:
+        return None
+    score = valid[settings["valid_metric"].lower()]
+    return score if settings["valid_metric_bigger"] else -score

@@ -1,0 +1,63 @@
+r"""
+BM25
+################################################
+Reference:
+    Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond." 2009.
+
+Reference code:
+    https://github.com/xhluca/bm25s
+"""
+
+import numpy as np
+import torch
+
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.untrained import UntrainedRequestModel
+
+
+class BM25(UntrainedRequestModel):
+    r"""BM25 looks for the words of the request in the item texts.
+
+    Words are those of the encoder tfidf: lower case, one letter counts ("V neck"), no stop
+    words, which have a small weight anyway. The variant is Lucene's.
+    """
+
+    def __init__(self, config, dataset):
+        super(BM25, self).__init__(config, dataset)
+
+        # load parameters info
+        self.k1 = config["k1"]
+        self.b = config["b"]
+        if not self.k1 >= 0 or not 0 <= self.b <= 1:
+            raise UserError(
+                f"k1 is {self.k1} and b is {self.b}; k1 must be 0 or more, and b from 0 "
+                "to 1."
+            )
+
+        # index the catalogue; the state dict does without it, the dataset has the texts
+        from bm25s import BM25 as Index  # only where it is used
+
+        self.request_words = words(dataset.request_texts)
+        self.index = Index(k1=self.k1, b=self.b)
+        self.index.index(words(dataset.item_texts[1:]), show_progress=False)
+
+    def score_catalogue(self, request):
+        result = np.zeros((len(request), self.n_items), dtype=np.float32)
+        for row, text in zip(result, request.tolist()):
+            known = self.index.get_tokens_ids(self.request_words[text])
+            if known:
+                row[1:] = self.index.get_scores_from_ids(known)
+        return torch.from_numpy(result).to(request.device)
+
+
+def words(texts):
+    r"""The words of each text, in its order, as lists of str."""
+    from bm25s import tokenize
+
+    return tokenize(
+        texts,
+        token_pattern=r"(?u)\b\w+\b",
+        stopwords=None,
+        return_ids=False,
+        show_progress=False,
+    )

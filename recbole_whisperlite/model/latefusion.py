@@ -1,0 +1,183 @@
+r"""
+LateFusion
+################################################
+Reference:
+    Fox and Shaw, "Combination of Multiple Searches." in TREC-2 1993 (weighted CombSUM).
+"""
+
+import itertools
+
+import torch
+
+from recbole.config import Config
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType, ModelType, get_model
+
+from recbole_whisperlite import settings
+from recbole_whisperlite.data.evaluation import MAX_SCORES
+from recbole_whisperlite.errors import UserError
+
+
+class LateFusion(GeneralRecommender):
+    r"""LateFusion adds the scores of several models: a filter page plus "others also bought".
+
+    For each request, the scores of a part are standardised over the catalogue (mean 0,
+    deviation 1), so that parts count by their weight and not by the size of their numbers.
+    ``LateFusionTrainer`` trains the parts and chooses the weights on validation.
+
+    A part is any general model of RecBole or of this package. Its settings are its own
+    yaml, then all that the user set.
+
+    Attributes:
+        part_config (dict): The Config of each part by its name.
+
+    Raises:
+        UserError: If ``fusion_models`` or ``fusion_grid`` are out of range, or the run is
+            spread over several processes.
+    """
+
+    input_type = InputType.POINTWISE
+    type = ModelType.TRADITIONAL
+
+    def __init__(self, config, dataset):
+        super(LateFusion, self).__init__(config, dataset)
+        if not config["single_spec"]:
+            raise UserError("LateFusion runs in one process: leave out nproc.")
+
+        # load parameters info
+        names = _checked_names(config["fusion_models"])
+        self.keys = [config["USER_ID_FIELD"], config["REQUEST_FIELD"]]
+        self.eval_batch_size = config["eval_batch_size"]
+        self.grid = config["fusion_grid"]
+        if not isinstance(self.grid, int) or self.grid < 1:
+            raise UserError(
+                f"fusion_grid is {self.grid}; it must be a whole number above 0."
+            )
+        given = config.external_config_dict
+        self.part_config = {
+            name: Config(name, config["dataset"], config_dict=dict(given))
+            for name in names
+        }
+
+        # define layers and loss
+        self.parts = torch.nn.ModuleDict(
+            {
+                name: get_model(name)(part_config, dataset)
+                for name, part_config in self.part_config.items()
+            }
+        )
+        self.register_buffer("weight", torch.full((len(names),), 1 / len(names)))
+        self.fake_loss = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self):
+        pass
+
+    def calculate_loss(self, interaction):
+        return torch.nn.Parameter(torch.zeros(1)).to(self.device)
+
+    def predict(self, interaction):
+        # standardising takes the scores of all items, so they are made once a unit
+        keys = torch.stack(
+            [interaction[key] for key in self.keys if key in interaction]
+        )
+        units, index = torch.unique(keys, dim=1, return_inverse=True)
+        row = torch.arange(len(index), device=index.device)
+        first = torch.empty_like(units[0]).scatter_(0, index, row)
+        item = interaction[self.ITEM_ID]
+        result = torch.empty(len(item), device=item.device)
+        step = max(MAX_SCORES // self.n_items, 1)
+        for start in range(0, len(first), step):
+            part = first[start : start + step]
+            row = torch.where((index >= start) & (index < start + len(part)))[0]
+            scores = self._fuse(interaction[part])
+            result[row] = scores[index[row] - start, item[row]]
+        return result
+
+    def full_sort_predict(self, interaction):
+        return self._fuse(interaction).view(-1)
+
+    def _fuse(self, interaction):
+        r"""Weighted sum over the parts, shape: [n_units, n_items]"""
+        return sum(
+            weight * standardise(self._score_catalogue(part, interaction))
+            for weight, part in zip(self.weight.tolist(), self.parts.values())
+            if weight != 0
+        )
+
+    def _score_catalogue(self, part, interaction):
+        try:
+            scores = part.full_sort_predict(interaction)
+        except NotImplementedError:
+            rows = interaction.repeat_interleave(self.n_items)
+            items = torch.arange(self.n_items, device=self.device)
+            rows.update(Interaction({self.ITEM_ID: items.repeat(len(interaction))}))
+            scores = torch.cat(
+                [
+                    part.predict(rows[start : start + self.eval_batch_size])
+                    for start in range(0, len(rows), self.eval_batch_size)
+                ]
+            )
+        return scores.view(-1, self.n_items).float()
+
+    def other_parameter(self):
+        return {name: part.other_parameter() for name, part in self.parts.items()}
+
+    def load_other_parameter(self, para):
+        for name, of_part in (para or {}).items():
+            self.parts[name].load_other_parameter(of_part)
+
+
+def _checked_names(names):
+    if not isinstance(names, (list, tuple)) or len(set(names)) < max(len(names), 2):
+        raise UserError(
+            f"fusion_models is {names}; it must be a list of at least two different "
+            "models, such as [RequestPop, ItemKNN, BM25]."
+        )
+    for name in names:
+        settings.check_model(name)
+        kind = get_model(name).type
+        if name == "LateFusion" or kind not in (
+            ModelType.GENERAL,
+            ModelType.TRADITIONAL,
+        ):
+            raise UserError(
+                f"fusion_models: {name} cannot be a part. Parts are general models, "
+                "which read the same dataset as LateFusion."
+            )
+    return list(names)
+
+
+def standardise(scores):
+    r"""Give each row mean 0 and deviation 1 over the items; column 0 is padding.
+
+    Args:
+        scores (torch.FloatTensor): shape: [n, n_items]
+
+    Returns:
+        torch.FloatTensor: shape: [n, n_items]. A row of equal scores becomes 0.
+    """
+    items = scores[:, 1:]
+    deviation, mean = torch.std_mean(items, dim=1, keepdim=True, correction=0)
+    # what rounding leaves of a deviation of 0 must not be blown up
+    flat = deviation <= 1e-6 * mean.abs()
+    return (scores - mean).div_(deviation).masked_fill_(flat, 0)
+
+
+def weight_grid(n_parts, grid):
+    r"""All weights that are multiples of 1 / grid and sum to 1, the most even first.
+
+    Args:
+        n_parts (int): The number of weights, at least 2.
+        grid (int): The number of steps from 0 to 1.
+
+    Returns:
+        torch.FloatTensor: shape: [n, n_parts]
+    """
+    # the places of n_parts - 1 bars among grid stars
+    n_places = grid + n_parts - 1
+    points = []
+    for bars in itertools.combinations(range(n_places), n_parts - 1):
+        edges = (-1, *bars, n_places)
+        points.append([after - bar - 1 for bar, after in zip(edges, edges[1:])])
+    return torch.tensor(sorted(points, key=max), dtype=torch.float32) / grid

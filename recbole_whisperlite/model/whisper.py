@@ -1,0 +1,147 @@
+r"""
+Whisper
+################################################
+Reference:
+    The sibling of WhisperLite that "Contrastive Learning for Interactive Recommendation in
+    Fashion." (SIGIR eCom 2022) compares with.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+
+from recbole_whisperlite.encoder.token_states import token_states
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.untrained import check_requests
+
+# Texts that go through an LSTM at once where nothing is trained.
+_TEXTS_A_STEP = 1024
+
+
+class Whisper(GeneralRecommender):
+    r"""Whisper reads requests and items token by token: the heavy sibling of WhisperLite.
+
+    The token states of a frozen text encoder go through a bi-LSTM of each side; the score is
+    the cosine of their last states. The loss is the cosine embedding loss: 1 - cosine for a
+    choice, and what of the cosine lies above the margin for a sampled negative.
+
+    Raises:
+        UserError: If the dataset has no requests, no negatives are sampled, or the encoder
+            gives no token states.
+    """
+
+    input_type = InputType.POINTWISE
+
+    def __init__(self, config, dataset):
+        super(Whisper, self).__init__(config, dataset)
+
+        # load dataset info
+        check_requests(self, dataset)
+        self.REQUEST = config["REQUEST_FIELD"]
+        self.LABEL = config["LABEL_FIELD"]
+        if self.LABEL not in dataset.field2type:
+            raise UserError(
+                "Whisper learns from negatives, but train_neg_sample_args is None. Set it "
+                "to {'distribution': 'uniform', 'sample_num': 1}."
+            )
+
+        # load parameters info
+        self.hidden_size = config["hidden_size"]
+
+        # define layers and loss
+        fit_texts = dataset._fit_texts
+        self.request_tower = TokenTower(
+            *token_states(config, dataset.request_texts[1:], fit_texts),
+            self.hidden_size,
+        )
+        self.item_tower = TokenTower(
+            *token_states(config, dataset.item_texts[1:], fit_texts), self.hidden_size
+        )
+        self.loss = nn.CosineEmbeddingLoss(margin=config["margin"])
+
+    def forward(self, request, item):
+        return torch.mul(self.request_tower(request), self.item_tower(item)).sum(dim=1)
+
+    def calculate_loss(self, interaction):
+        label = interaction[self.LABEL]
+        return self.loss(
+            self.request_tower(interaction[self.REQUEST]),
+            self.item_tower(interaction[self.ITEM_ID]),
+            torch.where(label == 1, 1, -1),
+        )
+
+    def predict(self, interaction):
+        return self.forward(interaction[self.REQUEST], interaction[self.ITEM_ID])
+
+    def full_sort_predict(self, interaction):
+        request_e = self.request_tower(interaction[self.REQUEST])
+        return torch.matmul(request_e, self.item_tower.embed_all().T).view(-1)
+
+
+class TokenTower(nn.Module):
+    r"""TokenTower is a bi-LSTM over the token states of one side.
+
+    The states are not in the state dict: they come from the dataset. In evaluation the
+    embeddings of :meth:`embed_all` are kept until the mode is set again.
+
+    Args:
+        - states(numpy.ndarray): All texts one after the other, shape: [n_tokens, dim]
+        - offsets(numpy.ndarray): Where each text begins, shape: [n_texts + 1]
+        - hidden_size(int): The size of each direction
+    """
+
+    def __init__(self, states, offsets, hidden_size):
+        super(TokenTower, self).__init__()
+        # id 0 is padding, a text of one zero
+        states = F.pad(torch.from_numpy(states), (0, 0, 1, 0))
+        begin = F.pad(torch.from_numpy(offsets) + 1, (1, 0))
+        self.register_buffer("states", states, persistent=False)
+        self.register_buffer("begin", begin, persistent=False)
+        self.lstm = nn.LSTM(
+            states.shape[1], hidden_size, batch_first=True, bidirectional=True
+        )
+        self._all = None
+
+    def embed(self, text):
+        r"""Read texts.
+
+        Args:
+            text (torch.LongTensor): Ids of texts, shape: [n]
+
+        Returns:
+            torch.FloatTensor: Rows of length 1, shape: [n, 2 * hidden_size]
+        """
+        begin, length = self.begin[text], self.begin[text + 1] - self.begin[text]
+        place = torch.arange(int(length.max()), device=text.device)
+        # behind the end of a text, packing leaves out whatever stands there
+        place = torch.minimum(place, length[:, None] - 1) + begin[:, None]
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.states[place].float(),
+            length.cpu(),
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        _, (last, _) = self.lstm(packed)
+        return F.normalize(torch.cat([last[0], last[1]], dim=1), dim=1)
+
+    def forward(self, text):
+        r"""The same as :meth:`embed`, with each distinct text read once."""
+        distinct, index = torch.unique(text, return_inverse=True)
+        return F.embedding(index, self._in_steps(distinct))
+
+    def embed_all(self):
+        r"""Embeddings of all texts, shape: [n_texts, 2 * hidden_size]."""
+        if self._all is None or self.training or torch.is_grad_enabled():
+            text = torch.arange(len(self.begin) - 1, device=self.begin.device)
+            self._all = self._in_steps(text)
+        return self._all
+
+    def train(self, mode=True):
+        self._all = None
+        return super(TokenTower, self).train(mode)
+
+    def _in_steps(self, text):
+        return torch.cat([self.embed(part) for part in text.split(_TEXTS_A_STEP)])

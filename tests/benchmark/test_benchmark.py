@@ -1,0 +1,246 @@
+"""Side by side: one command, one exam, one table."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tiny import CHOICES, REQUESTS
+
+from recbole_whisperlite.benchmark import plan, statistics
+from recbole_whisperlite.settings import check_model
+from recbole_whisperlite.unit_file import read_units
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def read(folder="results/tiny"):
+    return json.loads(Path(folder, "benchmark.json").read_text())
+
+
+def test_every_row_is_in_every_table(benchmark, started):
+    models = {"Pop": None, "BPR": {"embedding_size": 8}, "SASRec": None}
+    assert benchmark(models, "--seeds=1,2") == 0
+    assert started == ["Pop", "Pop", "BPR", "BPR", "SASRec", "SASRec"]
+    written = read()
+    assert {row["name"] for row in written["rows"]} == set(models)
+    assert [len(row["runs"]) for row in written["rows"]] == [2, 2, 2]
+    (exam,) = written["exams"]
+    assert (exam["units"], exam["positives"], exam["items"]) == (4, 4, 9)
+    assert exam["seeds"] == [1, 2]
+    sees = {row["name"]: row["sees"] for row in written["rows"]}
+    assert sees["Pop"] == ["item id"] and "history" in sees["SASRec"]
+    main = [row["metrics"]["ndcg@3"]["mean"] for row in written["rows"]]
+    assert main == sorted(main, reverse=True)
+    for suffix in ("md", "tex", "csv"):
+        text = Path(f"results/tiny/benchmark.{suffix}").read_text()
+        assert all(name in text for name in models)
+    for row in written["rows"]:
+        figures = [run["test_result"]["ndcg@3"] for run in row["runs"].values()]
+        cell = row["metrics"]["ndcg@3"]
+        assert cell["mean"] == pytest.approx(np.mean(figures))
+        assert cell["deviation"] == pytest.approx(np.std(figures, ddof=1))
+        assert cell["low"] <= cell["mean"] <= cell["high"]
+        assert (cell["p_holm"] is None) == (row["name"] == written["reference"])
+
+
+def test_metrics_computed_from_ranks_are_those_of_recbole(benchmark):
+    # Pop gives equal scores to many items: ties are what could go wrong here
+    benchmark({"Pop": None, "Random": None, "BPR": None})
+    for row in read()["rows"]:
+        units = read_units(f"results/tiny/runs/{row['name']}/2020/units.npz")
+        result = row["runs"]["2020"]["test_result"]
+        for name in result:
+            values = statistics.metric_of_units(
+                name.split("@")[0],
+                units["positive_unit"],
+                units["rank"],
+                len(units["user"]),
+                int(name.split("@")[1]),
+            )
+            assert values.mean() == pytest.approx(result[name], abs=1e-9), name
+
+
+def test_a_unit_file_says_who_asked_what_and_what_was_right(benchmark):
+    benchmark({"Pop": None, "SASRec": None, "DeepFM": None})
+    for model in ("Pop", "SASRec", "DeepFM"):
+        units = read_units(f"results/tiny/runs/{model}/2020/units.npz")
+        assert list(zip(units["user"], units["request"])) == [
+            ("u1", "r4"),
+            ("u2", "r7"),
+            ("u3", "r10"),
+            ("u4", "r12"),
+        ]
+        texts = [units["texts"][n] for n in units["text"]]
+        assert texts == [REQUESTS[id_] for id_ in units["request"]]
+        assert units["words"].tolist() == [4, 1, 3, 400]
+        assert units["history"].tolist() == [4, 2, 2, 1]
+        tokens = units["tokens"]
+        assert tokens.tolist() == ["", *(f"i{n}" for n in range(1, 10))]
+        positive = tokens[units["positive_item"]].tolist()
+        assert positive == ["i1", "i6", "i2", "i8"]
+        # in training: u1 r1 r2, u2 r5, u3 r8, u4 r11; every user's last two are left out
+        train = [item for _, item, request, _ in CHOICES if request in TRAIN]
+        assert units["popularity"].tolist() == [train.count(item) for item in positive]
+        assert units["top"].shape == (4, 3)
+        had = {"u1": {"i2", "i3", "i4"}, "u2": {"i2", "i5"}, "u3": {"i3", "i7"}}
+        for user, top in zip(units["user"], tokens[units["top"]]):
+            assert not had.get(user, {"i5"}) & set(top)
+        for rank, item, top in zip(units["rank"], positive, tokens[units["top"]]):
+            assert (rank <= 3) == (item in top)
+            assert rank > 3 or top[rank - 1] == item
+
+
+TRAIN = {"r1", "r2", "r5", "r8", "r11"}
+
+
+def test_an_interrupted_benchmark_goes_on_where_it_stopped(benchmark, started):
+    assert benchmark({"Pop": None, "Random": None}) == 0
+    first = read()
+    # as if it had been killed while Random ran
+    Path("results/tiny/runs/Random/2020/job.json").unlink()
+    started.clear()
+    assert benchmark({"Pop": None, "Random": None}) == 0
+    assert started == ["Random"]
+    assert [row["metrics"] for row in read()["rows"]] == [
+        row["metrics"] for row in first["rows"]
+    ]
+    # another setting of one row, another seed: only what is new is run
+    started.clear()
+    assert benchmark({"Pop": None, "Random": {"topk": [1, 3]}}, "--seeds=2020,7") == 0
+    assert started == ["Pop", "Random", "Random"]
+    # figures that one of the rows lacks are no column
+    assert {name.split("@")[1] for name in read()["metrics"]} == {"3"}
+
+
+def test_a_model_that_fails_is_a_row_with_its_error(benchmark, capsys):
+    assert benchmark({"SASRec": {"n_heads": 3}, "Pop": None}) == 1
+    good, bad = read()["rows"]
+    assert good["name"] == "Pop" and good["runs"]
+    assert not bad["runs"]
+    assert "multiple of the number of attention heads" in bad["errors"]["2020"]
+    for suffix in ("md", "tex", "csv"):
+        assert "SASRec" in Path(f"results/tiny/benchmark.{suffix}").read_text()
+    assert "1 of 2 runs failed" in capsys.readouterr().err
+
+
+def test_a_row_with_another_exam_is_refused_by_name(benchmark, capsys):
+    args = {"split": {"LS": "valid_and_test"}, "order": "RO", "group_by": "user"}
+    models = {"Pop": None, "Random": None, "BPR": {"eval_args": args}}
+    assert benchmark(models) == 2
+    error = capsys.readouterr().err
+    assert "\n  BPR, seed 2020: " in error and "same exam" in error
+    assert "eval_args is" in error and "units are missing" in error
+    assert "\n  Random, seed 2020: " not in error
+    assert not Path("results/tiny/benchmark.md").exists()
+
+
+def test_random_splits_are_one_exam_a_seed(benchmark):
+    args = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO", "group_by": "none"}
+    assert benchmark({"Pop": None, "Random": None}, "--seeds=1,2", eval_args=args) == 0
+    written = read()
+    assert [exam["seeds"] for exam in written["exams"]] == [[1], [2]]
+    with np.load("results/tiny/units.npz") as arrays:
+        for number, seed in enumerate((1, 2)):
+            rank = arrays[f"{number}/rank/Pop/{seed}"]
+            top = arrays[f"{number}/top/Pop/{seed}"]
+            units = read_units(f"results/tiny/runs/Pop/{seed}/units.npz")
+            assert rank.tolist() == units["rank"].tolist()
+            assert top.tolist() == units["top"].tolist()
+
+
+def test_tuning_looks_at_the_validation_split_alone(benchmark, started):
+    sizes = [1, 2, 8, 16]
+    assert (
+        benchmark({"Pop": None, "BPR": {"tune": {"embedding_size": sizes}}}, "--tune=3")
+        == 0
+    )
+    assert started.count("BPR") == 3 + 1 and started.count("Pop") == 1
+    results = [
+        json.loads(path.read_text())
+        for path in sorted(Path("results/tiny/tune/BPR").glob("*/result.json"))
+    ]
+    assert results[0]["settings"]["embedding_size"] == 4  # the row as it stands
+    assert {r["settings"]["embedding_size"] for r in results[1:]} < set(sizes)
+    best = max(results, key=lambda result: result["best_valid_result"]["ndcg@3"])
+    row = next(row for row in read()["rows"] if row["name"] == "BPR")
+    kept = row["tuned"].get("embedding_size", 4)
+    assert kept == best["settings"]["embedding_size"]
+    tuned = yaml.safe_load(Path("results/tiny/tuned.yaml").read_text())
+    assert tuned["models"]["BPR"] == row["tuned"]
+    assert "tuned" in row and "Pop" not in tuned["models"]
+
+
+def test_composed_requests_are_said_to_be(benchmark, tiny):
+    (tiny / "tiny" / "tiny.request").unlink()
+    assert benchmark({"Pop": None}, request_template="a {title}") == 0
+    assert read()["composed_requests"] == "a {title}"
+    assert "composed from attributes" in Path("results/tiny/benchmark.md").read_text()
+    assert "composed from attributes" in Path("results/tiny/benchmark.tex").read_text()
+
+
+def test_one_model_may_stand_in_several_rows(benchmark):
+    rows = {"small": {"model": "BPR", "sees": ["user"]}, "BPR": {"embedding_size": 8}}
+    assert benchmark(rows) == 0
+    small = next(row for row in read()["rows"] if row["name"] == "small")
+    assert small["model"] == "BPR" and small["sees"] == ["user"]
+    assert small["cost"]["parameters"] == (5 + 10) * 4
+
+
+def test_run_recbole_py_with_several_models_is_a_benchmark(tiny, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_recbole.py"), "--model=Pop", "--seeds=3"]
+        + ["--dataset=tiny", f"--data_path={tiny}", "--topk=3"]
+        + ["--valid_metric=NDCG@3", "--output=out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "| Pop | item id |" in done.stdout
+    assert read(tmp_path / "out")["seeds"] == [3]
+    assert (tmp_path / "out" / "runs" / "Pop" / "3" / "log.txt").stat().st_size
+
+
+@pytest.mark.parametrize(
+    "argv, several",
+    [
+        (["--model=BPR,Pop"], True),
+        (["--model=BPR"], False),
+        (["--model=BPR", "--seeds=1"], True),
+        (["--output=results/x"], True),
+        ([], False),
+        (["--config_files=b.yaml"], True),
+    ],
+)
+def test_several_models_seeds_or_an_output_make_a_benchmark(argv, several, own_folder):
+    Path("b.yaml").write_text("models: {BPR: {}}\n")
+    assert plan.is_benchmark(argv) is several
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--model=BPR,Popp"], "Did you mean 'Pop'?"),
+        (["--model=BPR,Pop", "--seed=3"], "use --seeds"),
+        (["--model=BPR", "--seeds=a"], "must be integers"),
+        (["--model=BPR,Pop", "--reference=Bpr"], "Did you mean 'BPR'?"),
+        (["--seeds=1"], "needs models"),
+        (["--model=BPR,Pop", "--epochs"], "--key=value"),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(flags, told, own_folder):
+    with pytest.raises(ValueError, match="(?s)" + told.replace("?", r"\?")):
+        plan.make_plan(flags)
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("properties/experiment/benchmark-*")))
+def test_committed_benchmarks_name_models_and_settings_that_exist(file):
+    made = plan.make_plan([f"--config_files={file}"])
+    assert len(made.rows) >= 8 and made.reference == "WhisperLite"
+    for row in made.rows:
+        check_model(row.model)
+        assert all(len(values) > 1 for values in row.ranges.values())
