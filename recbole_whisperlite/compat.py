@@ -293,7 +293,8 @@ def _with_first_load(function, load):
             try:
                 return function(*args, **kwargs)
             finally:
-                torch.load = original
+                if torch.load is first_load:  # it never came to loading
+                    torch.load = original
 
     return wrapper
 
