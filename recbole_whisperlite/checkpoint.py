@@ -13,6 +13,7 @@ import enum
 import importlib
 import logging
 import os
+import pathlib
 import pickle
 import sys
 import types
@@ -20,6 +21,7 @@ import zipfile
 from collections import Counter, OrderedDict, defaultdict
 
 import numpy as np
+import pandas
 import torch
 import yaml
 from torch._weights_only_unpickler import _get_allowed_globals
@@ -34,6 +36,19 @@ _FILLED = ("recbole.", "recbole_whisperlite.", "torch.nn.modules.", "scipy.spars
 _RECONSTRUCT, _SCALAR = np.ndarray(0).__reduce__()[0], np.float64(0).__reduce__()[0]
 _NUMPY_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
 
+# A dataset with requests keeps its texts in a pandas frame.
+_PANDAS = {
+    (
+        "pandas._libs.internals",
+        "_unpickle_block",
+    ): pandas._libs.internals._unpickle_block,
+    ("pandas.core.indexes.base", "_new_Index"): pandas.core.indexes.base._new_Index,
+    ("pandas.core.internals.managers", "BlockManager"): (
+        pandas.core.internals.managers.BlockManager
+    ),
+}
+_PATH = type(pathlib.Path())
+
 # Named in checkpoints, beside what torch lists for tensors, what can be filled, and the
 # yaml loader that Config keeps.
 _NAMED = {
@@ -41,6 +56,7 @@ _NAMED = {
     ("builtins", "getattr"): getattr,
     ("builtins", "list"): list,
     ("builtins", "set"): set,
+    ("builtins", "slice"): slice,
     ("collections", "Counter"): Counter,
     ("collections", "OrderedDict"): OrderedDict,
     ("collections", "defaultdict"): defaultdict,
@@ -48,13 +64,18 @@ _NAMED = {
     ("numpy", "dtype"): np.dtype,
     ("numpy", "matrix"): np.matrix,
     ("numpy", "ndarray"): np.ndarray,
+    (_PATH.__module__, _PATH.__name__): _PATH,
     ("torch", "device"): torch.device,
+    ("pandas.core.frame", "DataFrame"): pandas.DataFrame,
+    ("pandas.core.indexes.base", "Index"): pandas.Index,
+    **_PANDAS,
     **{(module, "_reconstruct"): _RECONSTRUCT for module in _NUMPY_CORE},
     **{(module, "scalar"): _SCALAR for module in _NUMPY_CORE},
 }
 _CALLED = (
-    *(dict, list, set, Counter, OrderedDict, defaultdict),
-    *(logging.getLogger, torch.device, _RECONSTRUCT, _SCALAR),
+    *(dict, list, set, slice, Counter, OrderedDict, defaultdict),
+    *(logging.getLogger, _PATH, torch.device, _RECONSTRUCT, _SCALAR),
+    *_PANDAS.values(),
 )
 
 
@@ -168,7 +189,9 @@ def _may_fill(named):
     from recbole.model.abstract_recommender import AbstractRecommender
 
     return isinstance(named, type) and (
-        named.__module__.startswith(_FILLED) or issubclass(named, AbstractRecommender)
+        named is pandas.DataFrame
+        or named.__module__.startswith(_FILLED)
+        or issubclass(named, AbstractRecommender)
     )
 
 

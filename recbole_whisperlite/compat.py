@@ -259,8 +259,12 @@ def _read_own_checkpoints():
     from recbole_whisperlite.checkpoint import load_checkpoint
 
     torch_for_recbole = _Instead(torch, load=load_checkpoint)
+    # Importing RecBole's sequential models turns anomaly detection on (sine.py), which
+    # would slow down every model; without us only those who use one of them pay.
+    anomaly_detection = torch.is_anomaly_enabled()
     for name in _MODULES_THAT_LOAD:
         importlib.import_module(name).torch = torch_for_recbole
+    torch.autograd.set_detect_anomaly(anomaly_detection)
 
     # load_data_and_model imports torch inside, where no module's global can be set.
     from recbole.quick_start import load_data_and_model

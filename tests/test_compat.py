@@ -470,6 +470,8 @@ def test_arrays_matrices_and_enums_come_back_equal():
         "scalar": np.float64(0.5),
         "sparse": sp.csr_matrix(np.eye(3)),
         "kind": ModelType.SEQUENTIAL,
+        "path": Path("some") / "folder",
+        "texts": pd.DataFrame({"title": ["a", "b"], "n": [1, 2]}, index=["i1", "i2"]),
         "layer": torch.nn.Linear(2, 1),
     }
     torch.save(saved, "arrays.pth", pickle_protocol=4)
@@ -481,6 +483,8 @@ def test_arrays_matrices_and_enums_come_back_equal():
     assert read["scalar"] == 0.5
     assert (read["sparse"] != saved["sparse"]).nnz == 0
     assert read["kind"] is ModelType.SEQUENTIAL
+    assert read["path"] == Path("some/folder")
+    pd.testing.assert_frame_equal(read["texts"], saved["texts"])
     ones = torch.ones(1, 2)
     assert torch.equal(read["layer"](ones), saved["layer"](ones))
 

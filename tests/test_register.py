@@ -22,6 +22,17 @@ ROOT = Path(recbole_whisperlite.__file__).parent.parent
 ML_100K = Path(recbole.__file__).parent / "dataset_example" / "ml-100k"
 
 
+def test_importing_us_leaves_torchs_anomaly_detection_off():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c"]
+        + ["import recbole_whisperlite, torch; print(torch.is_anomaly_enabled())"],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "False", done.stderr[-2000:]
+
+
 def test_registering_twice_does_nothing_more():
     before = Config._load_internal_config_dict
     recbole_whisperlite.register()

@@ -77,7 +77,7 @@ def test_epochs_differ_and_so_do_seeds(trainer):
 
         def loss(interaction):
             items.extend(interaction["item_id"].tolist())
-            return run.model.logit_scale * 0
+            return sum(weight.sum() for weight in run.model.parameters()) * 0
 
         run._train_epoch(train, epoch, loss_func=loss)
         return items

@@ -316,7 +316,7 @@ def test_a_learned_temperature_moves_and_a_fixed_one_stays():
 
 
 def test_a_learned_temperature_stays_above_a_hundredth():
-    model = build(temperature=0.0101)
+    model = build(learn_temperature=True)
     train(model, steps=0)
     model.logit_scale.data.fill_(9.0)
     model.calculate_loss(POSITIVES)
