@@ -24,6 +24,9 @@ import numpy as np
 import pandas
 import torch
 import yaml
+from pandas._libs.internals import _unpickle_block
+from pandas.core.indexes.base import _new_Index
+from pandas.core.internals.managers import BlockManager
 from torch._weights_only_unpickler import _get_allowed_globals
 
 from recbole_whisperlite.errors import UserError
@@ -38,14 +41,9 @@ _NUMPY_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
 
 # A dataset with requests keeps its texts in a pandas frame.
 _PANDAS = {
-    (
-        "pandas._libs.internals",
-        "_unpickle_block",
-    ): pandas._libs.internals._unpickle_block,
-    ("pandas.core.indexes.base", "_new_Index"): pandas.core.indexes.base._new_Index,
-    ("pandas.core.internals.managers", "BlockManager"): (
-        pandas.core.internals.managers.BlockManager
-    ),
+    ("pandas._libs.internals", "_unpickle_block"): _unpickle_block,
+    ("pandas.core.indexes.base", "_new_Index"): _new_Index,
+    ("pandas.core.internals.managers", "BlockManager"): BlockManager,
 }
 _PATH = type(pathlib.Path())
 

@@ -138,7 +138,10 @@ def _read_parquet(path, names):
         with tqdm(
             desc=path.name, total=file.metadata.num_rows, unit=" rows", unit_scale=True
         ) as bar:
-            for batch in file.iter_batches(_PARQUET_BATCH_ROWS, columns=names):
+            batches = file.iter_batches(
+                _PARQUET_BATCH_ROWS, columns=names, use_threads=False
+            )
+            for batch in batches:
                 yield pa.RecordBatch.from_pydict(
                     {name: _as_text(path, name, batch[name]) for name in names}
                 )
