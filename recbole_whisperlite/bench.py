@@ -43,6 +43,9 @@ def main(argv):
     parser.add_argument("--data_path", default="dataset/", help="folder it lies in")
     parser.add_argument("--rounds", type=int, default=5, help="medians are of so many")
     parser.add_argument("--texts", type=int, default=1000, help="texts to encode")
+    parser.add_argument(
+        "--item_text_fields", nargs="+", help="columns of the texts (default: all)"
+    )
     parser.add_argument("--parts", nargs="+", default=list(parts), choices=list(parts))
     parser.add_argument("--output", help="write the figures into this json file too")
     args = parser.parse_args(argv)
@@ -66,6 +69,7 @@ def _trainer(model, args):
         args.dataset,
         config_dict={
             "data_path": args.data_path,
+            "item_text_fields": args.item_text_fields,
             "train_batch_size": 2048,
             "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1},
             "state": "ERROR",
