@@ -2,17 +2,16 @@
 
 import importlib.metadata
 import json
-import os
 import platform
 import resource
 import time
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
 
 from recbole_whisperlite.data.dataset import RequestDatasetMixin
 from recbole_whisperlite.data.evaluation import RequestFullSortEvalDataLoader
+from recbole_whisperlite.files import plain, whole_file
 from recbole_whisperlite.unit_file import UnitRanks, write_units
 
 PACKAGES = (
@@ -136,17 +135,9 @@ def write_result(trainer, eval_data, test_result, run):
     }
     if torch.cuda.is_available():
         result["peak_gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
-    path = Path(config["result_file"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(result, indent=2, default=_plain) + "\n", "utf-8")
-    os.replace(temporary, path)
-    trainer.logger.info(f"Result written into {path}")
-
-
-def _plain(value):
-    """Numbers of numpy as numbers, everything else that json does not know as text."""
-    return value.item() if hasattr(value, "item") else str(value)
+    with whole_file(config["result_file"]) as file:
+        file.write_text(json.dumps(result, indent=2, default=plain) + "\n", "utf-8")
+    trainer.logger.info(f"Result written into {config['result_file']}")
 
 
 def versions():

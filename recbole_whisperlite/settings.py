@@ -92,7 +92,7 @@ def add_defaults(config, model, dataset):
         known.update(layer)
     if not (ours or _is_request_aware(known, dataset)):
         return
-    _check_settings(config, known, [*layers, requests])
+    _check_settings(config, [*layers, requests])
     config.internal_config_dict.update(requests)
     config.internal_config_dict.update(_training_defaults(config, known))
     for layer in layers:
@@ -129,7 +129,7 @@ def _training_defaults(config, settings):
     return {}
 
 
-def _check_settings(config, settings, layers):
+def _check_settings(config, layers):
     accepted = {
         *general_arguments,
         *training_arguments,

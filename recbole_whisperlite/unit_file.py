@@ -30,8 +30,6 @@ candidates with a strictly greater score, and at least K + 1. So metrics compute
 """
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,6 +37,7 @@ import torch
 from recbole_whisperlite.data.dataset import RequestDatasetMixin
 from recbole_whisperlite.data.split import PHASES
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.files import whole_file
 
 
 class UnitRanks:
@@ -139,12 +138,10 @@ def write_units(path, eval_data, ranks):
         "rank": rank[by_place].astype(np.int32),
         "top": token[top][order].astype(np.int32),
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(temporary, "wb") as file:
-        np.savez_compressed(file, **content)
-    os.replace(temporary, path)
+    # an open file, because savez would add .npz to a name
+    with whole_file(path) as temporary:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **content)
 
 
 def read_units(path):

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 import recbole_whisperlite
 from recbole_whisperlite.benchmark.plan import Plan, Row
+from recbole_whisperlite.files import whole_file
 from recbole_whisperlite.paths import PROPERTIES
 from recbole_whisperlite.report import versions
 
@@ -158,9 +159,8 @@ def _run(job, bar):
     if status or missing:
         return _reason(log, status, missing)
     # last, so that it stands for a whole outcome
-    temporary = asked.with_name(f".{asked.name}.part")
-    temporary.write_text(json.dumps(job.request(), indent=2, default=str) + "\n")
-    os.replace(temporary, asked)
+    with whole_file(asked) as file_asked:
+        file_asked.write_text(json.dumps(job.request(), indent=2, default=str) + "\n")
 
 
 def _wait(command, log, bar):

@@ -43,7 +43,6 @@ file (see :mod:`recbole_whisperlite.unit_file`) that all models share as ``e/use
 import csv
 import io
 import json
-import os
 from datetime import datetime, timezone
 
 import numpy as np
@@ -52,6 +51,7 @@ from recbole.evaluator.register import smaller_metrics
 from recbole_whisperlite.benchmark import examples, statistics
 from recbole_whisperlite.benchmark.sees import may_see
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.files import plain, whole_file
 from recbole_whisperlite.report import versions
 from recbole_whisperlite.unit_file import read_units
 
@@ -269,22 +269,17 @@ def write(folder, benchmark):
     arrays = io.BytesIO()
     np.savez_compressed(arrays, **benchmark["units"])
     content = {name: benchmark[name] for name in benchmark if name != "units"}
-    plain = json.dumps(content, indent=1, default=_plain)
+    as_json = json.dumps(content, indent=1, default=plain)
     _replace(folder / "units.npz", arrays.getvalue())
     _replace(folder / "benchmark.csv", as_csv(benchmark).encode())
     _replace(folder / "benchmark.md", as_markdown(benchmark).encode())
     _replace(folder / "benchmark.tex", as_latex(benchmark).encode())
-    _replace(folder / "benchmark.json", f"{plain}\n".encode())
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else str(value)
+    _replace(folder / "benchmark.json", f"{as_json}\n".encode())
 
 
 def _replace(path, content):
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    with whole_file(path) as file:
+        file.write_bytes(content)
 
 
 def as_csv(benchmark):

@@ -6,13 +6,13 @@ stands between two tabs, and whatever does not fit is named by file and line.
 """
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.files import whole_file
 
 FIELD_TYPES = ("token", "token_seq", "float", "float_seq")
 
@@ -154,12 +154,9 @@ def write_atomic(path, columns, rows, separator="\t"):
     Returns:
         int: The number of lines written, the header not counted.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     breaks = str.maketrans({separator: " ", "\n": " ", "\r": " "})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = 0
-    try:
+    with whole_file(path) as temporary:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
             header = (f"{name}:{kind}" for name, kind in columns.items())
             file.write(separator.join(header) + "\n")
@@ -168,7 +165,4 @@ def write_atomic(path, columns, rows, separator="\t"):
                     separator.join(str(value).translate(breaks) for value in row) + "\n"
                 )
                 count += 1
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return count

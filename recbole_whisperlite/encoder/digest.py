@@ -3,8 +3,9 @@
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
+
+from recbole_whisperlite.files import whole_file
 
 _MEMO = "files.json"
 _BLOCK = 2**20
@@ -50,10 +51,8 @@ def of_path(path, cache_folder):
         # Of two processes that write at once one is forgotten, and reads again later.
         # A folder that cannot be written to is told of when vectors are stored.
         with contextlib.suppress(OSError):
-            memo_file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = memo_file.with_name(f"{_MEMO}.{os.getpid()}.new")
-            temporary.write_text(json.dumps(memo), "utf-8")
-            os.replace(temporary, memo_file)
+            with whole_file(memo_file) as file:
+                file.write_text(json.dumps(memo), "utf-8")
     return result
 
 
