@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "train and evaluate a model (the same as run_recbole.py)",
     "benchmark": "train and evaluate several models on the same requests; make tables",
     "prepare": "convert a public dataset's own files into atomic files",
+    "clip": "search, label, ground, train and measure by CLIP: texts and pictures",
     "doctor": "say what is installed, which repairs are active, what is unusable",
     "bench": "measure costs against RecBole's models, as ratios",
 }
@@ -50,6 +51,10 @@ def main(argv=None):
             from recbole_whisperlite import prepare
 
             return prepare.main(argv[1:])
+        if command == "clip":
+            from recbole_whisperlite import clip
+
+            return clip.main(argv[1:])
         from recbole_whisperlite import bench
 
         return bench.main(argv[1:])

@@ -177,7 +177,8 @@ def check_dataset(config):
 
     Raises:
         UserError: If there is no such folder and RecBole knows no download for the
-            name, or the folder has no ``.inter`` file.
+            name, or the folder has no ``.inter`` file or lacks one that the model reads
+            beside it.
     """
     name, folder = config["dataset"], Path(config["data_path"])
     if not folder.is_dir():
@@ -207,3 +208,10 @@ def check_dataset(config):
             f"{', '.join(files[:20]) or 'nothing'}. The interactions of dataset "
             f"'{name}' belong into {name}.inter."
         )
+    for suffix in config["additional_feat_suffix"] or ():
+        file = folder / f"{name}.{suffix}"
+        if not file.is_file():
+            raise UserError(
+                f"{file}: this file does not exist, but {config['model']} reads it "
+                "(additional_feat_suffix). Write it, or use a model that does without."
+            )

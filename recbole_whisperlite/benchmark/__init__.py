@@ -2,7 +2,7 @@
 
 import sys
 
-from recbole_whisperlite.benchmark import exam, plan, runner, tables, tuning
+from recbole_whisperlite.benchmark import exam, plan, report, runner, tables, tuning
 
 
 def main(argv):
@@ -35,7 +35,9 @@ def main(argv):
     exams = exam.same_exam(outcomes)
     benchmark = tables.assemble(made, outcomes, exams, tuned)
     tables.write(made.output, benchmark)
+    written = report.write(made.output)
     print((made.output / "benchmark.md").read_text("utf-8"))
+    print(f"To look at: {written}")
     failed = sum(outcome.error is not None for outcome in outcomes)
     if failed:
         print(f"{failed} of {len(outcomes)} runs failed.", file=sys.stderr)

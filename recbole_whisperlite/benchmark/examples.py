@@ -55,13 +55,14 @@ def sample(exam, ranks, settings):
 def _items(tokens, settings):
     path = Path(settings["data_path"]) / f"{settings['dataset']}.item"
     if not path.is_file():
-        return {token: {"text": "", "image": None} for token in tokens}
+        return {token: {"title": "", "text": "", "image": None} for token in tokens}
     id_field = settings["ITEM_ID_FIELD"]
     file = TextFile(path, id_field, {"encoding": None, **settings})
     fields = text_fields(file, id_field, settings.get("item_text_fields"))
     frame = file.frame.reindex(tokens, fill_value="")
     return {
         token: {
+            "title": frame.loc[token, fields[0]] if fields else "",
             "text": join_fields(frame.loc[token, fields]),
             "image": (frame.loc[token].get(IMAGE_FIELD) or None),
         }

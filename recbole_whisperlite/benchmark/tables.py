@@ -27,12 +27,14 @@
         cost: {train_seconds, prepare_seconds, encode_seconds, evaluate_seconds,
                parameters, peak_memory_mb, (peak_gpu_memory_mb)},  means over seeds
         runs: {seed: {test_result, best_valid_result, seconds, parameters,
-                      peak_memory_mb,
+                      peak_memory_mb, eval_step,
                       valid_curve: [{seconds, (metric): value}]}}}]
+                                            a point of it every eval_step epochs
     examples: [{user, request_id, request,  sample requests of the first exam
         positives: [item], top: {row name: [item], best first}}]
-    items: {item: {text, image}}            of the examples; image null without one,
-                                            else relative to dataset_folder
+    items: {item: {title, text, image}}     of the examples; title: the text's first
+                                            column; image null without one, else
+                                            relative to dataset_folder
 
 A seed is a str as a key. ``units.npz`` holds, for the exam number e, the arrays of a unit
 file (see :mod:`recbole_whisperlite.unit_file`) that all models share as ``e/user``,
@@ -144,7 +146,10 @@ def _row(row, outcomes, tuned):
         "metrics": {},
         "cost": {name: float(np.mean(figures)) for name, figures in cost.items()},
         "runs": {
-            seed: {name: result[name] for name in kept}
+            seed: {
+                **{name: result[name] for name in kept},
+                "eval_step": result["settings"]["eval_step"],
+            }
             for seed, result in results.items()
         },
     }
@@ -322,6 +327,14 @@ def places(benchmark, name):
     )
 
 
+def shown_name(name):
+    """Return the name of a metric as papers write it: ``ndcg@10`` is ``NDCG@10``."""
+    metric, k = statistics.split_name(name)
+    upper = {"ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
+    words = metric.replace("_", " ").capitalize()
+    return upper.get(metric, words) + (f"@{k}" if k else "")
+
+
 def _shown(benchmark):
     """The metrics that fit onto a page: those at the main metric's k."""
     k = statistics.split_name(benchmark["main_metric"] or "")[1]
@@ -336,8 +349,8 @@ def _figure(row, name, plus_minus):
     return text
 
 
-def _differs(row, name):
-    """Whether a row differs significantly from the reference."""
+def differs(row, name):
+    """Whether a row differs significantly from the reference in a metric."""
     p = row["metrics"][name]["p_holm"]
     return p is not None and p < ALPHA
 
@@ -381,7 +394,7 @@ def as_markdown(benchmark):
                 cell = f"**{cell}**"
             elif row["name"] in marks[name][1]:
                 cell = f"<u>{cell}</u>"
-            cells.append(cell + r"\*" * _differs(row, name))
+            cells.append(cell + r"\*" * differs(row, name))
         if row["runs"]:
             cells.append(f"{row['cost']['train_seconds']:.1f}")
         else:
@@ -411,7 +424,8 @@ def as_latex(benchmark):
         f"\\caption{{{_tex(' '.join(notes(benchmark)))}}}",
         f"\\begin{{tabular}}{{ll{'r' * max(len(names), 1)}}}",
         "\\toprule",
-        " & ".join(["Model", "May see", *map(_tex_name, names)]) + " \\\\",
+        " & ".join(["Model", "May see", *(_tex(shown_name(n)) for n in names)])
+        + " \\\\",
         "\\midrule",
     ]
     for row in benchmark["rows"]:
@@ -422,18 +436,12 @@ def as_latex(benchmark):
                 cell = f"\\textbf{{{cell}}}"
             elif row["name"] in marks[name][1]:
                 cell = f"\\underline{{{cell}}}"
-            cells.append(cell + "$^{*}$" * _differs(row, name))
+            cells.append(cell + "$^{*}$" * differs(row, name))
         if not row["runs"]:
             cells.append(f"\\multicolumn{{{max(len(names), 1)}}}{{l}}{{failed}}")
         lines.append(" & ".join(cells) + " \\\\")
     lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}"]
     return "\n".join(lines) + "\n"
-
-
-def _tex_name(name):
-    metric, k = statistics.split_name(name)
-    upper = {"ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
-    return _tex(upper.get(metric, metric.capitalize()) + (f"@{k}" if k else ""))
 
 
 _TEX = {

@@ -22,10 +22,11 @@ from scipy.sparse import csr_matrix
 from recbole_whisperlite.data.atomic import read_atomic, read_header
 from recbole_whisperlite.data.columns import check_filled, parse_column
 from recbole_whisperlite.data.history import Histories
+from recbole_whisperlite.data.images import image_vectors
 from recbole_whisperlite.data.ruled_out import ruled_out_items
 from recbole_whisperlite.data.split import PHASES, RequestTable
 from recbole_whisperlite.data.texts import (
-    RequestTemplate,
+    Template,
     TextFile,
     join_fields,
     text_fields,
@@ -72,7 +73,7 @@ class RequestDatasetMixin:
         self.request_text_field = self.config["REQUEST_FIELD"]
         self._hidden_fields = set()
         self._vectors = {}
-        self.encode_seconds = {"request": 0.0, "item": 0.0}
+        self.encode_seconds = {"request": 0.0, "item": 0.0, "image": 0.0}
 
     def _get_load_and_unload_col(self, source):
         """Load what the contract needs beside what the user's ``load_col`` names."""
@@ -239,7 +240,11 @@ class RequestDatasetMixin:
                 f"request_template '{self.config['request_template']}' composes "
                 "requests from its columns."
             )
-        template = RequestTemplate(self.config["request_template"], self._item_file)
+        template = Template(
+            self.config["request_template"],
+            self._item_file.columns,
+            self._item_file.path,
+        )
         composed = {}
         for item in self.inter_feat[self.iid_field].unique():
             composed[item] = template.compose(self._item_file.frame.loc[item].to_dict())
@@ -341,6 +346,25 @@ class RequestDatasetMixin:
             numpy.ndarray: float32 ``[item_num, dim]``; row 0 is zero.
         """
         return self._encode("item", self.item_texts, self._item_tokens())
+
+    def item_image_vectors(self):
+        """Return the frozen vectors of the items' pictures.
+
+        Returns:
+            tuple: float32 ``[item_num, dim]``, zero where an item has no picture, and
+            bool ``[item_num]``, whether it has one.
+
+        Raises:
+            UserError: If no item has a picture, the encoder sees none, or one is
+                broken or missing where ``missing_image`` is ``error``.
+        """
+        if "image" not in self._vectors:
+            start = time.time()
+            self._vectors["image"] = image_vectors(
+                self.config, self._item_file, self._item_tokens()
+            )
+            self.encode_seconds["image"] = time.time() - start
+        return self._vectors["image"]
 
     def _encode(self, side, texts, ids):
         if side not in self._vectors:

@@ -97,41 +97,51 @@ def join_fields(values):
     return " ".join(ended + parts[-1:])
 
 
-class RequestTemplate(string.Formatter):
-    """``request_template``: a request composed from the columns of the chosen item.
+class Template(string.Formatter):
+    """A text composed from the columns of an item, such as ``request_template``.
 
-    ``"{class} film of the {release_year:decade}"`` names columns in braces. Two format
-    specs are known: ``first`` takes the first word of a value, ``decade`` turns a year
-    into its decade (1995 → 1990s).
+    ``"{class} film of the {release_year:decade}"`` names columns in braces. Format specs
+    that are known: ``first`` takes the first word of a value, ``decade`` turns a year
+    into its decade (1995 → 1990s), ``lower`` writes it in small letters.
 
     Args:
         template (str): The template.
-        item_file (TextFile): The ``.item`` file whose columns are named.
+        columns (iterable of str): The columns that there are.
+        path (str or Path): Where they are, for errors.
+        setting (str): What errors call the template.
 
     Raises:
         UserError: If the template cannot be parsed or names no or unknown columns.
     """
 
-    def __init__(self, template, item_file):
+    def __init__(self, template, columns, path, setting="request_template"):
         self.template = str(template)
+        columns = list(columns)
         try:
-            fields = [field for _, field, _, _ in self.parse(self.template) if field]
-            if not fields:
+            #: Columns that it names, in order.
+            self.fields = [
+                field for _, field, _, _ in self.parse(self.template) if field
+            ]
+            if not self.fields:
                 raise ValueError("it names no column in braces")
-            for field in fields:
-                item_file.require(field)
-            self.compose(dict.fromkeys(item_file.columns, "1"))
-        except UserError:
-            raise
-        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            self.compose(dict.fromkeys(columns, "1"))
+        except KeyError as error:
+            field = error.args[0]
             raise UserError(
-                f"request_template '{template}' cannot be used: {error}. Write columns "
-                f"of {item_file.path.name} in braces: {', '.join(item_file.columns)}; "
-                "{column:first} takes the first word, {column:decade} a year's decade."
+                f"{path}, line 1: there is no column '{field}'; the columns are "
+                f"{', '.join(columns)}.{did_you_mean(field, columns)} ({setting}: "
+                f"'{template}')"
+            ) from None
+        except (ValueError, IndexError, AttributeError) as error:
+            raise UserError(
+                f"{setting} '{template}' cannot be used: {error}. Write columns of "
+                f"{path} in braces: {', '.join(columns)}; {{column:first}} takes the "
+                "first word, {column:decade} a year's decade, {column:lower} small "
+                "letters."
             ) from None
 
     def compose(self, item):
-        """Return the request for one item, given as ``{column: value}``."""
+        """Return the text for one item, given as ``{column: value}``."""
         return " ".join(self.vformat(self.template, (), item).split())
 
     def format_field(self, value, format_spec):
@@ -139,6 +149,8 @@ class RequestTemplate(string.Formatter):
             return value.split()[0] if value.split() else ""
         if format_spec == "decade":
             return f"{value[:3]}0s" if value[:4].isdigit() else ""
+        if format_spec == "lower":
+            return value.lower()
         if format_spec:
             raise ValueError(f"unknown format ':{format_spec}'")
         return value

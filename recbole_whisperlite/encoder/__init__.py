@@ -4,12 +4,14 @@ import numpy as np
 
 from recbole_whisperlite.encoder import cache, options, precomputed
 from recbole_whisperlite.encoder.open_clip import OpenClip
+from recbole_whisperlite.encoder.presets import PRESETS
 from recbole_whisperlite.encoder.sentence_transformers import SentenceTransformers
 from recbole_whisperlite.encoder.tfidf import Tfidf
 
 ENCODERS = {
     "tfidf": Tfidf,
     "open_clip": OpenClip,
+    **dict.fromkeys(PRESETS, OpenClip),
     "sentence_transformers": SentenceTransformers,
 }
 
@@ -41,4 +43,6 @@ def encode(config, texts, *, ids, side, fit_texts):
     if name == "precomputed":
         return precomputed.read(config, ids, side, dtype)
     encoder = ENCODERS[name](config, fit_texts)
+    # A preset and the same model spelt out share their vectors.
+    name = "open_clip" if name in PRESETS else name
     return cache.vectors(encoder, name, texts, options.cache_folder(config), dtype)

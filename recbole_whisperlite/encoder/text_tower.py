@@ -24,14 +24,15 @@ class TextTower:
 
     Args:
         model (torch.nn.Module): From ``open_clip.create_model``. It is moved to
-            ``device``, and on a CPU layers of its text tower are replaced by faster
-            ones that cannot be trained.
+            ``device`` and set to evaluation.
         tokenizer (callable): From ``open_clip.get_tokenizer``, for the same model.
         device (str or torch.device): Where to run.
         progress (callable): ``progress(total, description)`` returns a progress bar.
+        packed (bool): Whether on a CPU layers of its text tower are replaced by faster
+            ones, which cannot be trained.
     """
 
-    def __init__(self, model, tokenizer, device, progress):
+    def __init__(self, model, tokenizer, device, progress, packed=True):
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
@@ -43,7 +44,7 @@ class TextTower:
         prefix = "text_" if inlined else ""
         self._pool_type = getattr(self._text, prefix + "pool_type", None)
         self._end_token = getattr(self._text, prefix + "eos_id", None)
-        if self.device.type == "cpu":
+        if packed and self.device.type == "cpu":
             pack(self._text.transformer)
         self.stops_at_end = self._can_stop_at_end()
         self._last_read = (None, None, None)
@@ -67,7 +68,7 @@ class TextTower:
         # Another release of open_clip may do something that is not known here.
         tokens = self.tokenizer(["a"])
         return torch.allclose(
-            self._run_to_end(tokens[:, : self._ends(tokens).max()]),
+            self._run_to_end(tokens[:, : self.ends(tokens).max()]),
             self._run_whole(tokens),
             atol=1e-4,
         )
@@ -94,7 +95,7 @@ class TextTower:
         ends = torch.full((len(texts),), tokens.shape[1])
         run = self._run_whole
         if self.stops_at_end:
-            ends, run = self._ends(tokens), self._run_to_end
+            ends, run = self.ends(tokens), self._run_to_end
         batches = list(self._batches(ends, batch_size))
         results = self._map(lambda batch: run(tokens[batch, : ends[batch[0]]]), batches)
         vectors = None
@@ -145,21 +146,33 @@ class TextTower:
 
     @torch.inference_mode()
     def _run_to_end(self, tokens):
-        """What ``encode_text`` does, with positions and mask cut to these tokens."""
-        tokens = tokens.long().to(self.device)
+        return self.embed_to_end(tokens.long().to(self.device)).cpu()
+
+    def embed_to_end(self, tokens):
+        """What ``encode_text`` does, with positions and mask cut to these tokens.
+
+        Where :attr:`stops_at_end` it gives the same, and gradients as well.
+
+        Args:
+            tokens (torch.Tensor): int64 ``[n, length]`` on :attr:`device`, every end
+                token among them.
+
+        Returns:
+            torch.Tensor: float ``[n, dim]``, rows of length 1.
+        """
         text, length = self._text, tokens.shape[1]
         x = text.token_embedding(tokens) + text.positional_embedding[:length]
         x = text.transformer(x, attn_mask=text.attn_mask[:length, :length])
         x = text.ln_final(
-            x[torch.arange(len(x), device=x.device), self._ends(tokens) - 1]
+            x[torch.arange(len(x), device=x.device), self.ends(tokens) - 1]
         )
         if isinstance(text.text_projection, torch.nn.Linear):
             x = text.text_projection(x)
         elif text.text_projection is not None:
             x = x @ text.text_projection
-        return functional.normalize(x, dim=-1).cpu()
+        return functional.normalize(x, dim=-1)
 
-    def _ends(self, tokens):
+    def ends(self, tokens):
         """Return after how many tokens each text ends, where its vector is taken."""
         if self._pool_type == "eos":
             tokens = (tokens == self._end_token).int()

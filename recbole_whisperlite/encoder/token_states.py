@@ -6,6 +6,7 @@ import numpy as np
 
 from recbole_whisperlite.encoder import options
 from recbole_whisperlite.encoder.open_clip import OpenClip
+from recbole_whisperlite.encoder.presets import PRESETS
 from recbole_whisperlite.encoder.tfidf import Tfidf
 from recbole_whisperlite.errors import UserError
 
@@ -31,7 +32,8 @@ def token_states(config, texts, fit_texts):
     Raises:
         UserError: If the encoder gives no token states.
     """
-    makers = {"tfidf": _words, "open_clip": _open_clip}
+    clips = dict.fromkeys(("open_clip", *PRESETS), _open_clip)
+    makers = {"tfidf": _words, **clips}
     name = options.setting(config, "encoder")
     if name not in makers:
         raise UserError(
@@ -61,14 +63,14 @@ def _open_clip(config, texts, fit_texts):
     import torch
 
     encoder = OpenClip(config, fit_texts)
-    model, tokenizer = encoder._load()
+    model, tokenizer, _ = encoder.source.load()
     device = torch.device(options.setting(config, "device") or "cpu")
     model = model.to(device).eval()
     final_norm = getattr(getattr(model, "text", model), "ln_final", None)
     if final_norm is None:
         raise UserError(
-            f"clip_model '{config['clip_model']}' has no text tower of open_clip's own, "
-            "so its token states are not known. Set another clip_model."
+            f"{encoder.source.name} has no text tower of open_clip's own, so its token "
+            "states are not known. Set another encoder or clip_model."
         )
     padding = tokenizer([""])[0, -1]
     size = options.positive_int(config, "encode_batch_size")

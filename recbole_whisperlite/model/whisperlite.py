@@ -7,6 +7,7 @@ Reference:
 
 import math
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -30,6 +31,8 @@ class WhisperLite(GeneralRecommender):
     The dataset gives the vectors: ``dataset.request_vectors()`` of shape
     [n_requests, dim] and ``dataset.item_vectors()`` of shape [n_items, dim], float, whose
     rows are RecBole's ids of ``REQUEST_FIELD`` (a distinct text each) and ``ITEM_ID_FIELD``.
+    With ``use_image``, the paper's future work, ``dataset.item_image_vectors()`` gives those
+    of the items' pictures, float [n_items, dim], and which items have one, bool [n_items].
 
     Raises:
         UserError: If the dataset has no requests, the loss needs negatives and none are
@@ -53,6 +56,8 @@ class WhisperLite(GeneralRecommender):
             )
 
         # load parameters info
+        self.use_text = config["use_text"]
+        self.use_image = config["use_image"]
         self.embedding_size = config["embedding_size"]
         self.mlp_hidden_size = config["mlp_hidden_size"]
         self.dropout_prob = config["dropout_prob"]
@@ -63,9 +68,14 @@ class WhisperLite(GeneralRecommender):
         if not self.temperature > 0:
             raise UserError(f"temperature is {self.temperature}; it must be above 0.")
 
+        if not (self.use_text or self.use_image):
+            raise UserError(
+                "use_text and use_image are both False; an item needs one of them."
+            )
+
         # define layers and loss
         self.request_tower = self._build_tower(dataset.request_vectors())
-        self.item_tower = self._build_tower(dataset.item_vectors())
+        self.item_tower = self._build_tower(self._item_vectors(dataset))
         self.logit_scale = nn.Parameter(
             torch.tensor(-math.log(self.temperature)),
             requires_grad=self.learn_temperature,
@@ -97,6 +107,15 @@ class WhisperLite(GeneralRecommender):
             self.dropout_prob,
             self.normalize,
         )
+
+    def _item_vectors(self, dataset):
+        r"""Vectors of text and picture side by side, shape: [n_items, dim]"""
+        parts = [dataset.item_vectors()] if self.use_text else []
+        if self.use_image:
+            vectors, has_image = dataset.item_image_vectors()
+            # zeros stand for a missing picture; the last column tells them from one
+            parts += [vectors, has_image[:, None]]
+        return np.concatenate(parts, axis=1)
 
     def _log_popularity(self, dataset):
         r"""Log of each item's share of the training positives, shape: [n_items]"""

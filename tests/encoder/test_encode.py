@@ -26,7 +26,7 @@ def test_rows_follow_the_texts(settings):
         (
             {"encoder": "tf-idf"},
             "'tf-idf' does not exist. Did you mean 'tfidf'.* Accepted are "
-            "tfidf, open_clip, sentence_transformers, precomputed",
+            "tfidf, open_clip, clip-vit-b-32, .*, sentence_transformers, precomputed",
         ),
         ({"encoder": None}, "'None' does not exist"),
         ({"vector_dtype": "float"}, "vector_dtype: .*float16, float32"),

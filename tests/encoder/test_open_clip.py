@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from recbole_whisperlite.encoder import encode
-from recbole_whisperlite.encoder import open_clip as ours
+from recbole_whisperlite.encoder import clip_source
 from recbole_whisperlite.encoder.open_clip import OpenClip
 from recbole_whisperlite.errors import UserError
 
@@ -168,8 +168,16 @@ def no_network(*args, **kwargs):
 @pytest.mark.parametrize(
     "model, sought, remedy",
     [
-        ("ViT-B-32", "the weights 'openai' of ViT-B-32", "clip_pretrained: /path"),
-        ("hf-hub:org/name", "'hf-hub:org/name'", "clip_model: /path/of/its/folder"),
+        (
+            "ViT-B-32",
+            "open_clip's weights 'openai' of ViT-B-32",
+            "clip_pretrained: /path",
+        ),
+        (
+            "hf-hub:org/name",
+            "clip_model 'hf-hub:org/name': the repository org/name",
+            "clip_model: /path/of/its/folder",
+        ),
     ],
 )
 def test_without_a_network_one_error_names_the_ways_out(
@@ -180,7 +188,12 @@ def test_without_a_network_one_error_names_the_ways_out(
         run({**settings, "encoder": "open_clip", "clip_model": model})
     message = str(error.value)
     assert "\n" not in message
-    for part in (sought, remedy, "encoder: tfidf", "Name or service not known"):
+    for part in (
+        sought,
+        remedy,
+        "encoder: whisperlite-mini",
+        "Name or service not known",
+    ):
         assert part in message
 
 
@@ -247,8 +260,8 @@ def test_a_folder_without_weights_is_refused(config, snapshot):
 
 def test_without_open_clip_the_error_holds_the_pip_line(config, monkeypatch):
     def version(name):
-        raise ours.importlib.metadata.PackageNotFoundError(name)
+        raise clip_source.importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(ours.importlib.metadata, "version", version)
+    monkeypatch.setattr(clip_source.importlib.metadata, "version", version)
     with pytest.raises(UserError, match="pip install open_clip_torch"):
         run(config)

@@ -362,3 +362,35 @@ def test_the_paper_preset_is_what_the_paper_says():
 def test_the_presets_name_only_settings_that_exist():
     model_settings = set(PAPER) - {"encoder", "clip_model", "clip_pretrained"}
     assert model_settings <= set(DEFAULTS)
+
+
+class Pictured(Dataset):
+    """Items 1 to 5 have a picture, 6 and 7 have none."""
+
+    def item_image_vectors(self):
+        vectors = np.zeros((8, 3), dtype=np.float32)
+        vectors[1:6] = np.random.default_rng(1).normal(size=(5, 3))
+        return vectors, vectors.any(axis=1)
+
+
+def test_the_item_tower_takes_text_and_picture_and_whether_there_is_one():
+    dataset = Pictured()
+    images, has_image = dataset.item_image_vectors()
+    model = build(dataset, use_image=True)
+    expected = np.hstack([dataset.item_vectors(), images, has_image[:, None]])
+    np.testing.assert_array_equal(model.item_tower.vectors, expected)
+    assert expected[:, -1].tolist() == [0, 1, 1, 1, 1, 1, 0, 0]
+    model = build(dataset, use_image=True, use_text=False)
+    np.testing.assert_array_equal(model.item_tower.vectors, expected[:, DIM:])
+    train(model)
+    assert rank(model).std() > 0.01
+
+
+def test_without_pictures_the_dataset_is_not_asked_for_them():
+    model = build(Dataset(), use_image=False)
+    np.testing.assert_array_equal(model.item_tower.vectors, Dataset().item_vectors())
+
+
+def test_an_item_without_text_and_picture_is_refused():
+    with pytest.raises(UserError, match="use_text and use_image are both False"):
+        build(Pictured(), use_text=False, use_image=False)

@@ -1,0 +1,189 @@
+"""The page: what its template shows, in the template's words.
+
+The template escapes all texts. Requests and item texts are written by users, and a page
+that runs what they wrote would be theirs: besides, the page's own policy allows no
+script but its two, and nothing to be loaded from anywhere.
+"""
+
+import base64
+import hashlib
+import shlex
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from recbole_whisperlite.benchmark import statistics, tables
+from recbole_whisperlite.benchmark.report.curves import by_k
+from recbole_whisperlite.benchmark.report.pictures import embedded
+from recbole_whisperlite.benchmark.report.plots import SHORTEST, plots
+from recbole_whisperlite.benchmark.report.slices import KINDS, by_kind
+from recbole_whisperlite.benchmark.report.styles import styles
+
+COSTS = (
+    ("train_seconds", "training s", "{:,.2f}"),
+    ("prepare_seconds", "preparing s", "{:,.2f}"),
+    ("encode_seconds", "encoding s", "{:,.2f}"),
+    ("evaluate_seconds", "evaluating s", "{:,.2f}"),
+    ("parameters", "parameters", "{:,.0f}"),
+    ("peak_memory_mb", "memory MB", "{:,.0f}"),
+    ("peak_gpu_memory_mb", "GPU MB", "{:,.0f}"),
+)
+#: What needs no training stands at the left end of the logarithmic axes.
+SHORTEST_TOLD = f"{SHORTEST} s stands for {SHORTEST} s or less."
+
+
+def render(benchmark):
+    """Return the page.
+
+    Args:
+        benchmark (dict): ``benchmark.json`` with the arrays of ``units.npz`` under
+            ``units``.
+
+    Returns:
+        str: HTML that refers to nothing outside of itself.
+    """
+    environment = Environment(
+        loader=PackageLoader("recbole_whisperlite.benchmark.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = styles(benchmark["rows"])
+    metric = _slice_metric(benchmark)
+    sliced = by_kind(benchmark, metric) if metric else {}
+    drawn = plots(benchmark, style, by_k(benchmark), sliced, metric)
+    source = environment.loader.get_source
+    scripts = [get_plotlyjs()] if drawn else []
+    scripts.append(source(environment, "page.js")[0])
+    # as a browser reads line ends, for the digests
+    scripts = [script.replace("\r\n", "\n") for script in scripts]
+    pictures = embedded(benchmark["items"], benchmark["dataset_folder"])
+    return environment.get_template("page.html").render(
+        benchmark=benchmark,
+        command=shlex.join(
+            ["python", "-m", "recbole_whisperlite", "benchmark", *benchmark["command"]]
+        ),
+        costs=[
+            cost
+            for cost in COSTS
+            if any(cost[0] in r["cost"] for r in benchmark["rows"])
+        ],
+        examples=_examples(benchmark),
+        kinds=KINDS,
+        lost_pictures=not pictures
+        and any(about["image"] for about in benchmark["items"].values()),
+        metrics=_metrics(benchmark),
+        pictures=pictures,
+        plots=drawn,
+        policy=_policy(scripts),
+        rows=_rows(benchmark),
+        scripts=[Markup(script) for script in scripts],
+        shortest=SHORTEST_TOLD,
+        shown_name=tables.shown_name,
+        slice_metric=metric,
+        sliced=sliced,
+        style=style,
+        stylesheet=Markup(source(environment, "page.css")[0]),
+        alpha=tables.ALPHA,
+        summary=_summary(benchmark),
+    )
+
+
+def _policy(scripts):
+    digests = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
+        for s in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; "
+        "img-src data: blob:"
+    )
+
+
+def _slice_metric(benchmark):
+    """The main metric, or the first that follows from ranks, or None."""
+    of_units = benchmark["metrics_of_units"]
+    if benchmark["main_metric"] in of_units:
+        return benchmark["main_metric"]
+    return of_units[0] if of_units else None
+
+
+def _metrics(benchmark):
+    """Return the columns of the table, ordered by k."""
+    return [
+        {
+            "name": name,
+            "shown": tables.shown_name(name),
+            "k": statistics.split_name(name)[1],
+            "smaller": name in benchmark["smaller_is_better"],
+        }
+        for name in benchmark["metrics"]
+    ]
+
+
+def _rows(benchmark):
+    """Return the rows of the table: what each metric's cell shows."""
+    marks = {name: tables.places(benchmark, name) for name in benchmark["metrics"]}
+    return [
+        {
+            **row,
+            "cells": {
+                name: {
+                    **cell,
+                    "best": row["name"] in marks[name][0],
+                    "second": row["name"] in marks[name][1],
+                    "differs": tables.differs(row, name),
+                }
+                for name, cell in row["metrics"].items()
+            },
+        }
+        for row in benchmark["rows"]
+    ]
+
+
+def _summary(benchmark):
+    """Say in a sentence or two who leads, or None where no row has a result."""
+    rows = [row for row in benchmark["rows"] if row["runs"]]
+    if not rows:
+        return None
+    main, reference = benchmark["main_metric"], benchmark["reference"]
+    best = rows[0]
+    told = (
+        f"{best['name']} is best: {tables.shown_name(main)} "
+        f"{best['metrics'][main]['mean']:.4f}."
+    )
+    tested = [row for row in rows if row["metrics"][main]["p_holm"] is not None]
+    if tested:
+        own = next(row for row in rows if row["name"] == reference)
+        sign = -1 if main in benchmark["smaller_is_better"] else 1
+        differing = [row for row in tested if tables.differs(row, main)]
+        better = sum(
+            sign * (row["metrics"][main]["mean"] - own["metrics"][main]["mean"]) > 0
+            for row in differing
+        )
+        told += (
+            f" Compared with {reference}, of {len(tested)} other rows "
+            f"{better or 'none'} {'are' if better > 1 else 'is'} significantly better "
+            f"and {len(differing) - better or 'none'} significantly worse."
+        )
+    return told
+
+
+def _examples(benchmark):
+    """Return the sample requests, rows in the table's order."""
+    names = [row["name"] for row in benchmark["rows"]]
+    return [
+        {
+            **example,
+            "top": [
+                (name, example["top"][name]) for name in names if name in example["top"]
+            ],
+            "found": sum(
+                bool(set(best) & set(example["positives"]))
+                for best in example["top"].values()
+            ),
+        }
+        for example in benchmark["examples"]
+    ]

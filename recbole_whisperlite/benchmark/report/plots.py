@@ -1,0 +1,292 @@
+"""The plots, by plotly: figures without data of their own, legends or page around them.
+
+Names of rows are escaped, because plotly reads ``<b>`` in texts as markup.
+"""
+
+import html
+import math
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from recbole_whisperlite.benchmark.report.slices import KINDS
+from recbole_whisperlite.benchmark.tables import shown_name
+
+#: A grey that can be read on white and on near black: one figure serves both.
+INK = "#7A7A7A"
+GRID = "rgba(128, 128, 128, 0.22)"
+#: A logarithmic axis has no zero. Models without training stand here.
+SHORTEST = 0.1
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure and what the page says of it.
+
+    Attributes:
+        id (str): Of its element in the page.
+        section (str): In which section it stands.
+        title (str): Above it.
+        figure (dict): plotly's, as json has it.
+    """
+
+    id: str
+    section: str
+    title: str
+    figure: dict
+
+
+def plots(benchmark, styles, curves, sliced, slice_metric):
+    """Draw everything that there are figures for.
+
+    Args:
+        benchmark (dict): ``benchmark.json``.
+        styles (dict): From :func:`styles.styles`.
+        curves (dict): From :func:`curves.by_k`.
+        sliced (dict): From :func:`slices.by_kind`.
+        slice_metric (str): The metric in ``sliced``.
+
+    Returns:
+        list of Plot: In the order of the page; none where no row has a result.
+    """
+    # WhisperLite last, so that it lies above the others
+    rows = sorted(
+        (row for row in benchmark["rows"] if row["runs"]),
+        key=lambda row: styles[row["name"]].ours,
+    )
+    if not rows:
+        return []
+    drawn = [_cost(benchmark, rows, styles), *_by_k(benchmark, curves, rows, styles)]
+    for kind in KINDS:
+        if sliced.get(kind.name):
+            drawn.append(_slices(kind, sliced[kind.name], rows, styles, slice_metric))
+    return drawn + _learning(benchmark["main_metric"], rows, styles)
+
+
+def _cost(benchmark, rows, styles):
+    main = benchmark["main_metric"]
+    figure = go.Figure()
+    seconds = [max(row["cost"]["train_seconds"], SHORTEST) for row in rows]
+    means = [row["metrics"][main]["mean"] for row in rows]
+    places, ends = _label_places(rows, [math.log10(x) for x in seconds], means)
+    for row, x, y, place in zip(rows, seconds, means, places):
+        cell, style = row["metrics"][main], styles[row["name"]]
+        trace = _trace(
+            row["name"],
+            style,
+            [x],
+            [y],
+            mode="markers+text",
+            text=[html.escape(row["name"])],
+            textposition=place,
+            textfont={"color": INK, "size": 13 if style.ours else 11},
+            hovertemplate="<b>%{fullData.name}</b><br>%{y:.4f} after %{x:.3~g} s"
+            "<extra></extra>",
+        )
+        trace.marker.size = 15 if style.ours else 11
+        if cell["low"] is not None:
+            trace.error_y = {
+                "type": "data",
+                "array": [cell["high"] - y],
+                "arrayminus": [y - cell["low"]],
+                "thickness": 1,
+                "width": 3,
+            }
+        figure.add_trace(trace)
+    return _plot(
+        figure,
+        "plot-cost",
+        "cost",
+        f"{shown_name(main)} against training time",
+        x={"title": "seconds of training (log)", "range": ends, **LOGARITHMIC},
+        y={"title": shown_name(main), "rangemode": "tozero"},
+        height=440,
+    )
+
+
+def _label_places(rows, logs, values):
+    """Choose where each label goes, so that few lie on others, and the axis's range.
+
+    Args:
+        rows (list of dict): The points, of ``benchmark.json``.
+        logs, values (list of float): Where they lie, x as a decimal logarithm.
+
+    Returns:
+        tuple: plotly's textposition of each, and the ends of the x axis (logarithms).
+    """
+    span = max(max(logs) - min(logs), 1)
+    ends = min(logs) - 0.15 * span, max(logs) + 0.15 * span
+    # pixels of a plot on a usual screen
+    across = [(log - ends[0]) / (ends[1] - ends[0]) * 1000 for log in logs]
+    up = [value / (max(values) or 1) * 340 for value in values]
+    boxes = [(x - 8, y - 8, x + 8, y + 8) for x, y in zip(across, up)]
+    places = []
+    for row, x, y in zip(rows, across, up):
+        long = 7 * len(row["name"])
+        choices = {
+            "middle right": (x + 10, y - 7, x + 10 + long, y + 7),
+            "middle left": (x - 10 - long, y - 7, x - 10, y + 7),
+            "top center": (x - long / 2, y + 9, x + long / 2, y + 23),
+            "bottom center": (x - long / 2, y - 23, x + long / 2, y - 9),
+            "top right": (x + 6, y + 6, x + 6 + long, y + 20),
+            "bottom right": (x + 6, y - 20, x + 6 + long, y - 6),
+        }
+        place = min(choices, key=lambda name: _covered(choices[name], boxes))
+        boxes.append(choices[place])
+        places.append(place)
+    return places, ends
+
+
+def _covered(box, boxes):
+    """Return how much area of ``box`` (left, bottom, right, top) others cover."""
+    left, bottom, right, top = box
+    return sum(
+        max(min(right, r) - max(left, le), 0) * max(min(top, t) - max(bottom, b), 0)
+        for le, b, r, t in boxes
+    )
+
+
+def _by_k(benchmark, curves, rows, styles):
+    drawn = []
+    for metric, by_row in curves.items():
+        figure = go.Figure()
+        for row in rows:
+            curve = by_row[row["name"]]
+            figure.add_trace(
+                _trace(
+                    row["name"],
+                    styles[row["name"]],
+                    list(curve),
+                    list(curve.values()),
+                    hovertemplate="<b>%{fullData.name}</b><br>K = %{x}: %{y:.4f}"
+                    "<extra></extra>",
+                )
+            )
+        ks = list(curve)
+        smaller = {name.split("@")[0] for name in benchmark["smaller_is_better"]}
+        better = " (smaller is better)" if metric in smaller else ""
+        x = {"title": "K (log)", "type": "log", "tickvals": ks, "ticktext": ks}
+        drawn.append(
+            _plot(
+                figure,
+                f"plot-k-{metric}",
+                "by-k",
+                f"{shown_name(metric)}@K{better}",
+                x=x,
+                y={"rangemode": "tozero"},
+            )
+        )
+    return drawn
+
+
+def _slices(kind, sliced, rows, styles, metric):
+    figure = go.Figure()
+    labels = [f"{part.label}<br>n = {part.units:,}" for part in sliced]
+    for row in rows:
+        errors = [part.errors[row["name"]] for part in sliced]
+        figure.add_trace(
+            _trace(
+                row["name"],
+                styles[row["name"]],
+                labels,
+                [part.means[row["name"]] for part in sliced],
+                customdata=[f" ± {e:.4f}" if e is not None else "" for e in errors],
+                hovertemplate="<b>%{fullData.name}</b><br>%{x}<br>%{y:.4f}"
+                "%{customdata}<extra></extra>",
+            )
+        )
+    return _plot(
+        figure,
+        f"plot-slices-{kind.name}",
+        "slices",
+        f"{kind.title}: {shown_name(metric)} by {kind.axis}",
+        x={"title": kind.axis, "type": "category"},
+        y={"rangemode": "tozero"},
+        height=360,
+    )
+
+
+def _learning(main, rows, styles):
+    by_epoch, by_seconds = go.Figure(), go.Figure()
+    for row in rows:
+        for seed, run in row["runs"].items():
+            curve = [point for point in run["valid_curve"] if main in point]
+            values = [point[main] for point in curve]
+            seconds = [max(point["seconds"], SHORTEST) for point in curve]
+            step = run.get("eval_step") or 1
+            epochs = [step * (number + 1) for number in range(len(curve))]
+            hover = (
+                f"<b>%{{fullData.name}}</b>, seed {seed}<br>%{{y:.4f}} after "
+                "%{x:.3~g} {unit}<extra></extra>"
+            )
+            for figure, x, unit in (
+                (by_epoch, epochs, "epochs"),
+                (by_seconds, seconds, "s"),
+            ):
+                if not curve:
+                    continue
+                trace = _trace(
+                    row["name"],
+                    styles[row["name"]],
+                    x,
+                    values,
+                    hovertemplate=hover.replace("{unit}", unit),
+                )
+                trace.marker.size = 4 if len(curve) > 1 else 9
+                figure.add_trace(trace)
+    name = shown_name(main)
+    return [
+        _plot(
+            figure,
+            f"plot-learning-{by}",
+            "learning",
+            f"{name} on validation by {by}",
+            x={"title": title, **axis},
+            y={"rangemode": "tozero"},
+            height=360,
+        )
+        for figure, by, title, axis in (
+            (by_epoch, "epochs", "epochs of training", {"rangemode": "tozero"}),
+            (by_seconds, "seconds", "seconds since training began (log)", LOGARITHMIC),
+        )
+        if figure.data
+    ]
+
+
+#: Decades and their halves, so that few ticks have figures
+LOGARITHMIC = {"type": "log", "dtick": 1, "minor": {"ticks": "outside", "ticklen": 3}}
+
+
+def _trace(name, style, x, y, mode="lines+markers", **more):
+    """Return a trace that the page's legend finds by the row's name."""
+    return go.Scatter(
+        name=html.escape(name),
+        legendgroup=name,
+        x=x,
+        y=y,
+        mode=mode,
+        line={"color": style.colour, "dash": style.dash, "width": style.width},
+        marker={
+            "color": style.colour,
+            "symbol": style.marker,
+            "size": 9 if style.ours else 7,
+        },
+        **more,
+    )
+
+
+def _plot(figure, id_, section, title, x, y, height=300):
+    grid = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID}
+    figure.update_layout(
+        template="none",
+        height=height,
+        showlegend=False,
+        hovermode="closest",
+        paper_bgcolor="rgba(0, 0, 0, 0)",
+        plot_bgcolor="rgba(0, 0, 0, 0)",
+        font={"color": INK, "family": "system-ui, sans-serif", "size": 12},
+        margin={"l": 8, "r": 12, "t": 12, "b": 8},
+        xaxis={"automargin": True, **grid, **x},
+        yaxis={"automargin": True, **grid, **y},
+    )
+    return Plot(id_, section, title, figure.to_plotly_json())

@@ -1,0 +1,235 @@
+"""Measure search on a ground truth: recall, MRR, MAP and nDCG, chance beside each.
+
+The ground truth is a json file {query: {id: relevance}}, as in Marqo's benchmark; or
+--caption_column makes it: each product's caption asks for it, and for all others of the
+same caption.
+"""
+
+import json
+import logging
+from pathlib import Path
+
+from recbole_whisperlite.clip import arguments, metrics, output
+from recbole_whisperlite.clip.index import picture_vectors
+from recbole_whisperlite.clip.sources import join_labels, warn_missing
+from recbole_whisperlite.errors import UserError
+
+_TEXT_TO_IMAGE = ("recall@1", "recall@5", "recall@10", "MRR", "MAP", "nDCG@10")
+_IMAGE_TO_TEXT = ("recall@1", "recall@5", "recall@10", "MRR")
+_CATEGORY = ("precision@1", "precision@10", "MRR")
+# Queries scored at once against all pictures, and the other way round.
+_BLOCK = 256
+
+
+def evaluate(clip, catalogue, truth, labels=None, batch_size=64, workers=0):
+    """Measure an encoder's search among the pictures of a catalogue.
+
+    Pictures that are missing or broken, ids of the truth that are not in the catalogue,
+    and queries of which nothing is left, are left out and counted.
+
+    Args:
+        clip (Clip): The encoder.
+        catalogue (Catalogue): Everything that is ranked.
+        truth (dict): ``{query: {id: relevance}}``; a relevance of 0 is irrelevant.
+        labels (list of str, optional): The category of each product, ``""`` for none;
+            each category's name is asked for, and all its products are right.
+        batch_size (int): Pictures encoded at once.
+        workers (int): Processes that decode pictures.
+
+    Returns:
+        dict: ``text_to_image``, ``image_to_text`` (among the queries, from every picture
+        that one asks for) and, with labels, ``category``: each ``{metric: {"value",
+        "chance"}}``; and ``counts`` of what took part.
+
+    Raises:
+        UserError: If nothing is left to measure.
+    """
+    queries = list(truth)
+    arguments.check_texts(queries, "query")
+    vectors, present = picture_vectors(clip, catalogue, batch_size, workers)
+    place = {}
+    for row, id_ in enumerate(catalogue.ids):
+        if present[row]:
+            place[id_] = len(place)
+    vectors = vectors[present]
+    relevant = [
+        {
+            place[id_]: gain
+            for id_, gain in truth[query].items()
+            if id_ in place and gain
+        }
+        for query in queries
+    ]
+    asked = [id_ for query in queries for id_, gain in truth[query].items() if gain]
+    absent = [id_ for id_ in dict.fromkeys(asked) if id_ not in place]
+    warn_missing("ground truth", absent, f"the pictures of {catalogue.path}")
+    kept = [number for number, found in enumerate(relevant) if found]
+    if not kept:
+        example = f"'{absent[0]}'" if absent else "none"
+        raise UserError(
+            f"No query of the ground truth asks for a picture of {catalogue.path}: its "
+            f"ids look like '{next(iter(place))}', those asked for like {example}."
+        )
+    queries = [queries[number] for number in kept]
+    relevant = [relevant[number] for number in kept]
+    names = clip.encode_texts(queries)
+    result = {
+        "text_to_image": _measure(names, vectors, relevant, _TEXT_TO_IMAGE),
+        "image_to_text": _image_to_text(vectors, names, relevant),
+    }
+    if labels:
+        kept_labels = [label for label, here in zip(labels, present) if here]
+        result["category"] = _categories(clip, vectors, kept_labels)
+    result["counts"] = {
+        "pictures": len(vectors),
+        "pictures_left_out": len(catalogue) - len(vectors),
+        "queries": len(queries),
+        "queries_left_out": len(truth) - len(queries),
+        "ids_left_out": len(absent),
+    }
+    return result
+
+
+def _measure(queries, candidates, relevant, names):
+    """Average over queries; scores are made block by block, so that memory is small."""
+    total = dict.fromkeys(names, None)
+    for start in range(0, len(queries), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        scores = queries[some] @ candidates.T
+        found = metrics.over_queries(scores, relevant[some])
+        share = len(scores) / len(queries)
+        for name in names:
+            total[name] = total[name] or {"value": 0.0, "chance": 0.0}
+            for key in total[name]:
+                total[name][key] += share * found[name][key]
+    return total
+
+
+def _image_to_text(vectors, names, relevant):
+    """Rank the queries for each picture that at least one of them asks for."""
+    asking = {}
+    for query, gains in enumerate(relevant):
+        for picture, gain in gains.items():
+            asking.setdefault(picture, {})[query] = gain
+    return _measure(vectors[list(asking)], names, list(asking.values()), _IMAGE_TO_TEXT)
+
+
+def _categories(clip, vectors, labels):
+    """Each category's name is a query for which its products are right."""
+    members = {}
+    for row, label in enumerate(labels):
+        if label:
+            members.setdefault(label, {})[row] = 1
+    if not members:
+        raise UserError("No picture that takes part has a category.")
+    names = clip.encode_texts(list(members))
+    return _measure(names, vectors, list(members.values()), _CATEGORY)
+
+
+def read_ground_truth(path):
+    """Read ``{query: {id: relevance}}`` from a json file.
+
+    Raises:
+        UserError: If it cannot be read, holds something else, or nothing.
+    """
+    try:
+        truth = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{path}: this cannot be read. {error.strerror}.") from None
+    except ValueError as error:
+        raise UserError(f"{path}: this is not json. {error}") from None
+    if not isinstance(truth, dict) or not truth:
+        raise UserError(
+            f'{path}: a ground truth is {{"query": {{"id": relevance, …}}, …}} with at '
+            "least one query."
+        )
+    for query, gains in truth.items():
+        if not isinstance(gains, dict) or not all(map(_is_gain, gains.values())):
+            raise UserError(
+                f"{path}: the query '{query}' has {json.dumps(gains)[:80]}; accepted is "
+                '{"id": relevance, …} with numbers from 0 upwards.'
+            )
+    return truth
+
+
+def _is_gain(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value < float("inf")
+
+
+def truth_of_captions(catalogue, columns):
+    """Return ``{caption: {id: 1}}`` for all products that have one.
+
+    Raises:
+        UserError: If a column does not exist or is empty throughout.
+    """
+    truth = {}
+    for id_, caption in zip(catalogue.ids, catalogue.texts(columns)):
+        if caption:
+            truth.setdefault(caption, {})[id_] = 1
+    if not truth:
+        raise UserError(f"{catalogue.path}: the column {columns[0]} is empty.")
+    if sum(map(len, truth.values())) < len(catalogue):
+        logging.getLogger().warning(
+            f"{catalogue.path}: {len(catalogue) - sum(map(len, truth.values())):,} of "
+            f"{len(catalogue):,} products have no caption."
+        )
+    return truth
+
+
+def main(argv):
+    """Run ``clip evaluate``; return the exit status."""
+    parser = arguments.make_parser("evaluate", __doc__)
+    arguments.add_catalogue(parser, "--images", "--catalogue")
+    group = parser.add_argument_group("truth")
+    group.add_argument("--ground_truth", metavar="FILE", help="json, see above")
+    group.add_argument(
+        "--caption_column", nargs="+", help="instead: columns that make the captions"
+    )
+    group.add_argument("--label_column", help="column of categories, also measured")
+    group.add_argument("--labels", metavar="FILE", help="csv that has that column")
+    parser.add_argument("--output", metavar="FILE", help="json file of all figures")
+    args = parser.parse_args(argv)
+    if bool(args.ground_truth) == bool(args.caption_column):
+        raise UserError(
+            "Name the truth: --ground_truth (json) or --caption_column, one of the two."
+        )
+    if args.labels and not args.label_column:
+        raise UserError("--labels needs --label_column, its column of categories.")
+    output.check_writable(args.output)
+    catalogue = arguments.load_catalogue(args)
+    if args.ground_truth:
+        truth = read_ground_truth(args.ground_truth)
+    else:
+        truth = truth_of_captions(catalogue, args.caption_column)
+    labels = None
+    if args.label_column:
+        labels = (
+            join_labels(catalogue, args.labels, args.label_column)
+            if args.labels
+            else catalogue.column(args.label_column)
+        )
+    clip = arguments.load_encoder(args)
+    result = evaluate(clip, catalogue, truth, labels, args.batch_size, args.workers)
+    _report(result)
+    if args.output:
+        about = {
+            "encoder": clip.name,
+            "fingerprint": clip.fingerprint(),
+            "images": catalogue.path,
+            "ground_truth": args.ground_truth or {"captions": args.caption_column},
+        }
+        output.write_json(args.output, {**about, **result})
+    return 0
+
+
+def _report(result):
+    for name, count in result["counts"].items():
+        print(f"{name.replace('_', ' ')}: {count:,}")
+    rows = [
+        (part.replace("_", " "), name, f"{f['value']:.4f}", f"{f['chance']:.4f}")
+        for part, figures in result.items()
+        if part != "counts"
+        for name, f in figures.items()
+    ]
+    output.print_table(["", "metric", "value", "chance"], rows)

@@ -1,0 +1,258 @@
+"""A catalogue's vectors: made once, saved, searched exactly or by a graph."""
+
+import hashlib
+import json
+import logging
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recbole_whisperlite.clip import output
+from recbole_whisperlite.clip.graph import Graph
+from recbole_whisperlite.encoder import digest
+from recbole_whisperlite.encoder.base import unit_rows
+from recbole_whisperlite.errors import UserError
+
+SIDES = ("pictures", "texts", "both")
+
+# Products times queries that are scored at once: 64 MB of float32.
+_SCORES_A_BLOCK = 2**24
+
+
+@dataclass
+class Index:
+    """Unit vectors of products, and what is needed to show them.
+
+    Attributes:
+        ids (list of str): The products.
+        vectors (numpy.ndarray): float32 ``[n, dim]``, rows of length 1.
+        pictures (list of str): As in :class:`Catalogue`; ``""`` for none.
+        texts (list of str): As in :class:`Catalogue`; ``""`` for none.
+        about (dict): ``encoder`` (its name), ``fingerprint`` (its hash), ``of`` (which
+            of :data:`SIDES`) and ``catalogue`` (the path).
+        graph (Graph or None): Searched instead of every vector, if there is one.
+    """
+
+    ids: list
+    vectors: np.ndarray
+    pictures: list
+    texts: list
+    about: dict
+    graph: Graph = None
+
+    def __len__(self):
+        return len(self.ids)
+
+    def search(self, queries, k):
+        """Find the products most similar to each query.
+
+        Args:
+            queries (numpy.ndarray): float32 ``[n_queries, dim]``, rows of length 1.
+            k (int): Products a query; all, if there are no more.
+
+        Returns:
+            tuple: Rows of the index, int64 ``[n_queries, k]``, the best first, and
+            their cosines, float32 of the same shape.
+        """
+        k = min(k, len(self))
+        if self.graph:
+            rows = self.graph.search(queries, k)
+            # The graph's own distances may be of shortened numbers.
+            scores = np.einsum("qd,qkd->qk", queries, self.vectors[rows])
+        else:
+            rows, scores = _search_all(self.vectors, queries, k)
+        # Of equal products the first in the catalogue comes first.
+        order = np.lexsort((rows, -scores), axis=1)
+        return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+
+    def save(self, path):
+        """Write the index to an ``.npz`` file, and its graph, if any, beside it.
+
+        Raises:
+            UserError: If the files cannot be written.
+        """
+        content = _checksum(self.vectors)
+        if self.graph:
+            self.graph.save(_graph_file(path, content))
+        # As json, because numpy would give every text the room of the longest.
+        products = {
+            "ids": self.ids,
+            "pictures": self.pictures,
+            "texts": self.texts,
+            "about": {**self.about, "content": content},
+        }
+        with output.writing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, vectors=self.vectors, products=json.dumps(products).encode())
+
+
+def build_index(
+    clip,
+    catalogue,
+    of="pictures",
+    text_columns=None,
+    batch_size=64,
+    workers=0,
+    approximate=False,
+):
+    """Encode a catalogue.
+
+    Products whose picture is missing or broken are left out of an index of pictures and
+    go by their text alone in an index of both; they are counted in a warning.
+
+    Args:
+        clip (Clip): The encoder.
+        catalogue (Catalogue): The products.
+        of (str): ``pictures``, ``texts``, or ``both`` (the sum of the two unit vectors).
+        text_columns (list of str, optional): Columns that make the text; all if None.
+        batch_size (int): Pictures or texts at once.
+        workers (int): Processes that decode pictures.
+        approximate (bool): Whether to make a :class:`Graph` for the search.
+
+    Returns:
+        Index: At least one product.
+
+    Raises:
+        UserError: If ``of`` is none of :data:`SIDES`, there are no texts or no usable
+            pictures, or the library of graphs is not installed.
+    """
+    if of not in SIDES:
+        raise UserError(f"of: '{of}' is not accepted. Accepted are {', '.join(SIDES)}.")
+    vectors, present = None, np.ones(len(catalogue), dtype=bool)
+    texts = [""] * len(catalogue)
+    if of != "pictures" or len(catalogue.table.columns):
+        texts = catalogue.texts(text_columns)
+    if of != "texts":
+        vectors, present = picture_vectors(clip, catalogue, batch_size, workers)
+    if of != "pictures":
+        side = clip.encode_texts(texts, batch_size=batch_size)
+        vectors = side if vectors is None else unit_rows(vectors + side)
+        present = np.ones(len(catalogue), dtype=bool)
+    rows = np.flatnonzero(present).tolist()
+    vectors = np.ascontiguousarray(vectors[rows], dtype=np.float32)
+    catalogue = catalogue.select(rows)
+    return Index(
+        catalogue.ids,
+        vectors,
+        [_absolute(picture) for picture in catalogue.pictures],
+        [texts[row] for row in rows],
+        {
+            "encoder": clip.name,
+            "fingerprint": _fingerprint(clip),
+            "of": of,
+            "catalogue": catalogue.path,
+        },
+        Graph.build(vectors) if approximate else None,
+    )
+
+
+def picture_vectors(clip, catalogue, batch_size=64, workers=0):
+    """Encode the pictures of a catalogue; what cannot be read is counted and skipped.
+
+    Returns:
+        tuple: float32 ``[n, dim]``, rows of length 1 or zero, and bool ``[n]``, whether
+        there is a vector.
+
+    Raises:
+        UserError: If not one picture can be used.
+    """
+    named = [row for row, picture in enumerate(catalogue.pictures) if picture]
+    if not named:
+        raise UserError(f"{catalogue.path}: no product has a picture.")
+    if len(named) < len(catalogue):
+        logging.getLogger().warning(
+            f"{catalogue.path}: {len(catalogue) - len(named):,} of {len(catalogue):,} "
+            "products name no picture."
+        )
+    found, usable = clip.encode_pictures(
+        [catalogue.pictures[row] for row in named],
+        batch_size=batch_size,
+        workers=workers,
+        missing="skip",
+    )
+    if not usable.any():
+        raise UserError(
+            f"{catalogue.path}: not one of {len(named):,} pictures can be read, the "
+            f"first is {catalogue.pictures[named[0]]}."
+        )
+    vectors = np.zeros((len(catalogue), found.shape[1]), dtype=np.float32)
+    vectors[named] = found
+    present = np.zeros(len(catalogue), dtype=bool)
+    present[named] = usable
+    return vectors, present
+
+
+def load_index(path, clip, approximate=False):
+    """Read an index that :meth:`Index.save` wrote.
+
+    Args:
+        path (str or Path): The ``.npz`` file.
+        clip (Clip): The encoder of the queries to come.
+        approximate (bool): Whether to search by a graph: the one saved beside the
+            index, or else one made now.
+
+    Returns:
+        Index: As it was saved.
+
+    Raises:
+        UserError: If it is no index, or was made by another encoder: vectors of two
+            encoders cannot be compared.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: this index does not exist; --save_index makes one.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            products = json.loads(file["products"].item())
+            index = Index(vectors=file["vectors"], **products)
+        content = index.about.pop("content")
+        made_by, fingerprint = index.about["encoder"], index.about["fingerprint"]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        raise UserError(
+            f"{path}: this is no index, or it is damaged. --save_index makes one."
+        ) from None
+    if fingerprint != _fingerprint(clip):
+        raise UserError(
+            f"{path}: this index was made by the encoder '{made_by}', the queries would "
+            f"be encoded by '{clip.name}'"
+            f"{' with other weights' if made_by == clip.name else ''}. Name the encoder "
+            f"of the index, or make it again from {index.about['catalogue']}."
+        )
+    if approximate:
+        saved = _graph_file(path, content)
+        index.graph = Graph.load(saved) if saved.is_file() else None
+        index.graph = index.graph or Graph.build(index.vectors)
+    return index
+
+
+def _search_all(vectors, queries, k):
+    """Every product is compared; block by block, so that memory stays small."""
+    queries = torch.from_numpy(np.ascontiguousarray(queries))
+    vectors = torch.from_numpy(np.asarray(vectors))
+    rows, scores = [], []
+    step = max(1, _SCORES_A_BLOCK // len(vectors))
+    for some in queries.split(step):
+        best = torch.topk(some @ vectors.T, k, dim=1)
+        rows.append(best.indices)
+        scores.append(best.values)
+    return torch.cat(rows).numpy(), torch.cat(scores).numpy()
+
+
+def _fingerprint(clip):
+    return digest.of_json(clip.fingerprint())
+
+
+def _checksum(vectors):
+    """Tell vectors from others: a graph of others must not be searched for them."""
+    digest_ = hashlib.blake2b(np.ascontiguousarray(vectors), digest_size=8)
+    return digest_.hexdigest()
+
+
+def _graph_file(path, content):
+    return Path(f"{path}.{content}.usearch")
+
+
+def _absolute(picture):
+    archive, found, member = picture.partition("::")
+    return f"{Path(archive).resolve()}{found}{member}" if picture else ""

@@ -1,0 +1,185 @@
+"""Pictures with their captions, as a CLIP model is trained on them."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from recbole_whisperlite.clip.sources import read_catalogue
+from recbole_whisperlite.data.texts import Template
+from recbole_whisperlite.encoder.clip import some
+from recbole_whisperlite.encoder.pictures import PictureError, read_picture
+from recbole_whisperlite.errors import UserError
+
+
+@dataclass
+class Pairs:
+    """Pictures, each with one caption or several.
+
+    Attributes:
+        ids (list of str): One a picture.
+        pictures (list of str): Paths, or ``archive.zip::member``.
+        captions (list of list of str): At least one a picture.
+        groups (list of str): Pictures of one group, such as photos of one product, stay
+            on the same side of a split.
+    """
+
+    ids: list
+    pictures: list
+    captions: list
+    groups: list
+
+    def __len__(self):
+        return len(self.ids)
+
+    def __add__(self, other):
+        return Pairs(
+            self.ids + other.ids,
+            self.pictures + other.pictures,
+            self.captions + other.captions,
+            self.groups + other.groups,
+        )
+
+    def select(self, rows):
+        """Return the pairs of some rows (array of int)."""
+        return Pairs(*([column[row] for row in rows] for column in vars(self).values()))
+
+    def split(self, ratios, seed):
+        """Split at random, by group.
+
+        Args:
+            ratios (list of float): Shares of the groups in each part but the first,
+                which gets the rest.
+            seed (int): Of the random order.
+
+        Returns:
+            list of Pairs: One more than ``ratios``.
+        """
+        names = sorted(set(self.groups))
+        order = np.random.default_rng(seed).permutation(len(names))
+        ends = (np.cumsum([0, *ratios]) * len(names)).round().astype(int)
+        part = np.searchsorted(ends[1:], np.arange(len(names)), side="right")
+        # The last part of that is what no ratio asked for.
+        part = (part + 1) % (len(ratios) + 1)
+        part_of = {names[place]: part[row] for row, place in enumerate(order)}
+        parts = np.array([part_of[group] for group in self.groups])
+        return [self.select(np.flatnonzero(parts == k)) for k in range(len(ends))]
+
+
+def read_pairs(path, captions=None, group=None, id_column=None, picture_column=None):
+    """Read pictures and captions from a csv file, folder, zip file or dataset.
+
+    Args:
+        path (str or Path): As :func:`sources.read_catalogue` takes it.
+        captions (list of str, optional): A template for each caption that a picture
+            has, with columns in braces, ``"{baseColour} {articleType}"``. By default
+            every text column is a caption.
+        group (str, optional): The column whose equal values stay together in a split;
+            by default each picture is a group of its own.
+        id_column (str, optional): csv: the column of ids.
+        picture_column (str, optional): csv: the column of pictures.
+
+    Returns:
+        Pairs: Products without a picture or any caption are left out, and counted in
+        the log.
+
+    Raises:
+        UserError: If there is no such place or column, or no pair.
+    """
+    catalogue = read_catalogue(path, id_column, picture_column)
+    columns = list(catalogue.table.columns)
+    if not columns:
+        raise UserError(
+            f"{path}: there are pictures, but no captions. They come from a csv file, a "
+            "dataset, or a styles.csv beside the pictures."
+        )
+    templates = [
+        Template(text, columns, catalogue.path, "caption")
+        for text in captions or ("{%s}" % name for name in columns)
+    ]
+    texts = [
+        [
+            template.compose(row)
+            for template in templates
+            if any(row[field].strip() for field in template.fields)
+        ]
+        for row in catalogue.table.to_dict("records")
+    ]
+    groups = catalogue.column(group) if group else catalogue.ids
+    pairs = Pairs(
+        catalogue.ids,
+        catalogue.pictures,
+        texts,
+        [
+            f"{catalogue.path} {name.lower() or id_}"
+            for name, id_ in zip(groups, catalogue.ids)
+        ],
+    )
+    whole = [
+        row for row in range(len(pairs)) if pairs.pictures[row] and pairs.captions[row]
+    ]
+    if not whole:
+        raise UserError(
+            f"{path}: of {len(pairs):,} products none has both a picture and a caption."
+        )
+    if len(whole) < len(pairs):
+        logging.getLogger().warning(
+            f"{path}: {len(pairs) - len(whole):,} of {len(pairs):,} products are left "
+            "out: they have no picture, or no caption."
+        )
+    return pairs.select(whole)
+
+
+def readable(pairs, missing="error", workers=0, show_progress=True):
+    """Decode every picture once, and leave out those that cannot be read.
+
+    Args:
+        pairs (Pairs): The pairs.
+        missing (str): ``error``, or ``skip``: one warning counts and names them.
+        workers (int): Processes that decode.
+        show_progress (bool): Whether a bar shows after a second.
+
+    Returns:
+        Pairs: Those whose pictures can be read.
+
+    Raises:
+        PictureError: At the first broken picture, if ``missing`` is ``error``.
+        UserError: If none is left.
+    """
+    loader = DataLoader(_Problems(pairs), batch_size=None, num_workers=workers)
+    found = {}
+    for row, problem in enumerate(
+        tqdm(loader, "check pictures", delay=1, disable=not show_progress)
+    ):
+        if problem and missing == "error":
+            raise PictureError(f"{problem} --missing_image=skip leaves it out.")
+        if problem:
+            found[row] = problem
+    if not found:
+        return pairs
+    told = some(list(found.values()))
+    if len(found) == len(pairs):
+        raise UserError(f"None of {len(pairs):,} pictures can be read. {told}")
+    logging.getLogger().warning(
+        f"{len(found):,} of {len(pairs):,} pictures are left out: {told}"
+    )
+    return pairs.select([row for row in range(len(pairs)) if row not in found])
+
+
+class _Problems(Dataset):
+    """What is wrong with each picture, "" for nothing."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, row):
+        try:
+            read_picture(self.pairs.pictures[row])
+        except PictureError as error:
+            return str(error)
+        return ""

@@ -1,0 +1,187 @@
+"""Find the products of a catalogue that a text, a picture, or both together ask for.
+
+The catalogue goes by its pictures, its texts, or both. Its vectors can be saved
+(--save_index) and searched again (--index).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recbole_whisperlite.clip import arguments, contact_sheet, output
+from recbole_whisperlite.clip.index import SIDES, build_index, load_index
+from recbole_whisperlite.clip.sources import read_lines
+from recbole_whisperlite.encoder.base import unit_rows
+from recbole_whisperlite.errors import UserError
+
+
+@dataclass
+class Hits:
+    """What was found, the best first.
+
+    Attributes:
+        queries (list): ``(text, picture)`` of each; None where the query has none.
+        rows (numpy.ndarray): Rows of the index, int64 ``[n_queries, k]``.
+        scores (numpy.ndarray): Cosines, float32 ``[n_queries, k]``.
+    """
+
+    queries: list
+    rows: np.ndarray
+    scores: np.ndarray
+
+
+def retrieve(clip, index, texts=None, pictures=None, k=10, text_weight=0.5):
+    """Search an index by texts, by pictures, or by pairs of both.
+
+    Args:
+        clip (Clip): The encoder, the same as the index's.
+        index (Index): From :func:`build_index` or :func:`load_index`.
+        texts (list of str, optional): One a query.
+        pictures (list, optional): One a query: paths, ``file.zip::member`` or PIL
+            images. With texts, each query is a picture changed by a text; a single text
+            or picture goes with all of the others.
+        k (int): Products a query.
+        text_weight (float): With both, the query is ``text_weight`` times the text's
+            unit vector and the rest the picture's. Pictures resemble pictures more than
+            texts do: among pictures a text may need more than half.
+
+    Returns:
+        Hits: With min(k, len(index)) products a query.
+
+    Raises:
+        UserError: If there is no query, a text is empty, a picture cannot be read, or
+            their numbers do not fit together.
+    """
+    if k < 1:
+        raise UserError(f"k: at least 1 product is needed, not {k}.")
+    texts, pictures = list(texts or []), list(pictures or [])
+    if texts or not pictures:
+        arguments.check_texts(texts, "query")
+    if not 0 <= text_weight <= 1:
+        raise UserError(f"text_weight: {text_weight} is not between 0 and 1.")
+    if texts and pictures and len(texts) != len(pictures):
+        if 1 not in (len(texts), len(pictures)):
+            raise UserError(
+                f"There are {len(texts)} texts and {len(pictures)} pictures. Give as "
+                "many of the one as of the other, or a single one that goes with all."
+            )
+    vectors = 0
+    if texts:
+        vectors = (text_weight if pictures else 1) * clip.encode_texts(texts)
+    if pictures:
+        # One against many: numpy repeats the one.
+        of_pictures, _ = clip.encode_pictures(pictures, missing="error")
+        vectors = vectors + (1 - text_weight if texts else 1) * of_pictures
+    count = len(vectors)
+    queries = zip(_repeat(texts, count), _repeat(pictures, count))
+    return Hits(list(queries), *index.search(unit_rows(vectors), k))
+
+
+def _repeat(values, count):
+    values = values or [None]
+    return values * count if len(values) == 1 else values
+
+
+def name_of(query):
+    """Return a query ``(text, picture)`` of :class:`Hits` in words."""
+    text, picture = query
+    if picture is not None and not isinstance(picture, (str, Path)):
+        picture = "picture"
+    return " + ".join(str(part) for part in (picture, text) if part is not None)
+
+
+def main(argv):
+    """Run ``clip retrieve``; return the exit status."""
+    parser = arguments.make_parser("retrieve", __doc__)
+    group = arguments.add_catalogue(parser, "--catalogue", required=False)
+    group.add_argument("--index", metavar="FILE", help="search this saved index")
+    group.add_argument(
+        "--of", default="pictures", choices=SIDES, help="what products go by"
+    )
+    group.add_argument("--text_columns", nargs="+", help="columns that make the text")
+    group.add_argument("--save_index", metavar="FILE", help="write the index (.npz)")
+    group.add_argument(
+        "--ann", action="store_true", help="approximate search (needs usearch)"
+    )
+    group = parser.add_argument_group("query")
+    group.add_argument("--text", nargs="+", default=[], help="one query each")
+    group.add_argument("--texts_file", help="queries, one a line")
+    group.add_argument("--picture", nargs="+", default=[], help="one query each")
+    group.add_argument(
+        "--text_weight",
+        type=float,
+        default=0.5,
+        help="text against picture in a query of both (0 to 1)",
+    )
+    group.add_argument("--k", type=arguments.positive, default=10, help="products")
+    group = parser.add_argument_group("results")
+    group.add_argument("--output", metavar="FILE", help="table (.csv or .tsv)")
+    group.add_argument("--sheet", metavar="FILE", help="contact sheet (.html or .png)")
+    args = parser.parse_args(argv)
+
+    if bool(args.catalogue) == bool(args.index):
+        raise UserError(
+            "Name what to search: --catalogue (pictures, a dataset, csv) or --index (a "
+            "saved index), one of the two."
+        )
+    texts = args.text + (read_lines(args.texts_file) if args.texts_file else [])
+    asked = bool(texts or args.picture)
+    if not asked and not args.save_index:
+        raise UserError("There is no query: give --text, --texts_file or --picture.")
+    if args.sheet:
+        contact_sheet.check_name(args.sheet)
+    output.check_writable(args.output, args.sheet, args.save_index)
+    if args.index:
+        clip = arguments.load_encoder(args)
+        index = load_index(args.index, clip, args.ann)
+    else:
+        catalogue = arguments.load_catalogue(args)
+        clip = arguments.load_encoder(args)
+        index = build_index(
+            clip,
+            catalogue,
+            args.of,
+            args.text_columns,
+            args.batch_size,
+            args.workers,
+            args.ann,
+        )
+    if args.save_index:
+        index.save(args.save_index)
+        print(f"index of {len(index):,} products: {args.save_index}")
+    if asked:
+        hits = retrieve(clip, index, texts, args.picture, args.k, args.text_weight)
+        _report(index, hits, args)
+    return 0
+
+
+def _report(index, hits, args):
+    columns = ["query", "rank", "id", "score", "text"]
+    rows = [
+        (name_of(query), rank, index.ids[row], f"{score:.4f}", index.texts[row])
+        for query, found, scores in zip(hits.queries, hits.rows, hits.scores)
+        for rank, (row, score) in enumerate(zip(found, scores), start=1)
+    ]
+    output.print_table(columns, rows)
+    if args.output:
+        output.write_table(args.output, columns, rows)
+    if args.sheet:
+        contact_sheet.write(args.sheet, strips(index, hits))
+
+
+def strips(index, hits):
+    """Return what was found as :class:`contact_sheet.Strip`s, one a query."""
+    return [
+        contact_sheet.Strip(
+            name_of(query),
+            query[1],
+            [
+                contact_sheet.Tile(
+                    index.pictures[row], index.ids[row], score, index.texts[row]
+                )
+                for row, score in zip(found, scores)
+            ],
+        )
+        for query, found, scores in zip(hits.queries, hits.rows, hits.scores)
+    ]

@@ -1,0 +1,171 @@
+"""Reading pictures: whatever a catalogue holds becomes RGB, or an error with its name."""
+
+import contextlib
+import functools
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from recbole_whisperlite.errors import UserError
+
+#: Between an archive and the picture in it: ``photos.zip::images/1.jpg``.
+IN_ARCHIVE = "::"
+# Pillow's own limit against files of a few bytes that unfold into gigabytes.
+_MOST_PIXELS = 89_478_485
+# The shorter side is scaled up to the model's: a thread of a picture would grow to
+# gigabytes.
+_LONGEST_TO_SHORTEST = 100
+
+
+class PictureError(UserError):
+    """A picture that cannot be used; the message names the file and says why."""
+
+
+def read_picture(picture, name=None):
+    """Read a picture of any kind that Pillow knows.
+
+    Of an animation the first frame is taken; what is transparent becomes white; 16-bit
+    grey is scaled to 8 bits; the camera's orientation (EXIF) is applied.
+
+    Args:
+        picture (str, Path, binary file or PIL.Image.Image): A path, a picture in an
+            archive as ``archive.zip::member``, an open file that can be searched, or
+            an image that is turned into RGB.
+        name (str, optional): What errors call it; by default its path.
+
+    Returns:
+        PIL.Image.Image: Mode RGB, decoded.
+
+    Raises:
+        PictureError: If the file is missing, empty, no picture, broken, or its sides
+            are out of all proportion.
+    """
+    if isinstance(picture, (str, Path)):
+        with open_picture(str(picture), name) as file:
+            return _decode(file, name or str(picture))
+    return _decode(picture, name or getattr(picture, "name", "the picture"))
+
+
+def to_rgb(image):
+    """Return a PIL image of any mode as RGB, as :func:`read_picture` does."""
+    image.load()
+    # A broken note on the orientation does not make a broken picture.
+    with contextlib.suppress(Exception):
+        image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_8_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def some(problems, total=None, shown=3):
+    """Return the first few of many messages, and how many more there are.
+
+    Args:
+        problems (list of str): Messages, at least the first few.
+        total (int, optional): How many there are, by default ``len(problems)``.
+        shown (int): How many are told.
+    """
+    more = (len(problems) if total is None else total) - shown
+    text = " ".join(problems[:shown])
+    return f"{text} And {more} more." if more > 0 else text
+
+
+def _decode(picture, name):
+    try:
+        with warnings.catch_warnings():
+            # Too large a picture is told of below; metadata does not matter.
+            warnings.simplefilter("ignore")
+            if isinstance(picture, Image.Image):
+                _check_size(picture.size, name)
+                return to_rgb(picture)
+            if not picture.seek(0, os.SEEK_END):
+                raise PictureError(f"{name}: the file is empty (zero bytes).")
+            picture.seek(0)
+            with Image.open(picture) as image:
+                _check_size(image.size, name)
+                return to_rgb(image)
+    except PictureError:
+        raise
+    except (Image.UnidentifiedImageError, Image.DecompressionBombError) as error:
+        bomb = isinstance(error, Image.DecompressionBombError)
+        reason = "it is too large" if bomb else "this is not a picture"
+        raise PictureError(
+            f"{name}: {reason}. Accepted are the formats that Pillow reads, such as "
+            f"JPEG, PNG, WebP and GIF, of at most {_MOST_PIXELS:,} pixels."
+        ) from error
+    except Exception as error:
+        # Decoders raise whatever they stumble over: OSError, SyntaxError, struct.error.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PictureError(f"{name}: the picture is broken ({reason}).") from error
+
+
+def _check_size(size, name):
+    width, height = size
+    if width * height > _MOST_PIXELS:
+        raise PictureError(
+            f"{name}: {width} x {height} pixels are too many; accepted are at most "
+            f"{_MOST_PIXELS:,}. Scale the picture down."
+        )
+    if max(size) > _LONGEST_TO_SHORTEST * min(size):
+        raise PictureError(
+            f"{name}: {width} x {height} pixels; a side may be at most "
+            f"{_LONGEST_TO_SHORTEST} times as long as the other. Crop the picture."
+        )
+
+
+def _to_8_bits(image):
+    """Scale grey of more than 8 bits, which Pillow's own conversion would clip."""
+    values = np.asarray(image, dtype=np.float64)
+    peak = 65535 if image.mode != "F" else 1
+    if values.max() > peak:
+        peak = 255 if image.mode == "F" and values.max() <= 255 else values.max()
+    return Image.fromarray((values.clip(0) * (255 / peak)).round().astype(np.uint8))
+
+
+@contextlib.contextmanager
+def open_picture(path, name=None):
+    """Yield the open binary file of a picture.
+
+    Args:
+        path (str): A path, or ``archive.zip::member``.
+        name (str, optional): What errors call it; by default its path.
+
+    Raises:
+        PictureError: If there is no such file or it cannot be read.
+    """
+    name = name or path
+    archive, found, member = path.partition(IN_ARCHIVE)
+    try:
+        if not found:
+            file = open(path, "rb")
+        else:
+            stamp = os.stat(archive).st_mtime_ns
+            file = _archive(archive, stamp, os.getpid()).open(member)
+    except KeyError:
+        raise PictureError(f"{name}: {archive} has no file '{member}'.") from None
+    except FileNotFoundError:
+        raise PictureError(f"{name}: there is no such file.") from None
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        # zipfile raises the last two for a password and an unknown compression.
+        raise PictureError(f"{name}: it cannot be read ({error}).") from error
+    with file:
+        yield file
+
+
+@functools.lru_cache(maxsize=8)
+def _archive(path, stamp, process):
+    """Open an archive once: the list of its files takes long to read.
+
+    Args:
+        path (str): The archive.
+        stamp (int): When it was changed; a new one is another archive.
+        process (int): Forked processes must not share a position in the file.
+    """
+    return zipfile.ZipFile(path)

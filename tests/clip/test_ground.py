@@ -1,0 +1,198 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from squares import square
+
+from recbole_whisperlite.clip import ground as task
+from recbole_whisperlite.clip.ground import METHODS, ground
+from recbole_whisperlite.clip.heatmap import COLOURS, overlay
+from recbole_whisperlite.errors import UserError
+
+
+def two_squares():
+    """A red square at the top left, a blue one at the bottom right."""
+    return square("blue", 18, 18, picture=square("red", 2, 2))
+
+
+def inside(found, left, top, size=12):
+    return found[top : top + size, left : left + size].sum() / found.sum()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_map_is_where_the_phrase_is(clip, method):
+    red = ground(clip, two_squares(), "red", method)
+    blue = ground(clip, two_squares(), "blue", method)
+    assert red.shape == (32, 32) and red.dtype == np.float32
+    assert red.min() == 0 and red.max() == 1
+    y, x = np.unravel_index(red.argmax(), red.shape)
+    assert x < 16 and y < 16
+    y, x = np.unravel_index(blue.argmax(), blue.shape)
+    assert x >= 16 and y >= 16
+    assert inside(red, 2, 2) > 3 * inside(red, 18, 18)
+    assert inside(blue, 18, 18) > 3 * inside(blue, 2, 2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_of_a_tall_picture_is_cropped(clip, method):
+    """CLIP's own preparation would cut off both squares."""
+    picture = Image.new("RGB", (32, 96), (128, 128, 128))
+    picture.paste((220, 40, 40), (4, 2, 28, 24))
+    picture.paste((40, 70, 220), (4, 72, 28, 94))
+    red, blue = (ground(clip, picture, phrase, method) for phrase in ("red", "blue"))
+    assert red.shape == (96, 32)
+    assert red.argmax() // 32 < 32 and blue.argmax() // 32 >= 64
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_picture_of_one_colour_has_no_place(clip, method):
+    found = ground(clip, Image.new("RGB", (40, 30), (128, 128, 128)), "red", method)
+    assert found.shape == (30, 40)
+    assert np.isfinite(found).all()
+
+
+def test_bands_are_averaged_over_those_that_cover_a_pixel(clip, monkeypatch):
+    """Recomputed one band after another."""
+    monkeypatch.setattr(task, "WIDTHS", (1 / 4, 1 / 2))
+    phrase = torch.from_numpy(clip.encode_texts(["red"])[0])
+    pixels = clip.preprocess(two_squares())
+
+    def similarity(picture):
+        with torch.no_grad():
+            return float(
+                clip.model.encode_image(picture[None], normalize=True) @ phrase
+            )
+
+    whole, total, count = similarity(pixels), np.zeros((32, 32)), np.zeros((32, 32))
+    for width, starts in ((8, range(0, 25, 4)), (16, range(0, 17, 8))):
+        for start in starts:
+            for axis in (0, 1):
+                mask = np.zeros((32, 32), dtype=np.float32)
+                band = [slice(None), slice(None)]
+                band[axis] = slice(start, start + width)
+                mask[tuple(band)] = 1
+                total += mask * (similarity(pixels * torch.from_numpy(mask)) - whole)
+                count += mask
+    expected = total / count
+    for _ in range(3):
+        expected = np.clip(expected - expected.mean(), 0, None)
+    found = task._bands(clip, pixels, phrase, batch_size=5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_each_patch_alone_is_the_last_blocks_value_of_it(clip):
+    """By the weights: of one token, attention gives the value, projected."""
+    visual = clip.model.visual
+    phrase = torch.from_numpy(clip.encode_texts(["red"])[0])
+    pixels = clip.preprocess(two_squares())
+    with torch.no_grad():
+        x = visual._embeds(pixels[None])
+        for block in visual.transformer.resblocks[:-1]:
+            x = block(x)
+        block = visual.transformer.resblocks[-1]
+        weight, bias = block.attn.in_proj_weight[64:], block.attn.in_proj_bias[64:]
+        x = block.attn.out_proj(block.ln_1(x[0, 1:]) @ weight.T + bias)
+        x = torch.nn.functional.normalize(visual.ln_post(x) @ visual.proj, dim=-1)
+        expected = (x @ phrase).reshape(4, 4).numpy()
+    found = task._patches(clip, pixels, phrase)
+    for _ in range(3):
+        expected = np.clip(expected - expected.mean(), 0, None)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("pool", ["tok", "avg"])
+def test_every_pooling_and_size_has_a_patch_map(clip, pool):
+    import open_clip
+
+    class Random:
+        name, device = "random", torch.device("cpu")
+        model = open_clip.model.CLIP(
+            embed_dim=8,
+            vision_cfg={
+                "image_size": 48,
+                "patch_size": 12,
+                "layers": 2,
+                "width": 32,
+                "head_width": 16,
+                "pool_type": pool,
+            },
+            text_cfg={"width": 16, "heads": 2, "layers": 1, "vocab_size": 100},
+        ).eval()
+
+    phrase = torch.randn(8)
+    found = task._patches(Random, torch.randn(3, 48, 48), phrase)
+    assert found.shape == (4, 4) and found.max() > 0
+
+
+def test_a_model_without_patches_is_told(clip):
+    class Convolution:
+        name = "RN50"
+        model = type("Model", (), {"visual": torch.nn.Conv2d(3, 1, 1)})
+
+    with pytest.raises(UserError, match="'RN50' is none. Use bands"):
+        task._patches(Convolution, torch.zeros(3, 8, 8), torch.zeros(4))
+
+
+def test_the_heat_map_is_brightest_where_the_map_is():
+    found = np.zeros((20, 10), dtype=np.float32)
+    found[5:10, 2:6] = 1
+    picture = overlay(Image.new("RGB", (10, 20), "grey"), found)
+    assert picture.size == (200, 400)
+    pixels = np.asarray(picture).astype(int)
+    assert pixels[150, 80].sum() > pixels[350, 150].sum()
+    grey = COLOURS @ [0.299, 0.587, 0.114]
+    assert (np.diff(grey) > 0).all()
+
+
+# ---------------------------------------------------------------- command line
+
+
+def test_the_command_writes_maps(run, flags, tmp_path):
+    two_squares().save(tmp_path / "two.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "two.png").read_bytes()[:60])
+    folder = tmp_path / "maps"
+    pictures = ["--picture", tmp_path / "two.png", tmp_path / "cut.png"]
+    argv = [*pictures, "--phrase", "red", "a Blue/sky", "--method", *METHODS]
+    status, out, err = run("ground", *flags, *argv, "--output", folder)
+    assert status == 0, err
+    assert len(list(folder.iterdir())) == 8
+    found = np.load(folder / f"two-red-{METHODS[0]}.npy")
+    assert found.shape == (32, 32) and found.max() == 1
+    with Image.open(folder / f"two-a-blue-sky-{METHODS[1]}.png") as picture:
+        assert picture.size == (384, 384)
+    assert len(out.splitlines()) == 4
+
+
+def test_the_command_plays_the_pointing_game(run, flags, tmp_path):
+    output = tmp_path / "game.json"
+    status, out, err = run("ground", *flags, "--benchmark=3", "--output", output)
+    assert status == 0, err
+    assert "centred blob" in out and "uniform" in out
+    maps = json.loads(output.read_text())["maps"]
+    assert set(maps) == {*METHODS, "centred blob", "uniform"}
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        ([], "There is no picture"),
+        (["--picture=a.png"], "There is no phrase"),
+        (["--picture=a.png", "--phrase", "red", " "], "phrase 2 is empty"),
+        (["--picture=a.png", "--phrase=red"], "name the folder"),
+        (["--picture=a.png", "--phrase=red", "--output=maps"], "no such file"),
+        (["--picture=a.png", "--phrase=red", "--output=file.txt"], "cannot be written"),
+        (["--benchmark=2", "--output=."], "this is a folder"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(run, flags, tmp_path, argv, message):
+    (tmp_path / "file.txt").write_text("in the way")
+    status, _, err = run("ground", *flags, *argv)
+    assert status == 2 and message in err, err
+    assert "Traceback" not in err
+
+
+def test_an_unknown_method_is_told(clip):
+    with pytest.raises(UserError, match="'magic' is not accepted"):
+        ground(clip, two_squares(), "red", "magic")

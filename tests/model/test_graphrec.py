@@ -1,0 +1,134 @@
+"""GraphRec on the dozen requests, beside one neighbor at a time."""
+
+import numpy as np
+import pytest
+import torch
+from recbole.config import Config
+from recbole.utils import get_model
+from tiny import write_tiny
+
+from recbole_whisperlite.data.atomic import write_atomic
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.graphrec import neighbors
+
+TRUST = [("u1", "u2"), ("u1", "u3"), ("u2", "u1"), ("u3", "u4")]
+
+
+@pytest.fixture
+def built(tmp_path, prepare):
+    write_tiny(tmp_path)
+    write_atomic(
+        tmp_path / "tiny" / "tiny.net",
+        {"source_id": "token", "target_id": "token"},
+        TRUST,
+    )
+    given = {"embedding_size": 4, "max_neighbors": 6, "dropout_prob": 0.0}
+    config, dataset, loaders = prepare("GraphRec", tmp_path, **given)
+    train = loaders[0]._dataset
+    return config, train, loaders, get_model("GraphRec")(config, train)
+
+
+def attend(attention, rows, whose):
+    """Equations 5 and 6 for one node, a neighbor at a time."""
+    if not rows:
+        return attention.layer(torch.zeros(attention.layer[0].in_features))
+    logit = torch.stack([attention.weight(torch.cat([row, whose])) for row in rows])
+    weight = torch.softmax(logit, dim=0)
+    return attention.layer(sum(w * row for w, row in zip(weight, rows)))
+
+
+def item_space(model, user, items):
+    own, opinion = model.user_embedding.weight[user], model.opinion_embedding.weight[1]
+    rows = [
+        model.item_opinion(torch.cat([model.item_embedding.weight[item], opinion]))
+        for item in items
+    ]
+    return attend(model.over_items, rows, own)
+
+
+def by_hand(model, train, user, item, without=None):
+    """The score of a pair, from lists of who had what and who trusts whom."""
+    inter = train.inter_feat
+    pairs = set(zip(inter["user_id"].tolist(), inter["item_id"].tolist()))
+    trust = zip(*(train.net_feat[name].tolist() for name in ("source_id", "target_id")))
+    had = {u: sorted(i for who, i in pairs if who == u) for u in range(train.user_num)}
+    friends = [who for whose, who in trust if whose == user]
+    own = [i for i in had[user] if (user, i) != without]
+    social = attend(
+        model.over_friends,
+        [item_space(model, friend, had[friend]) for friend in friends],
+        model.user_embedding.weight[user],
+    )
+    user_e = model.user_layers(torch.cat([item_space(model, user, own), social]))
+    opinion = model.opinion_embedding.weight[1]
+    rows = [
+        model.user_opinion(torch.cat([model.user_embedding.weight[u], opinion]))
+        for u, i in sorted(pairs)
+        if i == item and (u, i) != without
+    ]
+    item_e = attend(model.over_users, rows, model.item_embedding.weight[item])
+    return model.rate(user_e, item_e)
+
+
+def test_scores_are_those_of_one_neighbor_at_a_time(built):
+    _, train, _, model = built
+    model.eval()
+    with torch.no_grad():
+        for user in range(1, train.user_num):
+            scores = model.full_sort_predict({"user_id": torch.tensor([user])})
+            assert len(scores) == train.item_num
+            for item in range(1, train.item_num):
+                expected = by_hand(model, train, user, item)
+                torch.testing.assert_close(scores[item], expected)
+                pair = {
+                    "user_id": torch.tensor([user]),
+                    "item_id": torch.tensor([item]),
+                }
+                torch.testing.assert_close(model.predict(pair)[0], expected)
+
+
+def test_a_pair_in_training_does_not_see_itself(built):
+    _, train, _, model = built
+    model.train()
+    inter = train.inter_feat
+    user, item = inter["user_id"], inter["item_id"]
+    with torch.no_grad():
+        scores = model.forward(user, item)
+        for row in range(len(user)):
+            pair = int(user[row]), int(item[row])
+            expected = by_hand(model, train, *pair, without=pair)
+            torch.testing.assert_close(scores[row], expected)
+
+
+def test_neighbors_are_padded_and_drawn_without_repetition():
+    source, target = np.array([2, 0, 2, 2]), np.array([7, 5, 8, 9])
+    rng = np.random.default_rng(0)
+    table, values = neighbors(source, target, target * 10, 4, 2, rng)
+    assert table[0].tolist() == [5, 0] and table[1].tolist() == [0, 0]
+    assert len(set(table[2].tolist()) & {7, 8, 9}) == 2
+    assert torch.equal(values, table * 10)
+
+
+def test_a_dataset_without_trust_is_refused_at_the_door(tiny):
+    config = {"data_path": str(tiny), "state": "ERROR"}
+    with pytest.raises(
+        UserError, match=r"tiny\.net: this file does not exist.*GraphRec"
+    ):
+        from recbole_whisperlite.settings import check_dataset
+
+        check_dataset(Config("GraphRec", "tiny", config_dict=config))
+
+
+def test_training_lowers_the_loss(built):
+    config, _, loaders, model = built
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    losses = []
+    for _ in range(30):
+        for batch in loaders[0]:
+            optimizer.zero_grad()
+            loss = model.calculate_loss(batch)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-5:]) < 0.85 * np.mean(losses[:5])
