@@ -2,7 +2,13 @@
 
 import argparse
 import json
+import logging
+import multiprocessing
+import numbers
+import os
+import sys
 import tempfile
+import warnings
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,24 +16,33 @@ import torch
 import torch.distributed as dist
 
 from recbole_whisperlite.clip.arguments import load_encoder, make_parser
-from recbole_whisperlite.clip.pairs import readable, read_pairs
-from recbole_whisperlite.clip.training import Recipe, train_clip
+from recbole_whisperlite.clip.new_clip import new_clip
+from recbole_whisperlite.clip.pairs import read_pairs, readable
+from recbole_whisperlite.clip.training import (
+    LOG,
+    Recipe,
+    best_of,
+    check_share,
+    train_clip,
+)
 from recbole_whisperlite.config_files import read_files
-from recbole_whisperlite.clip.folder import new_clip
 from recbole_whisperlite.errors import UserError, did_you_mean
-from recbole_whisperlite.files import whole_file
 
-_SOURCE = {"path", "captions", "group", "valid_ratio", "test_ratio"}
-_SOURCE |= {"id_column", "picture_column"}
-_OURS = {"data", "model_cfg", "preprocess_cfg"}
+# What an entry of ``data`` may say of itself; the option of that name is for all others.
+_OF_READ_PAIRS = ("captions", "group", "id_column", "picture_column")
+_RATIOS = ("valid_ratio", "test_ratio")
+# Settings that have no option: they are more than a value.
+_NESTED = ("data", "model_cfg", "preprocess_cfg")
+_INTERRUPTED = 130
+_SECONDS_TO_TIDY_UP = 3
 
 DESCRIPTION = """\
 Train a CLIP model on pictures and their captions with the CLIP objective.
 
 Pictures and captions come from a csv file, a folder or zip file of pictures with a
-styles.csv, or a dataset's folder. --caption names one kind of caption, with columns in
-braces ("{baseColour} {articleType}"); given several times, a picture has several, and
-each epoch takes one of them by chance. Without it every text column is a caption.
+styles.csv, or a dataset's folder. --captions names one kind of caption or several, with
+columns in braces ("{baseColour} {articleType}"); of several each epoch takes one by
+chance, and the first is validated. Without it every text column is a caption.
 
 The folder --output gets the model (clip_model: FOLDER uses it), log.jsonl with every
 epoch, a checkpoint from which the same command goes on, and valid.json and test.json:
@@ -39,72 +54,170 @@ def main(argv):
     """Run ``python -m recbole_whisperlite clip finetune``.
 
     Returns:
-        int: 0.
+        int: 0, or 130 if it was interrupted.
 
     Raises:
         UserError: If a setting, the data or the model cannot be used.
     """
-    args = _parse(argv)
-    recipe = Recipe(**{f.name: getattr(args, f.name) for f in fields(Recipe)})
+    args, recipe = _parse(argv)
     parts = _read(args, recipe)
-    output = Path(args.output)
-    for name, pairs in zip(("train", "valid", "test"), parts):
+    for name, pairs in parts.items():
         print(f"{name}: {len(pairs):,} pictures")
-        if name != "train":
-            _write_ground_truth(output / f"{name}.json", pairs)
-    train, valid, _ = parts
-    if not len(valid):
-        raise UserError(
-            "No picture is left to validate on: set valid_ratio or --valid."
+    output = Path(args.output)
+    try:
+        log = _train_in_processes(args, parts, recipe)
+    except KeyboardInterrupt:
+        print(
+            f"Interrupted. The same command goes on after the last epoch in {output}.",
+            file=sys.stderr,
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        if args.model_cfg:
-            new_clip(
-                scratch, args.model_cfg, args.preprocess_cfg, train.captions, args.seed
-            )
-            args.encoder, args.clip_model = "open_clip", scratch
-        job = args, train, valid, output, recipe
-        if args.nproc == 1:
-            log = _train(*job)
-        else:
-            store = f"file://{scratch}/store"
-            torch.multiprocessing.spawn(
-                _worker, (args.nproc, store, job), nprocs=args.nproc
-            )
-            log = [json.loads(line) for line in open(output / "log.jsonl")]
-    best = max(log, key=lambda entry: entry["mrr"])
+        return _INTERRUPTED
+    best = best_of(log)
     print(
-        f"best epoch {best['epoch']} of {len(log)}: on {len(valid):,} pictures kept out, "
-        f"recall@1 {best['recall@1']:.3f}, recall@10 {best['recall@10']:.3f}, MRR "
-        f"{best['mrr']:.3f}\n{output}: clip_model: {output} uses this model"
+        f"best epoch {best['epoch']} of {len(log)}: on {len(parts['valid']):,} pictures "
+        f"kept out, recall@1 {best['recall@1']:.3f}, recall@10 {best['recall@10']:.3f}, "
+        f"MRR {best['mrr']:.3f}\n{output}: clip_model: {output} uses this model"
     )
     return 0
 
 
-def _train(args, train, valid, output, recipe):
+def _train_in_processes(args, parts, recipe):
+    """Train in this process, or in so many others; return the log."""
+    with tempfile.TemporaryDirectory() as scratch:
+        if args.model_cfg is not None:
+            captions = parts["train"].captions
+            new_clip(
+                scratch,
+                args.model_cfg,
+                args.preprocess_cfg,
+                captions,
+                recipe.seed,
+                not args.quiet,
+            )
+            args.encoder, args.clip_model = "open_clip", scratch
+        if args.nproc == 1:
+            return _train(args, parts, recipe)
+        problem = Path(scratch, "problem.txt")
+        processes = torch.multiprocessing.start_processes(
+            _worker,
+            (scratch, problem, args, parts, recipe),
+            args.nproc,
+            join=False,
+            start_method=_start_method(),
+        )
+        try:
+            while not processes.join():
+                pass
+        except torch.multiprocessing.ProcessRaisedException:
+            if problem.is_file():
+                raise UserError(problem.read_text("utf-8")) from None
+            raise
+        except KeyboardInterrupt:
+            # A terminal interrupts them as well: they get time to tidy up.
+            for process in processes.processes:
+                process.join(_SECONDS_TO_TIDY_UP)
+                process.terminate()
+            raise
+        lines = Path(args.output, LOG).read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+
+def _train(args, parts, recipe):
     clip = load_encoder(args)
-    return train_clip(clip, train, valid, output, recipe, not args.quiet)
+    return train_clip(
+        clip, output=args.output, recipe=recipe, show_progress=not args.quiet, **parts
+    )
 
 
-def _worker(rank, world_size, store, job):
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store, rank=rank, world_size=world_size)
+def _start_method():
+    """How processes start: from one that has imported everything, where there is that.
+
+    Forks of this one could not differentiate once it has done so, nor use its GPU.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return "spawn"
+    multiprocessing.set_forkserver_preload([__name__])
+    return "forkserver"
+
+
+def _worker(rank, scratch, problem, args, parts, recipe):
+    # Processes that decode pictures start as they always do, not as this one did.
+    multiprocessing.set_start_method(None, force=True)
+    # open_clip's loss uses functions that torch is about to rename: no news for users.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="open_clip.loss")
     try:
-        _train(*job)
-    finally:
+        on_gpus = (args.device or "cuda").startswith("cuda")
+        if on_gpus and torch.cuda.is_available():
+            if args.nproc > torch.cuda.device_count():
+                raise UserError(
+                    f"--nproc is {args.nproc}, but there are "
+                    f"{torch.cuda.device_count()} GPUs; --device=cpu needs none."
+                )
+            args.device, backend = f"cuda:{rank}", "nccl"
+            torch.cuda.set_device(rank)
+        else:
+            backend = "gloo"
+            torch.set_num_threads(max(1, torch.get_num_threads() // args.nproc))
+        dist.init_process_group(
+            backend, f"file://{scratch}/store", rank=rank, world_size=args.nproc
+        )
+        _train(args, parts, recipe)
         dist.destroy_process_group()
+    except UserError as error:
+        # The parent would only get it within a traceback.
+        problem.write_text(str(error), "utf-8")
+        raise
+
+
+# ------------------------------------------------------------ settings
 
 
 def _parse(argv):
+    """Return the options, and the recipe among them; argv comes before yaml files."""
+    parser = _make_parser()
+    typed = parser.parse_args([*argv, "--output=-"])
+    settings = {}
+    for content in read_files(typed.config_files):
+        settings.update(content)
+    options = {action.dest: action for action in parser._actions}
+    del options["help"], options["config_files"]
+    for name in settings:
+        if name not in {*options, *_NESTED}:
+            known = sorted({*options, *_NESTED})
+            raise UserError(
+                f"{typed.config_files}: there is no setting '{name}'."
+                f"{did_you_mean(name, known)} Accepted are {', '.join(known)}."
+            )
+    nested = {name: settings.pop(name, None) for name in _NESTED}
+    if typed.captions:
+        settings.pop("captions", None)
+    error = parser.error
+    parser.error = _refuse  # instead of the usage, which is no help with a file
+    try:
+        flags = _as_typed(settings, options)
+        parser.parse_args([*flags, "--output=-"])
+    except UserError as reason:
+        raise UserError(f"{typed.config_files}: {reason}") from None
+    parser.error = error
+    args = parser.parse_args([*flags, *argv])
+    args.model_cfg = nested["model_cfg"]
+    args.preprocess_cfg = nested["preprocess_cfg"] or {}
+    args.sources = _sources(args, nested["data"])
+    _check(args)
+    return args, Recipe(
+        **{item.name: getattr(args, item.name) for item in fields(Recipe)}
+    )
+
+
+def _make_parser():
     parser = make_parser("finetune", DESCRIPTION)
     parser.add_argument(
         "--config_files", help="yaml files with these settings, separated by spaces"
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--data", action="append", metavar="PATH", help="may be repeated")
-    data.add_argument(
-        "--caption", action="append", metavar="TEMPLATE", help="may be repeated"
-    )
+    several = {"nargs": "+", "action": "extend"}
+    data.add_argument("--data", **several, metavar="PATH")
+    data.add_argument("--captions", **several, metavar="TEMPLATE")
     data.add_argument("--group", metavar="COLUMN", help="equal values are not split")
     data.add_argument("--id_column", help="csv: its column of ids")
     data.add_argument("--picture_column", help="csv: its column of pictures")
@@ -121,97 +234,141 @@ def _parse(argv):
     parser.add_argument("--nproc", type=int, default=1, help="processes that train")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     training = parser.add_argument_group("training")
-    given = {action.dest for action in parser._actions}
+    given = {action.dest: action for action in parser._actions}
     for item in fields(Recipe):
+        meaning = f"{item.metadata['meaning']} (default: {item.default})"
         if item.name in given:
-            parser.set_defaults(**{item.name: item.default})
+            given[item.name].default = item.default
+            given[item.name].help = meaning
         elif isinstance(item.default, bool):
             training.add_argument(
                 f"--{item.name}",
                 action=argparse.BooleanOptionalAction,
                 default=item.default,
+                help=meaning,
             )
         else:
             training.add_argument(
-                f"--{item.name}", type=type(item.default), default=item.default
+                f"--{item.name}",
+                type=type(item.default),
+                default=item.default,
+                help=meaning,
             )
-    parser.set_defaults(model_cfg=None, preprocess_cfg={})
-    known = {action.dest for action in parser._actions} | _OURS
-    files = parser.parse_known_args([*argv, "--output=-"])[0].config_files
-    settings = {}
-    for content in read_files(files):
-        settings.update(content)
-    for name in settings:
-        if name not in known:
-            raise UserError(
-                f"{files}: there is no setting '{name}'.{did_you_mean(name, known)} "
-                f"Accepted are {', '.join(sorted(known))}."
-            )
-    sources = settings.pop("data", None)
-    parser.set_defaults(**settings)
-    args = parser.parse_args(argv)
-    args.sources = _sources(args, sources)
-    if args.nproc < 1:
-        raise UserError(f"--nproc is {args.nproc}; it must be at least 1.")
-    return args
+    return parser
+
+
+def _as_typed(settings, options):
+    """Return settings of a yaml file as one would type them: argparse checks both."""
+    flags = []
+    for name, value in settings.items():
+        option = options[name]
+        if value is None:
+            continue
+        if option.nargs == 0:
+            if not isinstance(value, bool):
+                raise UserError(f"{name} is '{value}'; it must be true or false.")
+            flag = f"--{name}" if value else f"--no-{name}"
+            flags += [flag] if flag in option.option_strings else []
+            continue
+        values = value if isinstance(value, list) else [value]
+        if len(values) != 1 and option.nargs is None or isinstance(value, dict):
+            raise UserError(f"{name} is {value}; it must be a single value.")
+        flags += [f"--{name}={one}" for one in values]
+    return flags
+
+
+def _refuse(message):
+    raise UserError(f"{message}.")
 
 
 def _sources(args, described):
-    """Return the data as dicts of the keys ``_SOURCE``; --data comes before files."""
+    """Return the data, a dict of ``path``, ``_OF_READ_PAIRS`` and ``_RATIOS`` each."""
+    common = {name: getattr(args, name) for name in (*_OF_READ_PAIRS, *_RATIOS)}
     if args.data:
-        common = {
-            "captions": args.caption,
-            "group": args.group,
-            "id_column": args.id_column,
-            "picture_column": args.picture_column,
-        }
-        return [{"path": path, **common} for path in args.data]
+        described = [{"path": path} for path in args.data]
     if not described:
         raise UserError("There is nothing to train on: name it with --data.")
+    if not isinstance(described, list):
+        described = [described]
     for source in described:
-        unknown = set(source) - _SOURCE if isinstance(source, dict) else {str(source)}
+        known = ("path", *common)
+        unknown = set(source) - set(known) if isinstance(source, dict) else [source]
         if unknown or "path" not in source:
             raise UserError(
                 f"data: {source} cannot be used. Each entry has a path and, as it "
-                f"needs them, {', '.join(sorted(_SOURCE - {'path'}))}."
+                f"needs them, {', '.join(common)}."
             )
-    return described
+    sources = [{**common, **source} for source in described]
+    for source in sources:
+        _check_source(source)
+    return sources
+
+
+def _check_source(source):
+    path, captions = source["path"], source["captions"]
+    if isinstance(captions, str):
+        source["captions"] = captions = [captions]
+    for name in ("path", "group", "id_column", "picture_column"):
+        if not isinstance(source[name], (str, type(None))):
+            raise UserError(f"data: {path}: {name} is {source[name]}; it must be text.")
+    if captions is not None and not (
+        isinstance(captions, list) and all(isinstance(text, str) for text in captions)
+    ):
+        raise UserError(
+            f"data: {path}: captions is {captions}; it must be a list of texts with "
+            'columns in braces, such as ["{title}", "{colour} {garment}"].'
+        )
+    ratios = [source[name] for name in _RATIOS]
+    if not (
+        all(isinstance(ratio, numbers.Real) and ratio >= 0 for ratio in ratios)
+        and sum(ratios) < 1
+    ):
+        raise UserError(
+            f"data: {path}: valid_ratio {ratios[0]} and test_ratio {ratios[1]} must be "
+            "shares, from 0, that leave something to train on."
+        )
+
+
+def _check(args):
+    if args.nproc < 1:
+        raise UserError(f"--nproc is {args.nproc}; it must be at least 1.")
+    check_share(args.batch_size, args.nproc)
+    if args.model_cfg is not None and (args.clip_model or args.clip_pretrained):
+        raise UserError(
+            "model_cfg describes a new model, clip_model and clip_pretrained name one "
+            "that there is: give one or the other."
+        )
+    output = Path(args.output).absolute()
+    existing = next(path for path in (output, *output.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(
+            f"--output: {args.output} cannot be written: {existing} is no folder that "
+            "you may write to."
+        )
 
 
 def _read(args, recipe):
-    """Return the pairs to train on, to validate on, and those kept for a test."""
+    """Return the pairs by their part: ``train``, ``valid`` and ``test``."""
+
+    def read(path, **columns):
+        pairs = read_pairs(path, **columns)
+        return readable(pairs, args.missing_image, recipe.workers, not args.quiet)
+
     parts = None
     for source in args.sources:
-        source = dict(source)
-        valid = 0 if args.valid else source.pop("valid_ratio", args.valid_ratio)
-        test = source.pop("test_ratio", args.test_ratio)
-        source.pop("valid_ratio", None)
-        if not (0 <= valid and 0 <= test and valid + test < 1):
-            raise UserError(
-                f"{source['path']}: valid_ratio {valid} and test_ratio {test} must be "
-                "shares that leave something to train on."
-            )
-        pairs = readable(
-            read_pairs(**source), args.missing_image, recipe.workers, not args.quiet
-        )
-        split = pairs.split([valid, test], recipe.seed)
+        valid, test = (source.pop(name) for name in _RATIOS)
+        ratios = [0 if args.valid else valid, test]
+        split = read(**source).split(ratios, recipe.seed)
         parts = split if parts is None else [a + b for a, b in zip(parts, split)]
+    parts = dict(zip(("train", "valid", "test"), parts))
     if args.valid:
-        parts[1] = readable(
-            read_pairs(args.valid, args.caption, None, args.id_column),
-            args.missing_image,
-            recipe.workers,
-            not args.quiet,
+        columns = {name: getattr(args, name) for name in _OF_READ_PAIRS}
+        parts["valid"] = read(args.valid, **{**columns, "group": None})
+    seen = set(parts["train"].pictures)
+    again = sum(picture in seen for picture in parts["valid"].pictures)
+    if again:
+        logging.getLogger().warning(
+            f"{again:,} of {len(parts['valid']):,} pictures to validate on are trained "
+            "on as well: the best epoch will be told too late."
         )
     return parts
-
-
-def _write_ground_truth(path, pairs):
-    """Write ``{caption: {id: 1}}``: pictures with equal captions answer the same query."""
-    if not len(pairs):
-        return
-    truth = {}
-    for id_, captions in zip(pairs.ids, pairs.captions):
-        truth.setdefault(captions[0], {})[id_] = 1
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(truth, indent=1, ensure_ascii=False), "utf-8")

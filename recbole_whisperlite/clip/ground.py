@@ -1,8 +1,7 @@
 """Show where in a picture a phrase is: a heat map over the photo, and as an array.
 
 bands: all but a band of the photo is greyed out; where the similarity gains, there it is
-(as FashionCLIP does it). patches: how similar each patch of a vision transformer is by itself; one pass.
-With --benchmark, both are measured on drawn pictures whose garments' places are known.
+(as FashionCLIP does it). patches: how similar each place is by itself; one pass. With --benchmark, both are measured on drawn pictures whose garments' places are known.
 """
 
 import itertools
@@ -12,6 +11,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from recbole_whisperlite.clip import arguments, heatmap, output, pointing
@@ -25,6 +25,8 @@ METHODS = ("bands", "patches")
 #: and 3 bands, lying and standing, are 50 passes of the picture encoder, and one more.
 WIDTHS = (1 / 8, 1 / 4, 1 / 2)
 _CLIPPED_TIMES = 3
+#: How many times larger a convolutional network sees the picture for ``patches``.
+_ENLARGED = 4
 
 
 def ground(clip, picture, phrase, method="bands", batch_size=64):
@@ -59,7 +61,7 @@ def ground(clip, picture, phrase, method="bands", batch_size=64):
     if method == "bands":
         found = _bands(clip, pixels, phrase, batch_size)
     else:
-        found = _patches(clip, pixels, phrase)
+        found = _patches(clip, padded, pixels, phrase)
     found = Image.fromarray(found.astype(np.float32))
     found = found.resize(padded.size, Image.Resampling.BICUBIC).crop(box)
     return _scale(np.asarray(found))
@@ -131,8 +133,34 @@ def _similarity(clip, pixels, phrase):
 # ---------------------------------------------------------------- patches
 
 
+def _patches(clip, padded, pixels, phrase):
+    """The similarity of each place of the picture by itself, in one pass."""
+    visual = clip.model.visual
+    trunk = getattr(visual, "trunk", None)
+    if hasattr(trunk, "global_pool") and hasattr(trunk, "layer4"):
+        return _clip(_places(clip, padded, phrase))
+    return _clip(_alone(clip, pixels, phrase))
+
+
 @torch.inference_mode()
-def _patches(clip, pixels, phrase):
+def _places(clip, padded, phrase):
+    """The similarity of each place of a ResNet's last map, enlarged beforehand.
+
+    Such a network averages its last map and projects the mean. Projected place by place,
+    the map says what each place brings to the mean (class activation map: Zhou et al.
+    2016). Being convolutional, it sees a picture of any size, and finer in a larger one.
+    """
+    visual = clip.model.visual
+    config = {**visual.preprocess_cfg, "size": clip.image_size * _ENLARGED}
+    pixels = image_transform_v2(PreprocessCfg(**config), is_train=False)(padded)
+    found = visual.trunk.forward_features(pixels[None].to(clip.device))
+    vectors = visual.head(found[0].movedim(0, -1))
+    vectors = torch.nn.functional.normalize(vectors, dim=-1)
+    return (vectors @ phrase.to(clip.device)).cpu().numpy()
+
+
+@torch.inference_mode()
+def _alone(clip, pixels, phrase):
     """The similarity of each patch, as the last block's attention would hand it on.
 
     The whole picture goes through all blocks but the last. There each patch is let in
@@ -161,7 +189,7 @@ def _patches(clip, pixels, phrase):
     finally:
         for hook in hooks:
             hook.remove()
-    return _clip(found)
+    return found
 
 
 def _last_block(clip):
@@ -173,8 +201,8 @@ def _last_block(clip):
     if hasattr(trunk, "blocks") and hasattr(trunk, "patch_embed"):
         return trunk.blocks[-1], tuple(trunk.patch_embed.grid_size)
     raise UserError(
-        f"method: patches needs a vision transformer; the picture encoder of "
-        f"'{clip.name}' is none. Use bands, which works with every model."
+        f"method: patches needs a vision transformer or a ResNet; the picture encoder "
+        f"of '{clip.name}' is neither. Use bands, which works with every model."
     )
 
 

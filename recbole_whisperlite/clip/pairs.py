@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from recbole_whisperlite.clip.sources import read_catalogue
 from recbole_whisperlite.data.texts import Template
-from recbole_whisperlite.encoder.clip import some
-from recbole_whisperlite.encoder.pictures import PictureError, read_picture
+from recbole_whisperlite.encoder.pictures import PictureError, read_picture, some
 from recbole_whisperlite.errors import UserError
 
 
@@ -52,20 +51,29 @@ class Pairs:
         Args:
             ratios (list of float): Shares of the groups in each part but the first,
                 which gets the rest.
-            seed (int): Of the random order.
+            seed (int): Of the random choice.
 
         Returns:
-            list of Pairs: One more than ``ratios``.
+            list of Pairs: One more than ``ratios``, each in the order that they had.
         """
         names = sorted(set(self.groups))
         order = np.random.default_rng(seed).permutation(len(names))
-        ends = (np.cumsum([0, *ratios]) * len(names)).round().astype(int)
-        part = np.searchsorted(ends[1:], np.arange(len(names)), side="right")
-        # The last part of that is what no ratio asked for.
-        part = (part + 1) % (len(ratios) + 1)
-        part_of = {names[place]: part[row] for row, place in enumerate(order)}
-        parts = np.array([part_of[group] for group in self.groups])
-        return [self.select(np.flatnonzero(parts == k)) for k in range(len(ends))]
+        ends = (np.cumsum(ratios) * len(names)).round().astype(int)
+        parts = dict.fromkeys(names, 0)
+        for part, places in enumerate(np.split(order, ends)[:-1], start=1):
+            parts.update((names[place], part) for place in places)
+        parts = np.array([parts[group] for group in self.groups])
+        return [self.select(np.flatnonzero(parts == k)) for k in range(len(ends) + 1)]
+
+    def ground_truth(self):
+        """Return ``{caption: {id: 1}}`` of the first captions, as clip evaluate takes it.
+
+        Pictures with the same caption answer the same query.
+        """
+        truth = {}
+        for id_, captions in zip(self.ids, self.captions):
+            truth.setdefault(captions[0], {})[id_] = 1
+        return truth
 
 
 def read_pairs(path, captions=None, group=None, id_column=None, picture_column=None):
@@ -76,8 +84,9 @@ def read_pairs(path, captions=None, group=None, id_column=None, picture_column=N
         captions (list of str, optional): A template for each caption that a picture
             has, with columns in braces, ``"{baseColour} {articleType}"``. By default
             every text column is a caption.
-        group (str, optional): The column whose equal values stay together in a split;
-            by default each picture is a group of its own.
+        group (str, optional): The column whose equal values, small and capital letters
+            alike, stay together in a split. A picture without one, and by default every
+            picture, is a group of its own.
         id_column (str, optional): csv: the column of ids.
         picture_column (str, optional): csv: the column of pictures.
 

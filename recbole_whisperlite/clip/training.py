@@ -1,112 +1,170 @@
 """Contrastive training of a CLIP model on pictures and their captions.
 
-The loss is open_clip's own (the CLIP objective, as FashionCLIP is trained, Chia et al.
-2022). Everything random depends on the seed, the epoch and the picture alone: a run that
-is resumed goes on as if it had not stopped, and several processes see the batches that
-one would see.
+The loss is open_clip's own: the CLIP objective, as FashionCLIP is trained (Chia et al.
+2022), or for models that have a bias the sigmoid loss, as SigLIP is (Zhai et al. 2023).
+Everything random depends on the seed, the epoch and the picture alone: a run that is
+resumed goes on as if it had not stopped, and several processes see the batches that one
+would see.
 """
 
+import hashlib
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from open_clip.loss import ClipLoss
+from open_clip.loss import ClipLoss, SigLipLoss
+from PIL import Image
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from recbole_whisperlite.clip.folder import save_clip
+from recbole_whisperlite.encoder import digest
+from recbole_whisperlite.encoder.mini_clip import save_clip
 from recbole_whisperlite.encoder.pictures import read_picture
 from recbole_whisperlite.encoder.text_tower import TextTower
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.files import whole_file
+from recbole_whisperlite.files import plain, whole_file
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 # A temperature below 0.01 makes training unstable (Radford et al. 2021, section 2.5).
 _MOST_LOGIT_SCALE = math.log(100)
 _QUERIES_AT_ONCE = 1024
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+# What may change between the parts of a training: it changes no weight.
+_FREE = ("workers", "patience")
 
 
-@dataclass
+def _setting(default, meaning, least=None):
+    return field(default=default, metadata={"meaning": meaning, "least": least})
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How a model is trained.
+    """How a model is trained; ``clip finetune --help`` says what each setting means.
 
-    Attributes:
-        epochs (int): The most passes over the pictures.
-        batch_size (int): Pictures a step, over all processes. Each is contrasted with
-            all others of the step.
-        learning_rate (float): At the end of the warm-up, of AdamW.
-        weight_decay (float): Of AdamW; not of biases, norms and the temperature.
-        warmup_steps (int): Steps of linear growth, before the cosine to zero.
-        smallest_crop (float): Pictures are cropped at random to this share of each side
-            at least; 1: never.
-        flip (bool): Whether every other picture is mirrored.
-        precision (str): ``fp32``, ``bf16``, ``fp16`` (cuda only), or ``auto``: bf16
-            where the device computes in it, else fp32.
-        grad_checkpointing (bool): Compute activations twice to hold fewer.
-        patience (int): Stop after so many epochs without a better validation.
-        workers (int): Processes that decode pictures.
-        seed (int): Of order, crops and choice of captions.
+    Raises:
+        UserError: If a setting is out of its range.
     """
 
-    epochs: int = 10
-    batch_size: int = 256
-    learning_rate: float = 1e-5
-    weight_decay: float = 0.1
-    warmup_steps: int = 100
-    smallest_crop: float = 0.8
-    flip: bool = True
-    precision: str = "auto"
-    grad_checkpointing: bool = False
-    patience: int = 5
-    workers: int = 0
-    seed: int = 2020
+    epochs: int = _setting(10, "the most passes over the pictures", 1)
+    batch_size: int = _setting(
+        256, "pictures a step, over all processes, each contrasted with all others", 2
+    )
+    learning_rate: float = _setting(1e-5, "of AdamW, at the end of the warm-up")
+    weight_decay: float = _setting(0.1, "not of biases, norms and temperature", 0)
+    warmup_steps: int = _setting(
+        100, "steps of linear growth, before half a cosine to zero", 0
+    )
+    smallest_crop: float = _setting(
+        0.8, "pictures are cropped at random to this share of each side; 1: never"
+    )
+    flip: bool = _setting(True, "mirror every other picture")
+    precision: str = _setting(
+        "auto", "fp32, bf16, or auto: bf16 where the device computes in it"
+    )
+    grad_checkpointing: bool = _setting(
+        False, "compute activations twice, to hold fewer in memory"
+    )
+    patience: int = _setting(
+        5, "stop after so many epochs without a better validation; 0: never", 0
+    )
+    workers: int = _setting(0, "processes that decode pictures", 0)
+    seed: int = _setting(2020, "of order, crops and choice of captions", 0)
+
+    def __post_init__(self):
+        for item in fields(self):
+            value, least = getattr(self, item.name), item.metadata["least"]
+            if least is not None and not least <= value < math.inf:
+                raise UserError(f"{item.name} is {value}; it must be at least {least}.")
+        if not 0 < self.learning_rate < math.inf:
+            raise UserError(
+                f"learning_rate is {self.learning_rate}; it must be above 0."
+            )
+        if not 0 < self.smallest_crop <= 1:
+            raise UserError(
+                f"smallest_crop is {self.smallest_crop}; accepted are shares above 0, "
+                "up to 1 (no cropping)."
+            )
+        if self.precision not in ("auto", *_PRECISIONS):
+            raise UserError(
+                f"precision: '{self.precision}' does not exist. Accepted are auto, "
+                f"{', '.join(_PRECISIONS)}."
+            )
 
 
-@dataclass
-class Progress:
-    """Where a training stands; what a checkpoint keeps beside weights."""
-
-    epoch: int = 0
-    best: float = -1.0
-    best_epoch: int = 0
-    log: list = field(default_factory=list)
-
-
-def train_clip(clip, train, valid, output, recipe, show_progress=True):
+def train_clip(clip, train, valid, output, recipe, test=None, show_progress=True):
     """Train a model; keep the weights of the epoch with the best validation.
 
     With torch.distributed initialised, each process calls this with the same arguments
-    and does its share of each batch.
+    and does its share of each batch. The losses are those of one process, but for
+    models with batch norms, whose statistics are each process's own.
 
     Args:
         clip (Clip): The model to start from. It is trained in place.
-        train (Pairs): What it learns from.
+        train (Pairs): What it learns from. Each epoch leaves out, at random, what fills
+            no batch.
         valid (Pairs): What decides which epoch was best, by mean reciprocal rank of
             text→picture over all its pictures. FashionCLIP's authors found that pairs
             from *outside* the training data make the better stopping rule.
         output (str or Path): A folder: the model (as ``clip_model`` takes it), a log of
-            every epoch (json lines) and a checkpoint. A checkpoint of the same training
-            that is there is gone on from.
+            every epoch (json lines), a checkpoint, and what was kept out of training as
+            ground truth, ``valid.json`` and ``test.json``. A checkpoint of the same
+            training that is there is gone on from.
         recipe (Recipe): How.
-        show_progress (bool): Whether bars show.
+        test (Pairs, optional): What is used for nothing.
+        show_progress (bool): Whether bars and a line an epoch show.
 
     Returns:
         list of dict: For each epoch ``epoch, loss, seconds, learning_rate`` and the
         validation's ``recall@1, recall@10, mrr``.
 
     Raises:
-        UserError: If a setting is out of its range, there are fewer pictures than a
-            batch has, or the checkpoint is of another training.
+        UserError: If there are too few pictures, the batch cannot be shared by the
+            processes, the checkpoint is of another training, or the loss is no longer a
+            number. Nothing is written before the first three are known to be fine.
         PictureError: If a picture cannot be read.
     """
-    return _Training(clip, train, valid, Path(output), recipe, show_progress).run()
+    training = _Training(clip, train, valid, Path(output), recipe, show_progress)
+    log = training.resume()
+    if training.rank == 0:
+        training.warn_of_steps()
+        for name, pairs in (("valid", valid), ("test", test)):
+            if pairs is not None and len(pairs):
+                _write_json(training.output / f"{name}.json", pairs.ground_truth())
+    return training.run(log)
+
+
+def best_of(log):
+    """Return the entry of the best epoch, the first of equals."""
+    return max(log, key=lambda entry: entry["mrr"])
+
+
+def check_share(batch_size, processes):
+    """Raise a UserError if a batch cannot be shared by so many processes."""
+    if batch_size % processes:
+        raise UserError(
+            f"batch_size {batch_size} cannot be shared by {processes} processes: name a "
+            "multiple of their number."
+        )
+
+
+def learning_rate(step, steps, recipe):
+    """Return the learning rate of a step, counted from 0, of ``steps`` in all.
+
+    It grows linearly over the warm-up, then falls along half a cosine, which would reach
+    zero one step after the last.
+    """
+    if step < recipe.warmup_steps:
+        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
+    done = (step - recipe.warmup_steps) / (steps - recipe.warmup_steps)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class _Training:
@@ -118,60 +176,60 @@ class _Training:
         self.rank = dist.get_rank() if self.is_distributed else 0
         self.world_size = dist.get_world_size() if self.is_distributed else 1
         self.show_progress = show_progress and self.rank == 0
-        _check(recipe, len(train), self.world_size)
+        _check_sizes(recipe, train, valid, self.world_size)
+        self.identity = self._identity()
         self.dtype = _dtype(recipe.precision, clip.device)
-        self.tower = TextTower(
+        tower = TextTower(
             self.model, clip.tokenizer, clip.device, self._bar, packed=False
         )
         if recipe.grad_checkpointing:
             self.model.set_grad_checkpointing()
-        self.towers = _Towers(self.model, self.tower)
+        self.towers = _Towers(self.model, tower)
         if self.is_distributed:
             self.towers = torch.nn.parallel.DistributedDataParallel(self.towers)
-        self.loss = ClipLoss(
-            gather_with_grad=True, rank=self.rank, world_size=self.world_size
+        self.is_sigmoid = getattr(self.model, "logit_bias", None) is not None
+        share = {"rank": self.rank, "world_size": self.world_size}
+        self.loss = (
+            SigLipLoss(**share)
+            if self.is_sigmoid
+            else ClipLoss(gather_with_grad=True, **share)
         )
         self.optimizer = _optimizer(self.model, recipe)
-        self.scaler = torch.amp.GradScaler(
-            clip.device.type, enabled=self.dtype == torch.float16
-        )
         self.steps = len(train) // recipe.batch_size
         self.examples = _Examples(train, clip, recipe)
 
-    def run(self):
-        progress = self._resume()
-        for epoch in range(progress.epoch, self.recipe.epochs):
-            if epoch - progress.best_epoch >= self.recipe.patience > 0:
+    def warn_of_steps(self):
+        """Warn if the learning rate never gets where the recipe says."""
+        steps = self.steps * self.recipe.epochs
+        if steps < self.recipe.warmup_steps:
+            logging.getLogger().warning(
+                f"warmup_steps is {self.recipe.warmup_steps}, but the training has "
+                f"{steps} steps: the learning rate stops growing at "
+                f"{learning_rate(steps - 1, steps, self.recipe):.3g}."
+            )
+
+    def run(self, log):
+        """Train from the epoch after those in ``log``, to the end."""
+        patience = self.recipe.patience
+        while len(log) < self.recipe.epochs:
+            if log and len(log) - best_of(log)["epoch"] >= patience > 0:
                 break
-            entry = self._epoch(epoch)
+            entry = self._epoch(len(log))
             if self.rank == 0:
                 entry.update(self._validate())
-            progress.epoch = epoch + 1
-            progress.log.append(entry)
+            log.append(self._from_first(entry))
             if self.rank == 0:
-                if entry["mrr"] > progress.best:
-                    progress.best, progress.best_epoch = entry["mrr"], epoch + 1
+                if best_of(log) is log[-1]:
                     self._save_model()
-                self._save_checkpoint(progress)
-                logging.getLogger().info(
-                    ", ".join(
-                        (
-                            f"{key} {value:.4g}"
-                            if isinstance(value, float)
-                            else f"{key} {value}"
-                        )
-                        for key, value in entry.items()
-                    )
-                )
-            if self.is_distributed:
-                kept = [progress]
-                dist.broadcast_object_list(kept)
-                progress = kept[0]
-        return progress.log
+                self._save_checkpoint(log)
+            if self.show_progress:
+                tqdm.write(_line(entry))
+        return log
 
     def _epoch(self, epoch):
         recipe = self.recipe
-        torch.manual_seed(hash((recipe.seed, epoch)))
+        # For models with dropout.
+        torch.manual_seed(recipe.seed + epoch)
         order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.train))
         batches = order[: self.steps * recipe.batch_size].reshape(self.steps, -1)
         self.examples.epoch = epoch
@@ -182,17 +240,17 @@ class _Training:
         )
         self.model.train()
         losses = []
+        start = time.perf_counter()
         with self._bar(self.steps, f"epoch {epoch + 1} of {recipe.epochs}") as bar:
-            for step, (pictures, tokens) in enumerate(loader):
-                rate = self._learning_rate(epoch * self.steps + step)
+            for step, (pictures, tokens) in enumerate(loader, epoch * self.steps):
+                rate = learning_rate(step, self.steps * recipe.epochs, recipe)
                 losses.append(self._step(pictures, tokens, rate))
                 bar.set_postfix(loss=f"{losses[-1]:.3f}")
                 bar.update()
-            seconds = bar.format_dict["elapsed"]
         return {
             "epoch": epoch + 1,
-            "loss": sum(losses) / len(losses),
-            "seconds": seconds,
+            "loss": self._mean(losses),
+            "seconds": time.perf_counter() - start,
             "learning_rate": rate,
         }
 
@@ -200,35 +258,29 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         device = self.clip.device
+        pictures = pictures.to(
+            device, memory_format=torch.channels_last, non_blocking=True
+        )
         with torch.autocast(
             device.type, self.dtype, enabled=self.dtype != torch.float32
         ):
-            pictures = pictures.to(
-                device, memory_format=torch.channels_last, non_blocking=True
-            )
             picture_e, text_e = self.towers(pictures, tokens.to(device))
-        scale, bias = self.model.logit_scale.exp(), getattr(
-            self.model, "logit_bias", None
-        )
+        scale = self.model.logit_scale.exp()
+        bias = self.model.logit_bias if self.is_sigmoid else None
         loss = self.loss(picture_e.float(), text_e.float(), scale, bias)
+        if not loss.isfinite():
+            raise UserError(
+                f"The loss is {loss.item()}: the training has diverged. Name a smaller "
+                "learning_rate, or more warmup_steps."
+            )
         self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(0, _MOST_LOGIT_SCALE)
+        self.optimizer.step()
+        if not self.is_sigmoid:
+            with torch.no_grad():
+                self.model.logit_scale.clamp_(0, _MOST_LOGIT_SCALE)
         return loss.item()
-
-    def _learning_rate(self, step):
-        """Linear warm-up, then half a cosine to zero at the last step."""
-        recipe = self.recipe
-        if step < recipe.warmup_steps:
-            return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-        rest = self.steps * recipe.epochs - recipe.warmup_steps
-        done = (step - recipe.warmup_steps) / max(rest, 1)
-        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def _validate(self):
         pictures, _ = self.clip.encode_pictures(
@@ -240,52 +292,77 @@ class _Training:
         )
         return retrieval(texts, pictures)
 
+    def _mean(self, losses):
+        """Return the mean over steps and processes: the sigmoid loss is in shares."""
+        mean = torch.tensor(losses, dtype=torch.float64).mean().to(self.clip.device)
+        if self.is_distributed:
+            dist.all_reduce(mean)
+        return mean.item() / self.world_size
+
+    def _from_first(self, entry):
+        """Return what the first process has."""
+        if self.is_distributed:
+            entries = [entry]
+            dist.broadcast_object_list(entries)
+            (entry,) = entries
+        return entry
+
     def _save_model(self):
         kept = getattr(self.clip.tokenizer, "kept_tokens", None)
-        save_clip(self.output, self.model, self.clip.config(), kept)
+        save_clip(self.output, self.model, **self.clip.config(), kept_tokens=kept)
 
     # ------------------------------------------------------------ checkpoints
 
-    def _resume(self):
+    def resume(self):
+        """Load the checkpoint, if there is one; return the log up to it."""
         path = self.output / CHECKPOINT
         if not path.is_file():
-            return Progress()
+            return []
         try:
             found = torch.load(path, map_location=self.clip.device, weights_only=True)
-            same = found["training"] == self._identity()
+            theirs = dict(found["training"])
         except Exception as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
-        if not same:
+            reason = " ".join(str(error).split())
             raise UserError(
-                f"{path} is of another training: data, recipe or number of steps "
-                "differ. Name another --output, or remove that folder."
+                f"{path} is no checkpoint that can be read; remove it to start anew. "
+                f"({reason})"
+            ) from error
+        differ = [
+            f"{name} is {theirs.get(name)} there and {value} here"
+            for name, value in self.identity.items()
+            if theirs.get(name) != value
+        ]
+        if differ:
+            raise UserError(
+                f"{path} is of another training: {'; '.join(differ)}. Name another "
+                "--output, or remove that folder."
             )
         self.model.load_state_dict(found["model"])
         self.optimizer.load_state_dict(found["optimizer"])
-        self.scaler.load_state_dict(found["scaler"])
-        return Progress(**found["progress"])
+        return found["log"]
 
-    def _save_checkpoint(self, progress):
+    def _save_checkpoint(self, log):
         with whole_file(self.output / LOG) as path:
-            lines = [json.dumps(entry) + "\n" for entry in progress.log]
-            path.write_text("".join(lines), "utf-8")
+            path.write_text("".join(json.dumps(e) + "\n" for e in log), "utf-8")
         with whole_file(self.output / CHECKPOINT) as path:
             torch.save(
                 {
-                    "training": self._identity(),
+                    "training": self.identity,
                     "model": self.model.state_dict(),
                     "optimizer": self.optimizer.state_dict(),
-                    "scaler": self.scaler.state_dict(),
-                    "progress": asdict(progress),
+                    "log": log,
                 },
                 path,
             )
 
     def _identity(self):
         """What must be the same for a checkpoint to be gone on from."""
-        recipe = asdict(self.recipe)
-        del recipe["workers"], recipe["patience"]
-        return {"recipe": recipe, "train": len(self.train), "ids": self.train.ids[:3]}
+        pairs = [[part.ids, part.captions] for part in (self.train, self.valid)]
+        return {
+            "the hash of the model to start from": _hash(self.clip),
+            "the hash of ids and captions": digest.of_json(pairs),
+            **{k: v for k, v in asdict(self.recipe).items() if k not in _FREE},
+        }
 
     def _bar(self, total, description):
         return tqdm(
@@ -309,7 +386,8 @@ def retrieval(texts, pictures):
         rows = slice(start, start + _QUERIES_AT_ONCE)
         scores = texts[rows] @ pictures.T
         right = np.take_along_axis(scores, np.arange(len(texts))[rows, None], axis=1)
-        rank[rows] = (scores >= right).sum(axis=1)
+        # Not "as good or better": a score that is not a number counts against us.
+        rank[rows] = (~(scores < right)).sum(axis=1)
     return {
         "recall@1": float(np.mean(rank <= 1)),
         "recall@10": float(np.mean(rank <= 10)),
@@ -322,18 +400,14 @@ class _Towers(torch.nn.Module):
 
     def __init__(self, model, tower):
         super().__init__()
-        self.model = model
-        # Not a module of this one, which would count its parameters twice.
-        self._tower = [tower]
+        self.model, self.tower = model, tower
 
     def forward(self, pictures, tokens):
-        tower = self._tower[0]
         picture_e = functional.normalize(self.model.encode_image(pictures), dim=-1)
-        if not tower.stops_at_end:
-            return picture_e, functional.normalize(
-                self.model.encode_text(tokens), dim=-1
-            )
-        return picture_e, tower.embed_to_end(tokens[:, : tower.ends(tokens).max()])
+        if self.tower.stops_at_end:
+            tokens = tokens[:, : self.tower.ends(tokens).max()]
+            return picture_e, self.tower.embed_to_end(tokens)
+        return picture_e, functional.normalize(self.model.encode_text(tokens), dim=-1)
 
 
 class _Examples(Dataset):
@@ -352,7 +426,7 @@ class _Examples(Dataset):
         picture = read_picture(self.pairs.pictures[row])
         picture = _crop(picture, recipe.smallest_crop, rng)
         if recipe.flip and rng.random() < 0.5:
-            picture = picture.transpose(0)  # Image.Transpose.FLIP_LEFT_RIGHT
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         tokens = self.tokenizer([captions[rng.integers(len(captions))]])[0]
         return self.preprocess(picture), tokens
 
@@ -367,13 +441,15 @@ def _crop(picture, smallest, rng):
 
 
 def _optimizer(model, recipe):
-    trained = [item for item in model.named_parameters() if item[1].requires_grad]
-    plain = [p for name, p in trained if p.ndim < 2]
-    decayed = [p for name, p in trained if p.ndim >= 2]
+    """AdamW as open_clip has it: what is less than a matrix does not decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
     return torch.optim.AdamW(
         [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
+            {
+                "params": [p for p in trained if p.ndim >= 2],
+                "weight_decay": recipe.weight_decay,
+            },
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
         ],
         lr=recipe.learning_rate,
         betas=(0.9, 0.98),
@@ -382,48 +458,46 @@ def _optimizer(model, recipe):
 
 
 def _dtype(precision, device):
-    choices = {
-        "fp32": torch.float32,
-        "bf16": torch.bfloat16,
-        "fp16": torch.float16,
-    }
-    if precision == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported()
-        else:
-            # Without these the processor only pretends to, slowly.
-            fast = torch.cpu._is_avx512_bf16_supported()
-        return torch.bfloat16 if fast else torch.float32
-    if precision not in choices:
-        raise UserError(
-            f"precision: '{precision}' does not exist. Accepted are auto, "
-            f"{', '.join(choices)}."
-        )
-    if precision == "fp16" and device.type != "cuda":
-        raise UserError("precision: fp16 needs a cuda device; use bf16, fp32 or auto.")
-    return choices[precision]
+    if precision != "auto":
+        return _PRECISIONS[precision]
+    if device.type == "cuda":
+        # Older ones only pretend to, slowly; so do processors without the instructions.
+        fast = torch.cuda.get_device_capability(device)[0] >= 8
+    else:
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)
+        fast = device.type == "cpu" and supported()
+    return torch.bfloat16 if fast else torch.float32
 
 
-def _check(recipe, pictures, world_size):
-    for name in ("epochs", "batch_size"):
-        if getattr(recipe, name) < 1:
-            raise UserError(
-                f"{name} is {getattr(recipe, name)}; it must be at least 1."
-            )
-    if not recipe.learning_rate > 0:
-        raise UserError(f"learning_rate is {recipe.learning_rate}; it must be above 0.")
-    if not 0 < recipe.smallest_crop <= 1:
+def _check_sizes(recipe, train, valid, world_size):
+    check_share(recipe.batch_size, world_size)
+    if len(train) < recipe.batch_size:
         raise UserError(
-            f"smallest_crop is {recipe.smallest_crop}; accepted are shares above 0, up "
-            "to 1 (no cropping)."
+            f"batch_size is {recipe.batch_size}, but there are {len(train):,} pictures "
+            "to train on. Name a smaller one, or give more pictures."
         )
-    if recipe.batch_size % world_size:
+    if not len(valid):
         raise UserError(
-            f"batch_size {recipe.batch_size} cannot be shared by {world_size} processes: "
-            "name a multiple of their number."
+            "No picture is left to validate on: set valid_ratio or --valid."
         )
-    if pictures < recipe.batch_size:
-        raise UserError(
-            f"batch_size is {recipe.batch_size}, but there are {pictures:,} pictures to "
-            "train on. Name a smaller one, or give more pictures."
-        )
+
+
+def _hash(clip):
+    """Return the hash of a model's settings and weights."""
+    found = hashlib.blake2b(digest_size=20)
+    found.update(json.dumps(clip.config(), sort_keys=True, default=plain).encode())
+    for name, tensor in clip.model.state_dict().items():
+        found.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _write_json(path, value):
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
+
+
+def _line(entry):
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in entry.items()
+    )

@@ -3,6 +3,9 @@
 A folder with a ``<name>.request`` file, or a ``request_template``, makes every
 interaction answer a request. Texts stay in side tables; interactions carry two ids:
 ``request_id`` (one asking) and ``request`` (its text, shared by all who ask the same).
+
+A line of ``.inter`` whose ``request_id`` is empty is a choice without a request: both ids
+are 0. It is history for what the user asks later, and never a unit to be ranked.
 """
 
 import json
@@ -24,7 +27,12 @@ from recbole_whisperlite.data.columns import check_filled, parse_column
 from recbole_whisperlite.data.history import Histories
 from recbole_whisperlite.data.images import image_vectors
 from recbole_whisperlite.data.ruled_out import ruled_out_items
-from recbole_whisperlite.data.split import PHASES, RequestTable
+from recbole_whisperlite.data.split import (
+    PHASES,
+    RequestTable,
+    events,
+    unasked_phases,
+)
 from recbole_whisperlite.data.texts import (
     Template,
     TextFile,
@@ -61,9 +69,15 @@ class RequestDatasetMixin:
         item_texts (list of str): Text by item id; 0 is padding.
         composed_from (str or None): The template, where requests are composed from
             columns of the chosen item and so carry attributes of the target.
+        request_kind (str or None): What ``.request.json`` says that requests are:
+            ``review`` (of the chosen item, which it may name) or ``tag``.
         units (Units): In the valid and test datasets made by :meth:`build`: the exam.
         phase (str): In a dataset made by :meth:`build`: train, valid or test.
     """
+
+    #: Whether choices without a request are left out of the training part. They stay
+    #: history, and items that the user had.
+    trains_on_requests_only = False
 
     # ------------------------------------------------------------------ loading
 
@@ -124,9 +138,7 @@ class RequestDatasetMixin:
         )
 
     def _read_column(self, filepath, values, field, ftype, source):
-        if field in (self.uid_field, self.iid_field, self.request_field) or (
-            field == self.time_field
-        ):
+        if field in (self.uid_field, self.iid_field, self.time_field):
             check_filled(filepath, values, field)
         if isinstance(source, FeatureSource) or source != "link":
             self.field2source[field] = source
@@ -151,6 +163,7 @@ class RequestDatasetMixin:
     def _load_data(self, token, dataset_path):
         super()._load_data(token, dataset_path)
         self._item_file = self._request_file = None
+        self.composed_from = self.request_kind = None
         if os.path.isfile(_file(self.config, "item")):
             self._item_file = TextFile(
                 _file(self.config, "item"), self.iid_field, self.config
@@ -202,7 +215,18 @@ class RequestDatasetMixin:
                 f"{file.path.name} needs; the columns are "
                 f"{', '.join(read_header(inter, self.config['field_separator']))}."
             )
-        for row, id_ in self.inter_feat[self.request_field].drop_duplicates().items():
+        asked = self.inter_feat[self.request_field].dropna()
+        if not len(asked):
+            raise UserError(
+                f"{inter}: the {self.request_field} of every line is empty, so there is "
+                f"no request. Name those of {file.path} there."
+            )
+        if len(asked) < len(self.inter_feat):
+            self.logger.info(
+                f"{len(self.inter_feat) - len(asked)} choices of '{self.dataset_name}' "
+                "have no request: they are history, and are never asked."
+            )
+        for row, id_ in asked.drop_duplicates().items():
             if id_ not in file:
                 raise UserError(
                     f"{inter}, line {row + 2}: the {self.request_field} '{id_}' is not "
@@ -216,13 +240,12 @@ class RequestDatasetMixin:
         self._request_text = file.frame[self.request_text_field].to_dict()
         self._request_file = file
         about = f"{file.path}.json"
-        self.composed_from = None
         if os.path.isfile(about):
             with open(about, encoding="utf-8") as stream:
                 about = json.load(stream)
-            self.composed_from = (
-                about.get("template") if about.get("composed") else None
-            )
+            if about.get("composed"):
+                self.composed_from = about.get("template")
+            self.request_kind = about.get("kind")
 
     def _compose_requests(self):
         """Make each interaction a request of its own, composed from its item."""
@@ -280,6 +303,12 @@ class RequestDatasetMixin:
                 f"Requests of '{self.dataset_name}' are composed from columns of the "
                 f"chosen item ({self.composed_from}): they carry attributes of the "
                 "target, and every result on them must say so."
+            )
+        if self.request_kind == "review":
+            self.logger.warning(
+                f"Requests of '{self.dataset_name}' are reviews of the chosen item, "
+                "written after the choice: they may name it, and every result on them "
+                "must say so."
             )
 
     def _remap_ID_all(self):
@@ -414,8 +443,11 @@ class RequestDatasetMixin:
         if isinstance(self, SequentialDataset):
             self._check_sequential()
         self._change_feat_format()
+        asked = self.inter_feat[self.request_field].numpy() > 0
+        # of the rows in inter_feat: those that are asked, or trained on
+        used = asked | ((self._phase == 0) & (not self.trains_on_requests_only))
         self._drop_unused_col()
-        if not (self._phase == 0).any():
+        if not (self._phase[used] == 0).any():
             raise UserError(
                 f"Dataset '{self.dataset_name}' leaves no interaction to train on with "
                 f"eval_args {self.config['eval_args']}: of {len(self._raw[0])} "
@@ -426,12 +458,14 @@ class RequestDatasetMixin:
         parts = []
         earlier = csr_matrix((self.user_num, self.item_num), dtype=bool)
         for number, name in enumerate(PHASES):
-            part = self.copy(self.inter_feat[np.flatnonzero(self._phase == number)])
+            rows = np.flatnonzero(used & (self._phase == number))
+            part = self.copy(self.inter_feat[rows])
             part.phase = name
-            raw = phase == number
+            had = phase == number
             if number > 0:
+                raw = had & (request > 0)
                 part.units = make_units(user[raw], request[raw], item[raw], earlier)
-            earlier = earlier + incidence(user[raw], item[raw], earlier.shape)
+            earlier = earlier + incidence(user[had], item[had], earlier.shape)
             parts.append(part)
         return parts
 
@@ -466,11 +500,11 @@ class RequestDatasetMixin:
     def _change_feat_format(self):
         """Sort by user and time of the request, note each row's phase, convert."""
         frame, request = self.inter_feat, self.request_field
-        order, phase_of_request = self._order_and_split(frame)
-        by_user = np.lexsort((order[frame[request]], frame[self.uid_field]))
+        rank, phase = self._order_and_split(frame)
+        by_user = np.lexsort((rank, frame[self.uid_field]))
         self.inter_feat = frame = frame.iloc[by_user].reset_index(drop=True)
-        self._phase = phase_of_request[frame[request]]
-        training = self._phase == 0
+        self._phase = phase[by_user]
+        training = (self._phase == 0) & (frame[request] > 0)
         self._training_texts = np.unique(frame[self.request_text_field][training])
         if self.config["MODEL_TYPE"] == ModelType.CONTEXT:
             # To a context model a request is a category: one never seen in training
@@ -486,43 +520,63 @@ class RequestDatasetMixin:
         super()._change_feat_format()
 
     def _order_and_split(self, frame):
-        """Return rank in time and phase of each request, both int64 ``[num_requests]``."""
-        request = frame[self.request_field].to_numpy()
+        """Return rank in time and phase of each row, both int64 ``[n_rows]``.
+
+        Rows of one request share them. Of a row without request see :func:`unasked_phases`.
+        """
         n_requests = self.num(self.request_field)
-        ids, first = np.unique(request, return_index=True)
+        event = events(frame[self.request_field].to_numpy(), n_requests)
+        ids, first = np.unique(event, return_index=True)
         user = frame[self.uid_field].to_numpy(np.int64)[first]
-        when = np.arange(n_requests, dtype=np.float64)
+        when = first.astype(np.float64)
         timed = self.time_field in frame
         if timed:
-            when = np.full(n_requests, np.inf)
-            np.minimum.at(when, request, frame[self.time_field].to_numpy(np.float64))
+            earliest = np.full(event.max() + 1, np.inf)
+            np.minimum.at(earliest, event, frame[self.time_field].to_numpy(np.float64))
+            when = earliest[ids]
         if not timed and self.config["eval_args"]["order"] == "TO":
             raise UserError(
                 f"{_file(self.config, 'inter')}, line 1: eval_args' order TO needs a "
                 f"column '{self.time_field}:float'. Add it, name yours with TIME_FIELD, "
                 "or set order to RO."
             )
-        # requests of the same time stay in the order of the file
-        by_time = np.lexsort((first, when[ids]))
-        rank, phase = np.zeros((2, n_requests), dtype=np.int64)
-        rank[ids[by_time]] = np.arange(len(ids))
+        asked = ids < n_requests
+        # Events of the same time stay in the order of the file; but only what is earlier
+        # than a request is its history.
+        by_time = np.lexsort((first, ~asked, when))
+        rank, phase = np.zeros((2, len(ids)), dtype=np.int64)
+        rank[by_time] = np.arange(len(ids))
         if self.benchmark_filename_list is not None:
             file = np.repeat(np.arange(len(self.file_size_list)), self.file_size_list)
-            phase[ids] = file[first]
-            self._check_benchmark(request, file, phase)
+            phase = file[first]
+            self._check_benchmark(frame[self.request_field].to_numpy(), file)
         else:
             self._check_sharing(frame)
-            table = RequestTable(self.config, user[by_time], when[ids][by_time])
-            phase[ids[by_time]] = table.phases()
-        return rank, phase
+            requests = by_time[asked[by_time]]
+            table = RequestTable(self.config, user[requests], when[requests])
+            phase[requests] = table.phases()
+            if self.config["eval_args"]["order"] == "TO":
+                phase[~asked] = unasked_phases(
+                    user, when, asked, phase, self.user_num if self._by_user else None
+                )
+        row = np.searchsorted(ids, event)
+        return rank[row], phase[row]
 
-    def _check_benchmark(self, request, file, phase):
-        split = np.flatnonzero(file != phase[request])
+    @property
+    def _by_user(self):
+        """Whether each user's requests are split for themselves."""
+        args = self.config["eval_args"]
+        return "RS" not in args["split"] or str(args["group_by"]).lower() == "user"
+
+    def _check_benchmark(self, request, file):
+        ids, first = np.unique(request, return_index=True)
+        file_of_request = file[first][np.searchsorted(ids, request)]
+        split = np.flatnonzero((file != file_of_request) & (request > 0))
         if len(split):
             token = self.field2id_token[self.request_field][request[split[0]]]
             raise UserError(
                 f"benchmark_filename: the request '{token}' has interactions in "
-                f"'{self.benchmark_filename_list[phase[request[split[0]]]]}' and in "
+                f"'{self.benchmark_filename_list[file_of_request[split[0]]]}' and in "
                 f"'{self.benchmark_filename_list[file[split[0]]]}'. All interactions of "
                 "a request belong into one file."
             )
@@ -530,9 +584,9 @@ class RequestDatasetMixin:
     def _check_sharing(self, frame):
         """A request that two users share has no place in a split by user."""
         args = self.config["eval_args"]
-        by_user = "RS" not in args["split"] or str(args["group_by"]).lower() == "user"
-        users = frame.groupby(self.request_field)[self.uid_field].nunique()
-        if by_user and (users > 1).any():
+        asked = frame[frame[self.request_field] > 0]
+        users = asked.groupby(self.request_field)[self.uid_field].nunique()
+        if self._by_user and (users > 1).any():
             token = self.field2id_token[self.request_field][users.idxmax()]
             raise UserError(
                 f"{_file(self.config, 'inter')}: the request '{token}' is shared by "
@@ -559,7 +613,8 @@ class RequestDatasetMixin:
             feat[self.request_field].numpy(),
             self.config["MAX_ITEM_LIST_LENGTH"],
         )
-        keep = np.flatnonzero((histories.length > 0) | (self._phase > 0))
+        asked = feat[self.request_field].numpy() > 0
+        keep = np.flatnonzero(np.where(self._phase > 0, asked, histories.length > 0))
         lists = {
             self.item_list_length_field: torch.from_numpy(
                 np.maximum(histories.length[keep], 1)
@@ -576,6 +631,8 @@ class RequestDatasetMixin:
 
 class WhisperLiteDataset(RequestDatasetMixin, Dataset):
     """The dataset of WhisperLite, found by RecBole under ``<Model>Dataset``."""
+
+    trains_on_requests_only = True
 
 
 def request_aware(dataset_class):

@@ -10,7 +10,7 @@ class Histories:
     Args:
         user (numpy.ndarray): User of each row, int64 ``[n]``.
         request (numpy.ndarray): Request of each row, int64 ``[n]``; rows of one request
-            are neighbours.
+            are neighbours. A row without request, 0, stands for itself.
         max_length (int): Only the latest so many rows are kept.
 
     Attributes:
@@ -21,7 +21,8 @@ class Histories:
         row = np.arange(len(user))
         # A history ends where the request begins, not at the row before: the items of
         # one request are chosen together.
-        end = np.maximum.accumulate(np.where(_starts(request), row, 0))
+        alone = request == 0
+        end = np.maximum.accumulate(np.where(_starts(request) | alone, row, 0))
         begin = np.maximum.accumulate(np.where(_starts(user), row, 0))
         self._begin = np.maximum(begin, end - max_length)
         self.length = end - self._begin

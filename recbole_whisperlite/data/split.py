@@ -10,6 +10,50 @@ from recbole.data.interaction import Interaction
 PHASES = ("train", "valid", "test")
 
 
+def events(request, n_requests):
+    """Number what happened: a request with all its rows, or a row without request.
+
+    Args:
+        request (numpy.ndarray): Request of each row, 0 for none, int64 ``[n_rows]``.
+        n_requests (int): All requests are below it.
+
+    Returns:
+        numpy.ndarray: The request, or a number of its own from ``n_requests`` on, int64
+        ``[n_rows]``.
+    """
+    event = request.astype(np.int64)
+    unasked = event == 0
+    event[unasked] = n_requests + np.arange(unasked.sum())
+    return event
+
+
+def unasked_phases(user, time, asked, phase, n_users=None):
+    """Return the phases of choices without a request, where time decides.
+
+    Training ends before the first request of a later phase: such a choice belongs to
+    training only if it is earlier than that. A later one is a choice of the later
+    phase, in which nothing but requests is asked: it is history there, no more.
+
+    Args:
+        user, time (numpy.ndarray): Of each event, int64 and float64 ``[n_events]``.
+        asked (numpy.ndarray): Whether it is a request, bool ``[n_events]``.
+        phase (numpy.ndarray): Of the requests, int64 ``[n_events]``.
+        n_users (int, optional): Where each user's requests are split for themselves,
+            each user has such an end of training; else there is one for all.
+
+    Returns:
+        numpy.ndarray: int64 ``[n_events that are no requests]``.
+    """
+    group = np.zeros_like(user) if n_users is None else user
+    phases = np.zeros(np.count_nonzero(~asked), dtype=np.int64)
+    for number in range(1, len(PHASES)):
+        first = np.full(n_users or 1, np.inf)
+        later = asked & (phase >= number)
+        np.minimum.at(first, group[later], time[later])
+        phases += time[~asked] >= first[group[~asked]]
+    return phases
+
+
 class RequestTable(Dataset):
     """One row a request, so that ``Dataset.build`` orders and splits requests.
 

@@ -124,6 +124,9 @@ class Template(string.Formatter):
             ]
             if not self.fields:
                 raise ValueError("it names no column in braces")
+            for field in self.fields:
+                if field not in columns:
+                    raise KeyError(field)
             self.compose(dict.fromkeys(columns, "1"))
         except KeyError as error:
             field = error.args[0]

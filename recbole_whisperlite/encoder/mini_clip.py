@@ -1,13 +1,14 @@
-"""A small CLIP model on disk: a folder of open_clip's with a table for few tokens.
+"""CLIP models on disk: folders of open_clip's, small ones with a table for few tokens.
 
 CLIP's byte-pair encoding has 49,408 tokens; a small model trained on one kind of text
-meets few of them, and the rows of the others would be most of its weights. The folder
+meets few of them, and the rows of the others would be most of its weights. Its folder
 holds open_clip's own ``open_clip_config.json`` and ``open_clip_model.safetensors``
 (float16), plus ``kept_tokens.npy``: the ids of CLIP's tokenizer that have a row, in
 order of the rows. Row 0 stands for every token that has none; the end token comes
 last, because open_clip takes a text's vector at its highest id.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -79,53 +80,62 @@ def kept_tokenizer(folder, tokenizer):
     return wrapped
 
 
-def save_mini(folder, model, model_cfg, preprocess_cfg, kept_tokens):
-    """Write a model as such a folder, which ``clip_model: folder`` loads.
+def save_clip(folder, model, model_cfg, preprocess_cfg, kept_tokens=None):
+    """Write a model as a folder of open_clip's, which ``clip_model: folder`` loads.
+
+    A model that is there is replaced at the very end: if anything goes wrong before, it
+    stays as it was.
 
     Args:
-        folder (str or Path): Made if need be; a model that is there is replaced.
-        model (torch.nn.Module): Of open_clip's, with the table of
-            :class:`KeptTokenizer` or with CLIP's whole one, which is reduced: row 0
-            becomes the mean of the rows that go.
-        model_cfg (dict): open_clip's model config; its ``vocab_size`` is set.
+        folder (str or Path): Made if need be.
+        model (torch.nn.Module): Of open_clip's.
+        model_cfg (dict): open_clip's model config.
         preprocess_cfg (dict): open_clip's preprocessing (``mean``, ``std``,
             ``interpolation``, ``resize_mode``, …).
-        kept_tokens (array of int): Ids of CLIP's tokenizer in any order; start and end
-            token are added.
+        kept_tokens (array of int, optional): Makes it a small model, in float16: ids of
+            CLIP's tokenizer in any order; start and end token are added. The model has
+            the table of :class:`KeptTokenizer` or CLIP's whole one, which is reduced:
+            row 0 becomes the mean of the rows that go. ``vocab_size`` is set. By default
+            the weights are written as they are.
 
     Raises:
         UserError: If an id is not one of CLIP's, or the table has another size.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder)
-    kept = np.union1d(kept_tokens, [START_TOKEN, END_TOKEN]).astype(np.int32)
-    _check(kept)
     state = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in model.state_dict().items()
     }
-    (table,) = [name for name in state if name.endswith(_TABLE)]
-    state[table] = _reduced(state[table], kept)
-    state = {
-        name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in state.items()
-    }
-    text_cfg = {**model_cfg["text_cfg"], "vocab_size": len(kept) + 1}
-    config = {
-        "model_cfg": {**model_cfg, "text_cfg": text_cfg},
-        "preprocess_cfg": preprocess_cfg,
-    }
-    # The config goes first and comes last: without it the folder holds no model, with
-    # it a whole one.
+    if kept_tokens is not None:
+        kept = np.union1d(kept_tokens, [START_TOKEN, END_TOKEN]).astype(np.int32)
+        _check(kept)
+        (table,) = [name for name in state if name.endswith(_TABLE)]
+        state[table] = _reduced(state[table], kept)
+        state = {
+            name: tensor.half() if tensor.is_floating_point() else tensor
+            for name, tensor in state.items()
+        }
+        text_cfg = {**model_cfg["text_cfg"], "vocab_size": len(kept) + 1}
+        model_cfg = {**model_cfg, "text_cfg": text_cfg}
+    config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
     config_file = folder / "open_clip_config.json"
-    config_file.unlink(missing_ok=True)
-    with whole_file(folder / "open_clip_model.safetensors") as path:
-        save_file(state, path)
-    with whole_file(folder / KEPT_TOKENS) as path, open(path, "wb") as file:
-        np.save(file, kept)
-    with whole_file(config_file) as path:
+    with contextlib.ExitStack() as files:
+        # What is entered first is put in its place last: without the config the folder
+        # holds no model, with it a whole one.
+        path = files.enter_context(whole_file(config_file))
         path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        path = files.enter_context(whole_file(folder / "open_clip_model.safetensors"))
+        # Its save_file gives the file to the owner alone.
+        path.write_bytes(save(state))
+        if kept_tokens is not None:
+            path = files.enter_context(whole_file(folder / KEPT_TOKENS))
+            with open(path, "wb") as file:
+                np.save(file, kept)
+        config_file.unlink(missing_ok=True)
+        if kept_tokens is None:
+            (folder / KEPT_TOKENS).unlink(missing_ok=True)
 
 
 def _reduced(table, kept):

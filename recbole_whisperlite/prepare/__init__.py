@@ -6,9 +6,23 @@ One module a source. Each has a docstring whose first line describes it, an
 
 import argparse
 
-from recbole_whisperlite.prepare import hm
+from recbole_whisperlite.prepare import (
+    amazon,
+    hm,
+    movielens,
+    renttherunway,
+    table,
+    yelp,
+)
 
-SOURCES = {"hm": hm}
+SOURCES = {
+    "hm": hm,
+    "movielens": movielens,
+    "amazon": amazon,
+    "yelp": yelp,
+    "renttherunway": renttherunway,
+    "table": table,
+}
 
 
 def main(argv=None):

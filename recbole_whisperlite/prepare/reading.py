@@ -17,19 +17,24 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.prepare.records import as_text
 
+_DELIMITER = {".csv": ",", ".tsv": "\t"}
 _CSV_BLOCK_BYTES = 1 << 20
 _PARQUET_BATCH_ROWS = 1 << 16
 _PARQUET_BUFFER_BYTES = 1 << 20
 
 
-def read_columns(path, names):
+def read_columns(path, names, numbers=False):
     """Stream some columns of a file, with a progress bar.
 
     Args:
-        path (str or Path): A ``.parquet`` or ``.csv`` file (comma separated, UTF-8,
-            quoted values may hold line breaks).
+        path (str or Path): A ``.parquet``, ``.csv`` or ``.tsv`` file (separated by
+            commas or tabs, UTF-8, quoted values may hold line breaks).
         names (list of str): The columns wanted.
+        numbers (bool): Whether a column that parquet stores as numbers is written as
+            text, a date with its clock time, and a list with commas between; where it
+            is False, dates lose the time, and the others are errors.
 
     Yields:
         pyarrow.RecordBatch: The columns in the order of ``names``, each of type string.
@@ -40,13 +45,18 @@ def read_columns(path, names):
             stores one as numbers, or is damaged; file, line and column are named.
     """
     path = Path(path)
-    read = {".csv": _read_csv, ".parquet": _read_parquet}.get(path.suffix.lower())
-    if read is None:
-        raise UserError(f"{path}: give a file whose name ends in .parquet or .csv.")
+    kind = path.suffix.lower()
+    if kind not in (*_DELIMITER, ".parquet"):
+        raise UserError(
+            f"{path}: give a file whose name ends in .parquet, .csv or .tsv."
+        )
     if not path.is_file():
         raise UserError(f"{path}: this file does not exist.")
     try:
-        yield from read(path, names)
+        if kind == ".parquet":
+            yield from _read_parquet(path, names, _any_text if numbers else _as_text)
+        else:
+            yield from _read_csv(path, names, _DELIMITER[kind])
     except pa.ArrowInvalid as error:
         reason = " ".join(str(error).split())
         row = re.search(r"Row #(\d+)", reason)  # Arrow counts from 1, with the header
@@ -60,18 +70,21 @@ def where(path, row):
     """Name the place of a row as the user finds it in the file.
 
     Args:
-        path (str or Path): A file that :func:`read_columns` has read.
+        path (str or Path): A file that :func:`read_columns` has read, or any other
+            whose lines are its rows, without a header.
         row (int): Number of the row, from 0, the header not counted.
 
     Returns:
-        str: ``"file.csv, line 2"`` or ``"file.parquet, row 1"`` for row 0.
+        str: ``"file.csv, line 2"``, ``"file.parquet, row 1"`` or ``"file.dat, line 1"``
+        for row 0.
     """
-    if Path(path).suffix.lower() != ".csv":
-        return f"{path}, row {row + 1}"
+    kind = Path(path).suffix.lower()
+    if kind not in _DELIMITER:
+        return f"{path}, {'row' if kind == '.parquet' else 'line'} {row + 1}"
     # Only errors come here, so there is time to count: a quoted value may hold line
     # breaks, and empty lines are no rows.
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(file, delimiter=_DELIMITER[kind])
         line = 1
         for record in itertools.islice(filter(None, reader), row + 2):
             line = reader.line_num - sum(value.count("\n") for value in record)
@@ -106,9 +119,10 @@ def parse_days(column, path, name, first_row):
     return np.array(days, dtype=np.int32)[distinct.indices.to_numpy()]
 
 
-def _read_csv(path, names):
+def _read_csv(path, names, delimiter):
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        _check_names(path, next(csv.reader(file), []), names)
+        found = next(csv.reader(file, delimiter=delimiter), [])
+        _check_names(path, found, names)
     with pa.OSFile(str(path)) as file, tqdm(
         desc=path.name, total=file.size(), unit="B", unit_scale=True
     ) as bar:
@@ -118,7 +132,9 @@ def _read_csv(path, names):
             read_options=pyarrow.csv.ReadOptions(
                 block_size=_CSV_BLOCK_BYTES, use_threads=False
             ),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True
+            ),
             convert_options=pyarrow.csv.ConvertOptions(
                 include_columns=names, column_types=dict.fromkeys(names, pa.string())
             ),
@@ -128,7 +144,7 @@ def _read_csv(path, names):
             bar.update(file.tell() - bar.n)
 
 
-def _read_parquet(path, names):
+def _read_parquet(path, names, to_text):
     # Pre-buffering would keep the whole file in memory until the end, and reading
     # without a buffer a whole row group, which may be the whole file.
     with pyarrow.parquet.ParquetFile(
@@ -143,7 +159,7 @@ def _read_parquet(path, names):
             )
             for batch in batches:
                 yield pa.RecordBatch.from_pydict(
-                    {name: _as_text(path, name, batch[name]) for name in names}
+                    {name: to_text(path, name, batch[name]) for name in names}
                 )
                 bar.update(len(batch))
 
@@ -174,3 +190,26 @@ def _as_text(path, name, column):
             "number, an id loses its leading zeros."
         )
     return column.cast(pa.string()).fill_null("")
+
+
+def _any_text(path, name, column):
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_timestamp(column.type):
+        values = (value and value.isoformat() for value in column.to_pylist())
+        return pa.array(values, pa.string()).fill_null("")
+    if (
+        pa.types.is_floating(column.type)
+        and pc.all(pc.equal(column, pc.round(column)), min_count=0).as_py()
+    ):
+        # integers, which became floats because some are missing
+        column = pc.cast(column, pa.int64(), safe=False)
+    if pa.types.is_nested(column.type):
+        return pa.array(map(as_text, column.to_pylist()), pa.string())
+    try:
+        return column.cast(pa.string()).fill_null("")
+    except pa.ArrowNotImplementedError:
+        raise UserError(
+            f"{path}: the column '{name}' is stored as {column.type}, which is neither "
+            "text, numbers, dates nor lists of these."
+        ) from None

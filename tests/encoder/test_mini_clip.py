@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from recbole_whisperlite.encoder import mini_clip
 from recbole_whisperlite.encoder.clip import load_clip
-from recbole_whisperlite.encoder.mini_clip import KeptTokenizer, save_mini
+from recbole_whisperlite.encoder.mini_clip import KeptTokenizer, save_clip
 from recbole_whisperlite.errors import UserError
 
 KNOWN = ["a red dress", "blue shoes!", "a blue dress a red dress"]
@@ -46,7 +46,7 @@ def test_texts_of_kept_tokens_have_the_vectors_of_the_whole_model(
     whole, tmp_path, custom_text
 ):
     model, tokenizer, config = whole(custom_text=custom_text)
-    save_mini(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
+    save_clip(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
     mini = load(tmp_path)
     with torch.no_grad():
         expected = model.encode_text(tokenizer(KNOWN), normalize=True).numpy()
@@ -64,7 +64,7 @@ def test_texts_of_kept_tokens_have_the_vectors_of_the_whole_model(
 def test_the_folder_is_small_and_of_open_clips_layout(whole, tmp_path):
     model, tokenizer, config = whole()
     kept = tokens_of(tokenizer, KNOWN)
-    save_mini(tmp_path, model, config, PREPROCESS, kept)
+    save_clip(tmp_path, model, config, PREPROCESS, kept)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [
         "kept_tokens.npy",
@@ -85,7 +85,7 @@ def test_the_folder_is_small_and_of_open_clips_layout(whole, tmp_path):
 
 def test_tokens_that_were_not_kept_share_the_first_row(whole, tmp_path):
     model, tokenizer, config = whole()
-    save_mini(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
+    save_clip(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
     mini = load(tmp_path)
     trousers, umbrella = mini.tokenizer(["a trousers", "a umbrella"])
     assert trousers.tolist() == umbrella.tolist()
@@ -115,27 +115,36 @@ def test_a_model_trained_with_the_small_table_is_saved_as_it_is(whole, tmp_path)
     config.pop("custom_text")
     torch.manual_seed(1)
     model = open_clip.CLIP(**config).eval()
-    save_mini(tmp_path, model, config, PREPROCESS, tokens)
+    save_clip(tmp_path, model, config, PREPROCESS, tokens)
     texts = [*KNOWN, "an umbrella"]
     with torch.no_grad():
         expected = model.encode_text(kept(texts), normalize=True).numpy()
     np.testing.assert_allclose(load(tmp_path).encode_texts(texts), expected, atol=2e-3)
 
 
-def test_an_interrupted_save_leaves_no_model(whole, tmp_path, monkeypatch):
+def test_a_failed_save_leaves_the_model_that_was_there(whole, tmp_path, monkeypatch):
     model, tokenizer, config = whole()
-    save_mini(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
+    save_clip(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(mini_clip.np, "save", full)
     with pytest.raises(OSError):
-        save_mini(tmp_path, model, config, PREPROCESS, [1, 2])
-    monkeypatch.undo()
-    with pytest.raises(UserError, match="no open_clip_config.json"):
-        load(tmp_path)
-    assert not list(tmp_path.glob("*.part"))
+        save_clip(tmp_path, model, config, PREPROCESS, [1, 2])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_without_kept_tokens_the_model_is_saved_exactly(whole, tmp_path):
+    model, tokenizer, config = whole()
+    save_clip(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
+    save_clip(tmp_path, model, config, PREPROCESS)
+    again = load(tmp_path)
+    assert not (tmp_path / "kept_tokens.npy").exists()
+    assert again.tokenizer(["an umbrella"]).max() == 49407
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor), name
 
 
 @pytest.mark.parametrize(
@@ -151,7 +160,7 @@ def test_an_interrupted_save_leaves_no_model(whole, tmp_path, monkeypatch):
 )
 def test_kept_tokens_that_do_not_fit_are_named(whole, tmp_path, content, message):
     model, tokenizer, config = whole()
-    save_mini(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
+    save_clip(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
     if isinstance(content, bytes):
         (tmp_path / "kept_tokens.npy").write_bytes(content)
     else:
@@ -163,19 +172,19 @@ def test_kept_tokens_that_do_not_fit_are_named(whole, tmp_path, content, message
 def test_a_table_of_another_size_is_refused(whole, tmp_path):
     model, _, config = whole(vocab_size=100)
     with pytest.raises(UserError, match="100 token rows. Expected are 49408"):
-        save_mini(tmp_path, model, config, PREPROCESS, [1, 2, 3])
+        save_clip(tmp_path, model, config, PREPROCESS, [1, 2, 3])
     assert not list(tmp_path.iterdir())
 
 
 def test_ids_that_clip_does_not_have_are_refused(whole, tmp_path):
     model, _, config = whole()
     with pytest.raises(UserError, match="from 0 to 49407"):
-        save_mini(tmp_path, model, config, PREPROCESS, [1, 50_000])
+        save_clip(tmp_path, model, config, PREPROCESS, [1, 50_000])
 
 
 def test_the_config_says_what_was_given(whole, tmp_path):
     model, tokenizer, config = whole()
-    save_mini(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
+    save_clip(tmp_path, model, config, PREPROCESS, tokens_of(tokenizer, KNOWN))
     found = json.loads((tmp_path / "open_clip_config.json").read_text())
     assert found["preprocess_cfg"] == PREPROCESS
     config["text_cfg"]["vocab_size"] = 10
