@@ -64,6 +64,8 @@ def _register_models():
 def _register_datasets():
     # create_dataset looks for <Model>Dataset
     recbole.data.dataset.WhisperLiteDataset = WhisperLiteDataset
+    # it trains on requests only, too
+    recbole.data.dataset.WhisperDataset = WhisperLiteDataset
 
     # Whichever dataset class RecBole chooses for a model family, it becomes
     # request-aware if the data has requests.

@@ -113,6 +113,7 @@ def write_result(trainer, eval_data, test_result, run):
         "seed": config["seed"],
         "settings": dict(config.final_config_dict),
         "composed_requests": getattr(dataset, "composed_from", None),
+        "request_kind": getattr(dataset, "request_kind", None),
         "best_valid_result": trainer.best_valid_result,
         "test_result": test_result,
         "valid_curve": run["valid_curve"],

@@ -5,6 +5,7 @@
     dataset, command, created, versions     what was run, when, on what
     composed_requests                       the template, where requests are composed of
                                             attributes of the target; else null
+    request_kind                            review, tag, … as the dataset says, or null
     seeds                                   [int]
     metrics                                 [name], e.g. "ndcg@10", in table order
     main_metric                             name; orders rows and chooses the reference
@@ -67,6 +68,9 @@ SMALLER = {*smaller_metrics, "violation_share"}
 COSTS = ("prepare", "encode", "train", "evaluate")
 
 
+REVIEWS = "Requests are reviews of the chosen item, written after the choice: they may name it."
+
+
 def assemble(plan, outcomes, exams, tuned):
     """Put together what ``benchmark.json`` and ``units.npz`` will hold.
 
@@ -87,6 +91,7 @@ def assemble(plan, outcomes, exams, tuned):
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": results[0]["versions"] if results else versions(),
         "composed_requests": results[0]["composed_requests"] if results else None,
+        "request_kind": results[0].get("request_kind") if results else None,
         "seeds": plan.seeds,
         "metrics": [],
         "main_metric": None,
@@ -370,6 +375,8 @@ def notes(benchmark):
             f"({benchmark['composed_requests']}), so that they carry attributes of the "
             "target."
         )
+    if benchmark.get("request_kind") == "review":
+        told.append(REVIEWS)
     if len(benchmark["seeds"]) > 1:
         told.append("Mean ± standard deviation over seeds.")
     if benchmark["reference"]:

@@ -17,10 +17,11 @@ ENCODERS = {
 
 
 def encode(config, texts, *, ids, side, fit_texts):
-    """Return the vectors of ``texts`` by the encoder that ``config`` names.
+    """Return the vectors of ``texts`` by the encoder or encoders that ``config`` names.
 
     They are of length 1, but for precomputed ones, which stay as they are, and for texts
-    of which ``tfidf`` knows no word, which are zero.
+    of which ``tfidf`` knows no word, which are zero. Vectors of k encoders stand side by
+    side, divided by the square root of k: their cosine is the mean of the cosines.
 
     Args:
         config (Config or dict): The settings of ``properties/dataset/request.yaml``.
@@ -32,12 +33,22 @@ def encode(config, texts, *, ids, side, fit_texts):
 
     Returns:
         numpy.ndarray: ``[len(texts), dim]`` of ``vector_dtype``, read-only and
-        memory-mapped from the cache (``precomputed``: in memory).
+        memory-mapped from the cache (``precomputed`` or several: in memory).
 
     Raises:
         UserError: If a setting is wrong, a model cannot be loaded, or a vector is
             missing or broken.
     """
+    parts = [
+        _encode(each, texts, ids, side, fit_texts)
+        for each in options.each_encoder(config)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts, axis=1) / np.sqrt(len(parts)).astype(parts[0].dtype)
+
+
+def _encode(config, texts, ids, side, fit_texts):
     name = options.choice(config, "encoder", (*ENCODERS, "precomputed"))
     dtype = np.dtype(options.choice(config, "vector_dtype", ("float16", "float32")))
     if name == "precomputed":

@@ -55,3 +55,40 @@ def cache_folder(config):
         caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         folder = Path(caches) / "recbole-whisperlite"
     return Path(folder).expanduser()
+
+
+class OneEncoder:
+    """The settings, with one of several encoders.
+
+    Args:
+        config (Config or dict): The settings.
+        name (str): The encoder.
+    """
+
+    def __init__(self, config, name):
+        self._config, self._name = config, name
+
+    def __contains__(self, key):
+        return key in self._config
+
+    def __getitem__(self, key):
+        return self._name if key == "encoder" else self._config[key]
+
+
+def each_encoder(config):
+    """Return the settings once for each encoder that they name.
+
+    ``encoder`` is a name, or a list of names, or names separated by commas.
+
+    Raises:
+        UserError: If one is named twice, or none is.
+    """
+    given = setting(config, "encoder")
+    names = given if isinstance(given, (list, tuple)) else str(given).split(",")
+    names = [str(name).strip() for name in names]
+    if not names or len(set(names)) < len(names):
+        raise UserError(
+            f"encoder: {given} names {'one twice' if names else 'none'}. Accepted is a "
+            "name, or a list of different names."
+        )
+    return [OneEncoder(config, name) for name in names]

@@ -18,6 +18,13 @@ _MOST_WORKERS = 8
 _MOST_AT_ONCE = 64
 
 
+def _the_clip(config):
+    """Return the settings with the first CLIP model among the encoders, or None."""
+    clips = ("open_clip", *PRESETS)
+    each = options.each_encoder(config)
+    return next((one for one in each if one["encoder"] in clips), None)
+
+
 class ClipPictures(Encoder):
     """CLIP's frozen image tower; vectors of length 1, zero for what cannot be read.
 
@@ -34,11 +41,12 @@ class ClipPictures(Encoder):
 
     def __init__(self, config, paths):
         super().__init__(config, [])
-        name = options.setting(config, "encoder")
-        if name != "open_clip" and name not in PRESETS:
+        named = [each["encoder"] for each in options.each_encoder(config)]
+        config = _the_clip(config)
+        if config is None:
             raise UserError(
-                f"encoder: {name} sees no pictures, and use_image is on. Set encoder to "
-                f"a CLIP model: {OFFLINE} needs no download; "
+                f"encoder: {', '.join(named)} sees no pictures, and use_image is on. Set "
+                f"encoder to a CLIP model, or add one: {OFFLINE} needs no download; "
                 f"{', '.join(sorted({*PRESETS} - {OFFLINE}))} and open_clip do."
             )
         self.missing = options.choice(config, "missing_image", ("skip", "error"))

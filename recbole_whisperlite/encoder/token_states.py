@@ -17,7 +17,7 @@ def token_states(config, texts, fit_texts):
     ``open_clip`` gives the last layer of its text tower, after the final norm and before
     pooling, at every token of the text; longer texts are cut at the context length.
     ``tfidf`` has no states: there a token is a word that it knows, with the word's own
-    vector. Nothing is cached.
+    vector. Of several encoders the first counts. Nothing is cached.
 
     Args:
         config (Config or dict): The settings of ``properties/dataset/request.yaml``.
@@ -34,7 +34,8 @@ def token_states(config, texts, fit_texts):
     """
     clips = dict.fromkeys(("open_clip", *PRESETS), _open_clip)
     makers = {"tfidf": _words, **clips}
-    name = options.setting(config, "encoder")
+    config = options.each_encoder(config)[0]
+    name = config["encoder"]
     if name not in makers:
         raise UserError(
             f"encoder: {name} gives a vector a text, but this model reads a vector a "

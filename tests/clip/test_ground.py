@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from squares import square
 
@@ -96,7 +97,7 @@ def test_each_patch_alone_is_the_last_blocks_value_of_it(clip):
         x = block.attn.out_proj(block.ln_1(x[0, 1:]) @ weight.T + bias)
         x = torch.nn.functional.normalize(visual.ln_post(x) @ visual.proj, dim=-1)
         expected = (x @ phrase).reshape(4, 4).numpy()
-    found = task._patches(clip, pixels, phrase)
+    found = task._patches(clip, two_squares(), pixels, phrase)
     for _ in range(3):
         expected = np.clip(expected - expected.mean(), 0, None)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -122,8 +123,44 @@ def test_every_pooling_and_size_has_a_patch_map(clip, pool):
         ).eval()
 
     phrase = torch.randn(8)
-    found = task._patches(Random, torch.randn(3, 48, 48), phrase)
-    assert found.shape == (4, 4) and found.max() > 0
+    found = task._alone(Random, torch.randn(3, 48, 48), phrase)
+    assert found.shape == (4, 4) and found.max() > found.min()
+
+
+def test_the_places_of_a_resnet_average_to_its_vector(monkeypatch):
+    import open_clip
+
+    visual = {"timm_model_name": "resnet10t", "timm_pool": "avg"}
+    visual.update(timm_proj="linear", timm_model_pretrained=False, image_size=64)
+
+    class Random:
+        name, device, image_size = "random", torch.device("cpu"), 64
+        model = open_clip.model.CLIP(
+            embed_dim=8,
+            vision_cfg=visual,
+            text_cfg={"width": 16, "heads": 2, "layers": 1, "vocab_size": 100},
+        ).eval()
+
+    config = {
+        "size": 64,
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.2, 0.2, 0.2),
+        "resize_mode": "squash",
+    }
+    open_clip.model.set_model_preprocess_cfg(Random.model, config)
+    preprocess = image_transform_v2(PreprocessCfg(**config), is_train=False)
+    monkeypatch.setattr(task, "_ENLARGED", 1)
+    # Lengths are what averaging does not keep: without them the places add up.
+    monkeypatch.setattr(torch.nn.functional, "normalize", lambda x, dim: x)
+    with torch.no_grad():
+        whole = Random.model.visual(preprocess(two_squares())[None])[0]
+    phrase = torch.randn(8)
+    found = task._places(Random, two_squares(), phrase)
+    assert found.shape == (2, 2)
+    assert found.mean() == pytest.approx(float(whole @ phrase), rel=1e-4, abs=1e-5)
+    monkeypatch.undo()
+    finer = task._patches(Random, two_squares(), None, phrase)
+    assert finer.shape == (2 * task._ENLARGED,) * 2
 
 
 def test_a_model_without_patches_is_told(clip):
@@ -131,8 +168,8 @@ def test_a_model_without_patches_is_told(clip):
         name = "RN50"
         model = type("Model", (), {"visual": torch.nn.Conv2d(3, 1, 1)})
 
-    with pytest.raises(UserError, match="'RN50' is none. Use bands"):
-        task._patches(Convolution, torch.zeros(3, 8, 8), torch.zeros(4))
+    with pytest.raises(UserError, match="'RN50' is neither. Use bands"):
+        task._patches(Convolution, None, torch.zeros(3, 8, 8), torch.zeros(4))
 
 
 def test_the_heat_map_is_brightest_where_the_map_is():

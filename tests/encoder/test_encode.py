@@ -38,6 +38,32 @@ def test_a_wrong_setting_is_named_with_what_is_accepted(settings, change, messag
         run({**settings, **change})
 
 
+def test_vectors_of_several_encoders_stand_side_by_side(settings, tmp_path):
+    own = np.eye(4, 3, dtype=np.float32)
+    np.savez(tmp_path / "own.npz", ids=list("abcd"), vectors=own)
+    settings = {**settings, "item_vectors_file": str(tmp_path / "own.npz")}
+    first = run(settings)
+    for names in (["tfidf", "precomputed"], "tfidf,precomputed"):
+        both = run({**settings, "encoder": names})
+        np.testing.assert_allclose(
+            both, np.hstack([first, own]) / np.sqrt(2), atol=1e-3
+        )
+        assert both.dtype == first.dtype
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (["tfidf", "tfidf"], "names one twice"),
+        ([], "names none"),
+        (["tfidf", "clap"], "'clap' does not exist"),
+    ],
+)
+def test_a_wrong_list_of_encoders_is_told(settings, names, message):
+    with pytest.raises(UserError, match=message):
+        run({**settings, "encoder": names})
+
+
 def test_the_cache_lies_where_caches_of_the_user_lie(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert options.cache_folder({}) == Path("/somewhere/recbole-whisperlite")
