@@ -22,6 +22,7 @@ from recbole.utils.argument_list import dataset_arguments
 
 from recbole_whisperlite import report, settings
 from recbole_whisperlite.data.dataset import (
+    WhisperDataset,
     WhisperLiteDataset,
     has_requests,
     request_aware,
@@ -64,8 +65,7 @@ def _register_models():
 def _register_datasets():
     # create_dataset looks for <Model>Dataset
     recbole.data.dataset.WhisperLiteDataset = WhisperLiteDataset
-    # it trains on requests only, too
-    recbole.data.dataset.WhisperDataset = WhisperLiteDataset
+    recbole.data.dataset.WhisperDataset = WhisperDataset
 
     # Whichever dataset class RecBole chooses for a model family, it becomes
     # request-aware if the data has requests.

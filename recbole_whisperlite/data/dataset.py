@@ -26,6 +26,7 @@ from recbole_whisperlite.data.atomic import read_atomic, read_header
 from recbole_whisperlite.data.columns import check_filled, parse_column
 from recbole_whisperlite.data.history import Histories
 from recbole_whisperlite.data.images import image_vectors
+from recbole_whisperlite.data.refusals import split_refusals
 from recbole_whisperlite.data.ruled_out import ruled_out_items
 from recbole_whisperlite.data.split import (
     PHASES,
@@ -41,6 +42,7 @@ from recbole_whisperlite.data.texts import (
 )
 from recbole_whisperlite.data.units import incidence, make_units
 from recbole_whisperlite.encoder import encode
+from recbole_whisperlite.encoder.options import each_encoder
 from recbole_whisperlite.errors import UserError
 
 
@@ -78,6 +80,8 @@ class RequestDatasetMixin:
     #: Whether choices without a request are left out of the training part. They stay
     #: history, and items that the user had.
     trains_on_requests_only = False
+    #: Fields that say which rows are the history of an interaction.
+    history_fields = ()
 
     # ------------------------------------------------------------------ loading
 
@@ -501,7 +505,9 @@ class RequestDatasetMixin:
         """Sort by user and time of the request, note each row's phase, convert."""
         frame, request = self.inter_feat, self.request_field
         rank, phase = self._order_and_split(frame)
-        by_user = np.lexsort((rank, frame[self.uid_field]))
+        # training first: where the split is not by time, too, what is held out must not be
+        # history of what is trained on
+        by_user = np.lexsort((rank, phase, frame[self.uid_field]))
         self.inter_feat = frame = frame.iloc[by_user].reset_index(drop=True)
         self._phase = phase[by_user]
         training = (self._phase == 0) & (frame[request] > 0)
@@ -629,10 +635,47 @@ class RequestDatasetMixin:
         self._phase = self._phase[keep]
 
 
-class WhisperLiteDataset(RequestDatasetMixin, Dataset):
-    """The dataset of WhisperLite, found by RecBole under ``<Model>Dataset``."""
+class WhisperDataset(RequestDatasetMixin, Dataset):
+    """The dataset of Whisper, found by RecBole under ``<Model>Dataset``."""
 
     trains_on_requests_only = True
+
+
+class WhisperLiteDataset(WhisperDataset):
+    """The dataset of WhisperLite: each row knows what its user had before the request.
+
+    Attributes:
+        history_items (torch.Tensor): The item of every row, sorted by user and time, int64
+            ``[n_rows]``. The history of an interaction are the ``history_length`` items
+            from ``history_begin``, two fields that it has.
+    """
+
+    history_fields = ("history_begin", "history_length")
+
+    def wish_and_refusal_vectors(self):
+        """Return the frozen vectors of what requests ask for and of what they rule out.
+
+        Returns:
+            tuple: Twice float32 ``[num(request_text_field), dim]``; zero where a request
+            has no such part. Precomputed vectors are of whole requests: nothing is ruled
+            out.
+        """
+        if any(each["encoder"] == "precomputed" for each in each_encoder(self.config)):
+            vectors = self.request_vectors()
+            return vectors, np.zeros_like(vectors)
+        parts = list(zip(*map(split_refusals, self.request_texts)))
+        texts = ["", *sorted(set().union(*parts) - {""})]
+        vectors = self._encode("request part", texts, texts)
+        row = {text: row for row, text in enumerate(texts)}
+        return tuple(vectors[[row[text] for text in part]] for part in parts)
+
+    def _change_feat_format(self):
+        super()._change_feat_format()
+        user, request, item, _ = self._raw
+        histories = Histories(user, request, self.config["MAX_ITEM_LIST_LENGTH"])
+        self.history_items = torch.from_numpy(item)
+        values = torch.from_numpy(histories.begin), torch.from_numpy(histories.length)
+        self.inter_feat.update(Interaction(dict(zip(self.history_fields, values))))
 
 
 def request_aware(dataset_class):

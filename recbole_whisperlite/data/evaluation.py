@@ -18,8 +18,8 @@ from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
 from recbole_whisperlite.data.dataset import RequestDatasetMixin
 from recbole_whisperlite.errors import UserError
 
-# Scores of one batch of full ranking, at most: 64 MB as float32.
-MAX_SCORES = 2**24
+# Scores of one batch of full ranking, at most: 16 MB as float32.
+MAX_SCORES = 2**22
 
 
 class UnitSampler(AbstractSampler):
@@ -83,6 +83,7 @@ class RequestEvalMixin:
             dataset.request_field,
             dataset.request_text_field,
             dataset.time_field,
+            *dataset.history_fields,
         }
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             known.update(

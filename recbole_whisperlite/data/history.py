@@ -14,6 +14,7 @@ class Histories:
         max_length (int): Only the latest so many rows are kept.
 
     Attributes:
+        begin (numpy.ndarray): The row where each row's history begins, int64 ``[n]``.
         length (numpy.ndarray): Length of each row's history, int64 ``[n]``.
     """
 
@@ -24,8 +25,8 @@ class Histories:
         alone = request == 0
         end = np.maximum.accumulate(np.where(_starts(request) | alone, row, 0))
         begin = np.maximum.accumulate(np.where(_starts(user), row, 0))
-        self._begin = np.maximum(begin, end - max_length)
-        self.length = end - self._begin
+        self.begin = np.maximum(begin, end - max_length)
+        self.length = end - self.begin
         self._max_length = max_length
 
     def gather(self, rows, values):
@@ -39,7 +40,7 @@ class Histories:
             torch.Tensor: ``[m, max_length, ...]``, oldest first.
         """
         step = np.arange(self._max_length)
-        place = self._begin[rows, None] + step
+        place = self.begin[rows, None] + step
         gathered = values[torch.from_numpy(np.minimum(place, len(values) - 1))]
         gathered[torch.from_numpy(step >= self.length[rows, None])] = 0
         return gathered

@@ -124,6 +124,8 @@ class WhisperLiteLoss(nn.Module):
         - label: (N), float, 1 for a positive and 0 for a negative pair
         - scale: scalar, 1 / temperature
         - log_q: (I), log q of the items for InfoNCE, or None for no correction
+        - more: (R, I), what else is in the logits, or None; the cosine form has no place
+          for it
         - Output: scalar.
 
     Raises:
@@ -169,14 +171,25 @@ class WhisperLiteLoss(nn.Module):
         return self.bce_weight > 0 or cosine
 
     def forward(
-        self, request_e, item_e, request_index, item_index, label, scale, log_q=None
+        self,
+        request_e,
+        item_e,
+        request_index,
+        item_index,
+        label,
+        scale,
+        log_q=None,
+        more=None,
     ):
+        more = 0 if more is None else more
         terms = []
         if self.needs_negatives:
             pair_request_e = F.embedding(request_index, request_e)
             pair_item_e = F.embedding(item_index, item_e)
         if self.bce_weight > 0:
             score = scale * torch.mul(pair_request_e, pair_item_e).sum(dim=1)
+            if torch.is_tensor(more):
+                score = score + more[request_index, item_index]
             bce = F.binary_cross_entropy_with_logits(score, label)
             terms.append(self.bce_weight * bce)
         if self.contrastive_weight > 0 and self.contrastive == "cosine":
@@ -186,7 +199,7 @@ class WhisperLiteLoss(nn.Module):
         elif self.contrastive_weight > 0:
             chosen = label == 1
             infonce = self.infonce(
-                scale * torch.matmul(request_e, item_e.transpose(0, 1)),
+                scale * torch.matmul(request_e, item_e.transpose(0, 1)) + more,
                 request_index[chosen],
                 item_index[chosen],
                 log_q,

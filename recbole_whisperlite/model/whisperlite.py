@@ -16,9 +16,20 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.init import xavier_normal_initialization
 from recbole.model.layers import MLPLayers
 from recbole.utils import InputType
+from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.evidence import (
+    Candidates,
+    LikeHistory,
+    Neighbors,
+    RequestMemory,
+    SparseRows,
+)
 from recbole_whisperlite.model.loss import WhisperLiteLoss
+
+# Before the softmax over the history: cosines of the towers times this.
+_ATTENTION_SCALE = 10.0
 
 
 class WhisperLite(GeneralRecommender):
@@ -26,7 +37,15 @@ class WhisperLite(GeneralRecommender):
 
     The texts of requests and items are vectors of a frozen encoder. Two MLP towers, the only
     part that is trained, take them into one space; the score is the dot product there,
-    divided by a temperature. There is no user and no history: the request is the user.
+    divided by a temperature. That is the paper's model: without user or history, the request
+    is the user.
+
+    Three terms go beyond the paper, each with a weight that is trained: what was chosen for
+    this very request text (``use_memory``), what was chosen by those who chose what the user
+    had before (``use_neighbors``), and how much an item is like what of that the request is
+    about (``use_history``). What a request rules out ("no heels") is a vector of its own
+    that is taken off (``use_refusals``). In training the choice that is trained on is taken out of all
+    three, and what else the user chose is no negative.
 
     The dataset gives the vectors: ``dataset.request_vectors()`` of shape
     [n_requests, dim] and ``dataset.item_vectors()`` of shape [n_items, dim], float, whose
@@ -59,6 +78,12 @@ class WhisperLite(GeneralRecommender):
         self.use_text = config["use_text"]
         self.use_image = config["use_image"]
         self.embedding_size = config["embedding_size"]
+        self.use_memory = config["use_memory"]
+        self.use_neighbors = config["use_neighbors"]
+        self.use_history = config["use_history"]
+        self.use_refusals = config["use_refusals"]
+        self.refusal_strength = config["refusal_strength"]
+        self.max_seq_length = config["MAX_ITEM_LIST_LENGTH"]
         self.mlp_hidden_size = config["mlp_hidden_size"]
         self.dropout_prob = config["dropout_prob"]
         self.normalize = config["normalize"]
@@ -74,7 +99,8 @@ class WhisperLite(GeneralRecommender):
             )
 
         # define layers and loss
-        self.request_tower = self._build_tower(dataset.request_vectors())
+        request_vectors = self._request_vectors(dataset)
+        self.request_tower = self._build_tower(request_vectors)
         self.item_tower = self._build_tower(self._item_vectors(dataset))
         self.logit_scale = nn.Parameter(
             torch.tensor(-math.log(self.temperature)),
@@ -96,6 +122,10 @@ class WhisperLite(GeneralRecommender):
             )
         log_q = self._log_popularity(dataset) if self.popularity_correction else None
         self.register_buffer("log_q", log_q, persistent=False)
+        self.has_evidence = self.use_memory or self.use_neighbors or self.use_history
+        self.has_terms = self.has_evidence or self.use_refusals
+        if self.has_evidence:
+            self._build_evidence(config, dataset)
 
         # parameters initialization
         self.apply(xavier_normal_initialization)
@@ -107,6 +137,21 @@ class WhisperLite(GeneralRecommender):
             self.dropout_prob,
             self.normalize,
         )
+
+    def _request_vectors(self, dataset):
+        r"""Vectors of requests, shape: [n_requests, dim]; below them, where requests rule
+        something out, those of what they do, shape: [2 * n_requests, dim]"""
+        if not self.use_refusals:
+            return dataset.request_vectors()
+        wish, refusal = dataset.wish_and_refusal_vectors()
+        self.register_buffer(
+            "refuses", torch.tensor(refusal.any(axis=1, keepdims=True)), persistent=False
+        )
+        self.use_refusals = bool(self.refuses.any())
+        if not self.use_refusals:
+            return wish
+        self.refusal_weight = nn.Parameter(torch.tensor(0.5))
+        return np.concatenate([wish, refusal])
 
     def _item_vectors(self, dataset):
         r"""Vectors of text and picture side by side, shape: [n_items, dim]"""
@@ -127,6 +172,125 @@ class WhisperLite(GeneralRecommender):
         count = torch.bincount(item, minlength=self.n_items).clamp(min=1)
         return torch.log(count / len(item))
 
+    def _build_evidence(self, config, dataset):
+        if config["contrastive"] == "cosine" and config["contrastive_weight"] > 0:
+            raise UserError(
+                "contrastive: cosine compares texts alone. Set use_memory, use_neighbors "
+                "and use_history to False, or contrastive to infonce."
+            )
+        inter = dataset.inter_feat
+        if self.LABEL in inter:
+            inter = inter[inter[self.LABEL] == 1]
+        user, item = inter[self.USER_ID].numpy(), inter[self.ITEM_ID].numpy()
+        request = inter[self.REQUEST].numpy()
+        self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
+        history_items = dataset.history_items
+        self.register_buffer("history_items", history_items, persistent=False)
+        self.had = SparseRows(
+            csr_matrix(
+                (np.ones(len(item)), (user, item)), shape=(self.n_users, self.n_items)
+            )
+        )
+        # The weights they start with were best on the validation of hm, untrained.
+        if self.use_memory:
+            n_requests = dataset.num(self.REQUEST)
+            self.memory = RequestMemory(request, item, n_requests, self.n_items)
+            self.memory_weight = nn.Parameter(torch.tensor(1.0))
+        if self.use_neighbors:
+            self.neighbors = Neighbors(
+                user, item, self.n_users, self.n_items, config["neighbor_num"]
+            )
+            self.neighbors_weight = nn.Parameter(torch.tensor(1.0))
+        if self.use_history:
+            self.like_history = LikeHistory(self.item_tower.vectors)
+            self.history_weight = nn.Parameter(torch.tensor(5.0))
+
+    def _refusal_e(self, request):
+        r"""What requests rule out, in the space of the towers, shape:
+        [n, embedding_size]; 0 where they rule out nothing."""
+        refuses = self.refuses[request]
+        return self.request_tower(request + len(self.refuses)) * refuses
+
+    def _history(self, interaction):
+        r"""Items that the user had before the request, shape: [n, length], padded by 0."""
+        if self.HISTORY_BEGIN not in interaction:
+            return torch.zeros_like(interaction[self.REQUEST]).unsqueeze(1)
+        begin, length = (
+            interaction[self.HISTORY_BEGIN],
+            interaction[self.HISTORY_LENGTH],
+        )
+        longest = min(max(int(length.max()), 1), self.max_seq_length)
+        step = torch.arange(longest, device=begin.device)
+        place = (begin.unsqueeze(1) + step).clamp(max=len(self.history_items) - 1)
+        return self.history_items[place].masked_fill(step >= length.unsqueeze(1), 0)
+
+    def _attention(self, request, history):
+        r"""How much requests are about items of the history, shape: [n, length]."""
+        request, to_request = torch.unique(request, return_inverse=True)
+        item, to_item = torch.unique(history, return_inverse=True)
+        cosine = torch.matmul(
+            F.normalize(self.request_tower(request), dim=1),
+            F.normalize(self.item_tower(item), dim=1).transpose(0, 1),
+        )
+        index = to_request.unsqueeze(1) * len(item) + to_item
+        return _ATTENTION_SCALE * F.embedding(index, cosine.view(-1, 1)).squeeze(2)
+
+    def _request_terms(self, request, candidates, own=None):
+        r"""What a request adds to the logits beside the towers: refusals and memory.
+
+        Args:
+            request (torch.LongTensor): shape: [n]
+            candidates (Candidates): The items
+            own (tuple): Rows and places among the candidates of the choices trained on
+
+        Returns:
+            torch.FloatTensor: shape: [n, n_candidates]
+        """
+        score = self.logit_scale.new_zeros(len(request), len(candidates))
+        if self.use_refusals:
+            weight = self.refusal_weight * self.logit_scale.exp()
+            if not self.training:
+                weight = self.refusal_strength * weight
+            score = torch.matmul(
+                -weight * self._refusal_e(request),
+                self.item_tower(candidates.item).transpose(0, 1),
+            )
+        if self.use_memory:
+            memory = self.memory(request, candidates, own)
+            score = torch.addcmul(score, self.memory_weight, memory)
+        return score
+
+    def _add_user_terms(self, score, interaction, candidates, own=None):
+        r"""Add what a user adds to the logits: neighbors and likeness to the history.
+
+        Args:
+            score (torch.FloatTensor): shape: [n, n_candidates]
+            interaction (Interaction): n rows
+            candidates (Candidates): The items
+            own (tuple): Rows and places among the candidates of the choices trained on
+
+        Returns:
+            torch.FloatTensor: shape: [n, n_candidates]
+        """
+        if not (self.use_neighbors or self.use_history):
+            return score
+        history = self._history(interaction)
+        if self.use_neighbors:
+            neighbors = self.neighbors(history, candidates, own)
+            score = torch.addcmul(score, self.neighbors_weight, neighbors)
+        if self.use_history:
+            attention = self._attention(interaction[self.REQUEST], history)
+            about = self.history_weight * self.like_history(history, attention)
+            vectors = self.like_history.vectors[candidates.item]
+            score = torch.addmm(score, about, vectors.transpose(0, 1))
+        return score
+
+    def _others(self, interaction, candidates, own):
+        r"""Where candidates are what the user chose, the choice trained on aside."""
+        other = self.had(interaction[self.USER_ID], candidates) > 0
+        other[own] = False
+        return other
+
     def forward(self, request, item):
         request_e = self.request_tower(request)
         item_e = self.item_tower(item)
@@ -144,31 +308,58 @@ class WhisperLite(GeneralRecommender):
             label = torch.ones(len(item), device=item.device)
         if not self.loss.needs_negatives:
             chosen = label == 1
+            interaction = interaction[chosen]
             request, item, label = request[chosen], item[chosen], label[chosen]
 
         # each distinct text goes through its tower once
-        request, request_index = torch.unique(request, return_inverse=True)
-        item, item_index = torch.unique(item, return_inverse=True)
+        distinct, request_index = torch.unique(request, return_inverse=True)
+        request_e = self.request_tower.embed(distinct)
+        candidate, item_index = torch.unique(item, return_inverse=True)
+        more = None
+        if self.has_terms:
+            # rows are pairs: those of one request are of different users
+            request_e = F.embedding(request_index, request_e)
+            request_index = torch.arange(len(request), device=request.device)
+            row = torch.where(label == 1)[0]
+            candidates, own = Candidates(candidate, self.n_items), (row, item_index[row])
+            more = self._request_terms(request, candidates, own)
+            more = self._add_user_terms(more, interaction, candidates, own)
+            if self.has_evidence:
+                others = self._others(interaction, candidates, own)
+                more = more.masked_fill(others, -torch.inf)
         return self.loss(
-            self.request_tower.embed(request),
-            self.item_tower.embed(item),
+            request_e,
+            self.item_tower.embed(candidate),
             request_index,
             item_index,
             label,
             self.logit_scale.exp(),
-            self.log_q[item] if self.popularity_correction else None,
+            self.log_q[candidate] if self.popularity_correction else None,
+            more,
         )
 
     def predict(self, interaction):
-        return self.forward(interaction[self.REQUEST], interaction[self.ITEM_ID])
+        item = interaction[self.ITEM_ID]
+        score = self.forward(interaction[self.REQUEST], item)
+        if self.has_terms:
+            candidate, index = torch.unique(item, return_inverse=True)
+            candidates = Candidates(candidate, self.n_items)
+            more = self._request_terms(interaction[self.REQUEST], candidates)
+            more = self._add_user_terms(more, interaction, candidates)
+            score = score + more.gather(1, index.unsqueeze(1)).squeeze(1)
+        return score
 
     def full_sort_predict(self, interaction):
-        request_e = self.request_tower(interaction[self.REQUEST])
-        all_item_e = self.item_tower.embed_all()
+        # requests with the same text differ by their users only
+        request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
+        item = torch.arange(self.n_items, device=request.device)
+        candidates = Candidates(item, self.n_items)
         score = torch.matmul(
-            self.logit_scale.exp() * request_e, all_item_e.transpose(0, 1)
+            self.logit_scale.exp() * self.request_tower(request),
+            self.item_tower.embed_all().transpose(0, 1),
         )
-        return score.view(-1)
+        score = (score + self._request_terms(request, candidates))[index]
+        return self._add_user_terms(score, interaction, candidates).view(-1)
 
 
 class Tower(nn.Module):
