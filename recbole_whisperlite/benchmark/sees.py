@@ -13,7 +13,6 @@ REQUEST, ITEM_TEXT, USER, HISTORY, ITEM_ID = (
 MODELS = {
     "Random": [],
     "Pop": [ITEM_ID],
-    "WhisperLite": [REQUEST, ITEM_TEXT],
     "Whisper": [REQUEST, ITEM_TEXT],
     "BM25": [REQUEST, ITEM_TEXT],
     "ZeroShot": [REQUEST, ITEM_TEXT],
@@ -44,6 +43,15 @@ def may_see(row, settings):
         return row.sees
     if row.model in MODELS:
         return MODELS[row.model]
+    if row.model == "WhisperLite":
+        parts = {
+            REQUEST: True,
+            ITEM_TEXT: settings.get("use_text", True),
+            "picture": settings.get("use_image"),
+            HISTORY: settings.get("use_neighbors") or settings.get("use_history"),
+            ITEM_ID: settings.get("use_neighbors") or settings.get("use_memory"),
+        }
+        return [part for part, seen in parts.items() if seen]
     family = get_model(row.model).type
     if family in FAMILIES:
         return FAMILIES[family]

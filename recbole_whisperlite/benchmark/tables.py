@@ -47,6 +47,7 @@ import csv
 import io
 import json
 from datetime import datetime, timezone
+from pathlib import Path
 
 import numpy as np
 from recbole.evaluator.register import smaller_metrics
@@ -99,7 +100,7 @@ def assemble(plan, outcomes, exams, tuned):
         "metrics_of_units": [],
         "reference": None,
         "significance": SIGNIFICANCE,
-        "dataset_folder": results[0]["settings"]["data_path"] if results else None,
+        "dataset_folder": None,
         "exams": [
             {
                 "fingerprint": exam.fingerprint,
@@ -124,6 +125,13 @@ def assemble(plan, outcomes, exams, tuned):
     for number, exam in enumerate(exams):
         benchmark["units"].update(_unit_arrays(number, exam, ranks[number]))
     benchmark.update(examples.sample(exams[0], ranks[0], results[0]["settings"]))
+    if any(item["image"] for item in benchmark["items"].values()):
+        # relative where it can be: the folder of a project may be moved as a whole
+        folder = Path(results[0]["settings"]["data_path"]).absolute()
+        here = Path.cwd()
+        inside = folder.is_relative_to(here)
+        folder = folder.relative_to(here) if inside else folder
+        benchmark["dataset_folder"] = str(folder)
     return benchmark
 
 

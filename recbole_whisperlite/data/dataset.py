@@ -372,6 +372,24 @@ class RequestDatasetMixin:
         ids = self.field2id_token[self.request_field][first]
         return self._encode("request", self.request_texts, ids)
 
+    def wish_and_refusal_vectors(self):
+        """Return the frozen vectors of what requests ask for and of what they rule out.
+
+        Returns:
+            tuple: Twice float32 ``[num(request_text_field), dim]``; zero where a request
+            has no such part. Reviews, which are written after the choice, rule nothing
+            out, and precomputed vectors are of whole requests.
+        """
+        encoders = [each["encoder"] for each in each_encoder(self.config)]
+        if self.request_kind == "review" or "precomputed" in encoders:
+            vectors = self.request_vectors()
+            return vectors, np.zeros_like(vectors)
+        parts = list(zip(*map(split_refusals, self.request_texts)))
+        texts = ["", *sorted(set().union(*parts) - {""})]
+        vectors = self._encode("request part", texts, texts)
+        row = {text: row for row, text in enumerate(texts)}
+        return tuple(vectors[[row[text] for text in part]] for part in parts)
+
     def item_vectors(self):
         """Return the frozen vectors of the item texts.
 
@@ -651,23 +669,6 @@ class WhisperLiteDataset(WhisperDataset):
     """
 
     history_fields = ("history_begin", "history_length")
-
-    def wish_and_refusal_vectors(self):
-        """Return the frozen vectors of what requests ask for and of what they rule out.
-
-        Returns:
-            tuple: Twice float32 ``[num(request_text_field), dim]``; zero where a request
-            has no such part. Precomputed vectors are of whole requests: nothing is ruled
-            out.
-        """
-        if any(each["encoder"] == "precomputed" for each in each_encoder(self.config)):
-            vectors = self.request_vectors()
-            return vectors, np.zeros_like(vectors)
-        parts = list(zip(*map(split_refusals, self.request_texts)))
-        texts = ["", *sorted(set().union(*parts) - {""})]
-        vectors = self._encode("request part", texts, texts)
-        row = {text: row for row, text in enumerate(texts)}
-        return tuple(vectors[[row[text] for text in part]] for part in parts)
 
     def _change_feat_format(self):
         super()._change_feat_format()

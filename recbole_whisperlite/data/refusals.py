@@ -14,6 +14,7 @@ import re
 #: Negate what follows, up to the end of the scope.
 BEGINNING = (
     "anything but",
+    "(?:everything|all) but",
     "anything except",
     "(?:do|does|did|would) ?n[o']?t (?:really )?(?:want|like|need|wear|do|care for)",
     "do not (?:want|like|need|wear|send)",
@@ -42,7 +43,8 @@ BEGINNING = (
     "nor",
     "none of",
     "nothing",
-    "not?(?: too| so| very| any| overly)?",
+    "(?:is|are|was|were|does|do|did) ?n'?t",
+    "not?(?!-)(?: too| so| very| any| overly)?",
 )
 #: Negate what stands before them in the clause.
 ENDING = (
@@ -55,7 +57,7 @@ ENDING = (
 PSEUDO = (
     "nothing but",
     "no (?:matter|idea|doubt|problem|worries|rush|hurry|preference|pressure|wonder)",
-    "no (?:more|less|later|fewer) than",
+    "no (?:more|less|later|fewer|longer|shorter|bigger|smaller|higher|lower) than",
     "not only",
     "not just",
     "not sure",
@@ -76,7 +78,9 @@ PSEUDO = (
 _POINTING_BACK = "(?:so |but )?(?:not|no) (?:those|them|these|that|it|this)(?= *$)"
 # A preposition opens a wish of its own, unless it is what the negation begins with.
 _END_OF_SCOPE = re.compile(r"(?<=\w) (?:but|for|in|with|at|because|so)\b")
-_END_OF_CLAUSE = re.compile(r"[.!?;,\n:()\[\]]+(?=\s|$)|\s[-–—]+\s|\b(?:but|however)\b")
+_END_OF_CLAUSE = re.compile(
+    r"[.!?;,\n:]+(?=\s|$)|[()\[\]]+|\s[-–—]+\s|\b(?:but|however)\b"
+)
 _QUOTES = str.maketrans("’‘`´“”", "''''\"\"")
 
 
@@ -97,7 +101,7 @@ def split_refusals(text):
     """Tell what a request asks for from what it rules out.
 
     Args:
-        text (str): A request in English. In other languages nothing is ruled out.
+        text (str): A request in English. Of other languages some words may look negated.
 
     Returns:
         tuple: (str, str), the wish and the refusals, without the negating words. Either
@@ -124,7 +128,9 @@ def _clauses(text):
     begin = 0
     for end in _END_OF_CLAUSE.finditer(text):
         if end[0].lower() == "but" and re.search(
-            r"\b(?:anything|nothing) $", text[: end.start()], re.IGNORECASE
+            r"\b(?:anything|nothing|everything|all) $",
+            text[: end.start()],
+            re.IGNORECASE,
         ):
             continue
         yield text[begin : end.start()]
@@ -133,22 +139,23 @@ def _clauses(text):
 
 
 def _split_clause(clause):
-    at = 0
+    wish, refusal, done, at = [], [], 0, 0
     while cue := _CUE.search(clause, at):
         at = cue.end()
         if cue["pseudo"]:
             continue
         if cue["ending"]:
-            return _tidy(clause[at:]), _tidy(_KEEP.sub("", clause[: cue.start()]))
+            refusal.append(_KEEP.sub("", clause[done : cue.start()]))
+            done = at
+            continue
         scope = _END_OF_SCOPE.search(clause, at + 1)
         end = scope.start() if scope else len(clause)
-        wish, refusal = _split_clause(clause[end:])
-        return (
-            _tidy(clause[: cue.start()] + " " + wish),
-            _tidy(clause[at:end] + " " + refusal),
-        )
-    return _tidy(clause), ""
+        wish.append(clause[done : cue.start()])
+        refusal.append(clause[at:end])
+        done = at = end
+    wish.append(clause[done:])
+    return _tidy(wish), _tidy(refusal)
 
 
-def _tidy(text):
-    return " ".join(text.split())
+def _tidy(parts):
+    return " ".join(" ".join(parts).split())

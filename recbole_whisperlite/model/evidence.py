@@ -52,12 +52,25 @@ class SparseRows(nn.Module):
     def __init__(self, matrix):
         super(SparseRows, self).__init__()
         matrix = csr_matrix(matrix)
+        matrix.sort_indices()
         begin = torch.from_numpy(matrix.indptr.astype(np.int64))
         item = torch.from_numpy(matrix.indices.astype(np.int64))
         value = torch.from_numpy(matrix.data.astype(np.float32))
         self.register_buffer("begin", begin, persistent=False)
         self.register_buffer("item", item, persistent=False)
         self.register_buffer("value", value, persistent=False)
+        self.n_items = matrix.shape[1]
+        row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        key = torch.from_numpy(row * self.n_items + matrix.indices)
+        self.register_buffer("key", key, persistent=False)
+
+    def at(self, row, item):
+        r"""Look up single values, shape: that of ``row`` and ``item``; 0 for none."""
+        key = row * self.n_items + item
+        if len(self.key) == 0:
+            return torch.zeros_like(key, dtype=self.value.dtype)
+        place = torch.searchsorted(self.key, key).clamp_(max=len(self.key) - 1)
+        return self.value[place] * (self.key[place] == key)
 
     def forward(self, row, candidates):
         r"""Add up rows of the matrix.
@@ -163,15 +176,28 @@ class Neighbors(nn.Module):
         self.scaled_cosine = SparseRows(_largest(csr_matrix(cosine), most))
         self.register_buffer("share", torch.from_numpy(share), persistent=False)
 
-    def forward(self, history, candidates, own=None):
-        r"""Score candidates; ``history`` is padded by 0, shape: [n, length]."""
+    def forward(self, history, candidates, own=None, chose=None):
+        r"""Score candidates.
+
+        Args:
+            history (torch.LongTensor): Padded by 0, shape: [n, length]
+            candidates (Candidates): The items
+            own (tuple): As for :class:`RequestMemory`; its user is not counted among those
+                who chose both
+            chose (torch.BoolTensor): With ``own``: whether the user's choice of each item
+                of the history is one of training, shape: [n, length]. Default: all
+
+        Returns:
+            torch.FloatTensor: shape: [n, n_candidates]
+        """
         score = self.scaled_cosine(history, candidates)
         if own is not None:
             row, place = own
-            # the row's own user is one of those who chose both
-            mine = _NEIGHBOR_SCALE * self.share[history[row]].sum(dim=1)
-            score[own] -= mine * self.share[candidates.item[place]]
-            score.clamp_(min=0)
+            item = candidates.item[place].unsqueeze(1)
+            mine = _NEIGHBOR_SCALE * self.share[history[row]] * self.share[item]
+            each = self.scaled_cosine.at(history[row], item.expand_as(mine))
+            mine = mine if chose is None else mine * chose[row]
+            score[own] = (each - mine).clamp_(min=0).sum(dim=1)
         return score.log1p_()
 
 

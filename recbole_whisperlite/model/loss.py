@@ -126,6 +126,7 @@ class WhisperLiteLoss(nn.Module):
         - log_q: (I), log q of the items for InfoNCE, or None for no correction
         - more: (R, I), what else is in the logits, or None; the cosine form has no place
           for it
+        - others: (R, I), bool, columns that are no negatives of a row for InfoNCE, or None
         - Output: scalar.
 
     Raises:
@@ -167,8 +168,12 @@ class WhisperLiteLoss(nn.Module):
     @property
     def needs_negatives(self):
         """bool: Whether any term looks at the pairs of label 0."""
-        cosine = self.contrastive_weight > 0 and self.contrastive == "cosine"
-        return self.bce_weight > 0 or cosine
+        return self.bce_weight > 0 or self.compares_by_cosine
+
+    @property
+    def compares_by_cosine(self):
+        """bool: Whether the contrastive term is the cosine form, and of use."""
+        return self.contrastive_weight > 0 and self.contrastive == "cosine"
 
     def forward(
         self,
@@ -180,6 +185,7 @@ class WhisperLiteLoss(nn.Module):
         scale,
         log_q=None,
         more=None,
+        others=None,
     ):
         more = 0 if more is None else more
         terms = []
@@ -192,14 +198,17 @@ class WhisperLiteLoss(nn.Module):
                 score = score + more[request_index, item_index]
             bce = F.binary_cross_entropy_with_logits(score, label)
             terms.append(self.bce_weight * bce)
-        if self.contrastive_weight > 0 and self.contrastive == "cosine":
+        if self.compares_by_cosine:
             sign = 2 * label - 1
             cosine = F.cosine_embedding_loss(pair_request_e, pair_item_e, sign)
             terms.append(self.contrastive_weight * cosine)
         elif self.contrastive_weight > 0:
             chosen = label == 1
+            logits = scale * torch.matmul(request_e, item_e.transpose(0, 1)) + more
+            if others is not None:
+                logits = logits.masked_fill(others, -torch.inf)
             infonce = self.infonce(
-                scale * torch.matmul(request_e, item_e.transpose(0, 1)) + more,
+                logits,
                 request_index[chosen],
                 item_index[chosen],
                 log_q,

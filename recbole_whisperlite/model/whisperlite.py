@@ -124,6 +124,11 @@ class WhisperLite(GeneralRecommender):
         self.register_buffer("log_q", log_q, persistent=False)
         self.has_evidence = self.use_memory or self.use_neighbors or self.use_history
         self.has_terms = self.has_evidence or self.use_refusals
+        if self.has_terms and self.loss.compares_by_cosine:
+            raise UserError(
+                "contrastive: cosine compares texts alone. Set use_memory, use_neighbors, "
+                "use_history and use_refusals to False, or contrastive to infonce."
+            )
         if self.has_evidence:
             self._build_evidence(config, dataset)
 
@@ -145,7 +150,9 @@ class WhisperLite(GeneralRecommender):
             return dataset.request_vectors()
         wish, refusal = dataset.wish_and_refusal_vectors()
         self.register_buffer(
-            "refuses", torch.tensor(refusal.any(axis=1, keepdims=True)), persistent=False
+            "refuses",
+            torch.tensor(refusal.any(axis=1, keepdims=True)),
+            persistent=False,
         )
         self.use_refusals = bool(self.refuses.any())
         if not self.use_refusals:
@@ -173,19 +180,20 @@ class WhisperLite(GeneralRecommender):
         return torch.log(count / len(item))
 
     def _build_evidence(self, config, dataset):
-        if config["contrastive"] == "cosine" and config["contrastive_weight"] > 0:
+        if not dataset.history_fields and (self.use_neighbors or self.use_history):
             raise UserError(
-                "contrastive: cosine compares texts alone. Set use_memory, use_neighbors "
-                "and use_history to False, or contrastive to infonce."
+                f"The dataset of {config['model']} has no histories for WhisperLite: set "
+                "use_neighbors and use_history to False."
             )
         inter = dataset.inter_feat
         if self.LABEL in inter:
             inter = inter[inter[self.LABEL] == 1]
         user, item = inter[self.USER_ID].numpy(), inter[self.ITEM_ID].numpy()
         request = inter[self.REQUEST].numpy()
-        self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
-        history_items = dataset.history_items
-        self.register_buffer("history_items", history_items, persistent=False)
+        if self.use_neighbors or self.use_history:
+            self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
+            history_items = dataset.history_items
+            self.register_buffer("history_items", history_items, persistent=False)
         self.had = SparseRows(
             csr_matrix(
                 (np.ones(len(item)), (user, item)), shape=(self.n_users, self.n_items)
@@ -219,7 +227,7 @@ class WhisperLite(GeneralRecommender):
             interaction[self.HISTORY_BEGIN],
             interaction[self.HISTORY_LENGTH],
         )
-        longest = min(max(int(length.max()), 1), self.max_seq_length)
+        longest = min(max([1, *length.tolist()]), self.max_seq_length)
         step = torch.arange(longest, device=begin.device)
         place = (begin.unsqueeze(1) + step).clamp(max=len(self.history_items) - 1)
         return self.history_items[place].masked_fill(step >= length.unsqueeze(1), 0)
@@ -276,7 +284,11 @@ class WhisperLite(GeneralRecommender):
             return score
         history = self._history(interaction)
         if self.use_neighbors:
-            neighbors = self.neighbors(history, candidates, own)
+            chose = None
+            if own is not None:
+                user = interaction[self.USER_ID].unsqueeze(1).expand_as(history)
+                chose = self.had.at(user, history) > 0
+            neighbors = self.neighbors(history, candidates, own, chose)
             score = torch.addcmul(score, self.neighbors_weight, neighbors)
         if self.use_history:
             attention = self._attention(interaction[self.REQUEST], history)
@@ -286,8 +298,12 @@ class WhisperLite(GeneralRecommender):
         return score
 
     def _others(self, interaction, candidates, own):
-        r"""Where candidates are what the user chose, the choice trained on aside."""
-        other = self.had(interaction[self.USER_ID], candidates) > 0
+        r"""Where candidates are what the user chose, but not for this request; False in
+        rows that are not trained on, shape: [n, n_candidates]"""
+        row = own[0]
+        other = torch.zeros(len(interaction), len(candidates), dtype=torch.bool)
+        other = other.to(row.device)
+        other[row] = self.had(interaction[self.USER_ID][row], candidates) > 0
         other[own] = False
         return other
 
@@ -315,18 +331,20 @@ class WhisperLite(GeneralRecommender):
         distinct, request_index = torch.unique(request, return_inverse=True)
         request_e = self.request_tower.embed(distinct)
         candidate, item_index = torch.unique(item, return_inverse=True)
-        more = None
+        more = others = None
         if self.has_terms:
             # rows are pairs: those of one request are of different users
             request_e = F.embedding(request_index, request_e)
             request_index = torch.arange(len(request), device=request.device)
             row = torch.where(label == 1)[0]
-            candidates, own = Candidates(candidate, self.n_items), (row, item_index[row])
+            candidates, own = Candidates(candidate, self.n_items), (
+                row,
+                item_index[row],
+            )
             more = self._request_terms(request, candidates, own)
             more = self._add_user_terms(more, interaction, candidates, own)
             if self.has_evidence:
                 others = self._others(interaction, candidates, own)
-                more = more.masked_fill(others, -torch.inf)
         return self.loss(
             request_e,
             self.item_tower.embed(candidate),
@@ -336,6 +354,7 @@ class WhisperLite(GeneralRecommender):
             self.logit_scale.exp(),
             self.log_q[candidate] if self.popularity_correction else None,
             more,
+            others,
         )
 
     def predict(self, interaction):

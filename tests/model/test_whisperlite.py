@@ -1,74 +1,26 @@
-"""The model on a hand-made dataset of five requests and seven items."""
+"""The two towers alone, on a hand-made dataset of five requests and seven items."""
 
 import copy
 import math
 
+import handmade
 import numpy as np
 import pytest
 import torch
 import yaml
+from handmade import DEFAULTS, DIM, PLAIN, Dataset
 from recbole.data.interaction import Interaction
-from recbole.utils import init_seed
 
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.model.whisperlite import WhisperLite
 from recbole_whisperlite.paths import PROPERTIES
 
-DIM = 6
-DEFAULTS = yaml.safe_load((PROPERTIES / "model" / "WhisperLite.yaml").read_text())
 PAPER = yaml.safe_load(
     (PROPERTIES / "experiment" / "whisperlite-paper.yaml").read_text()
 )
 
 
-class Config(dict):
-    """Like RecBole's: an absent setting is None."""
-
-    def __missing__(self, key):
-        return None
-
-
-class Dataset:
-    """The part of a request-aware dataset that the model reads."""
-
-    dataset_name = "hand-made"
-    field2type = {"user_id": "token", "item_id": "token", "label": "float"}
-
-    def __init__(self, item=(1, 1, 1, 2, 3, 4, 5, 6)):
-        rng = np.random.default_rng(0)
-        self.vectors = {
-            side: np.vstack([np.zeros(DIM), rng.normal(size=(n, DIM))]).astype("f4")
-            for side, n in (("request", 5), ("item", 7))
-        }
-        self.inter_feat = Interaction({"item_id": torch.tensor(item)})
-
-    def num(self, field):
-        return {"user_id": 4, "item_id": 8, "request": 6}[field]
-
-    def request_vectors(self):
-        return self.vectors["request"]
-
-    def item_vectors(self):
-        return self.vectors["item"]
-
-
-def build(dataset=None, seed=1, **settings):
-    init_seed(seed, True)
-    config = Config(
-        {
-            **DEFAULTS,
-            "embedding_size": 4,
-            "mlp_hidden_size": [5],
-            "USER_ID_FIELD": "user_id",
-            "ITEM_ID_FIELD": "item_id",
-            "REQUEST_FIELD": "request",
-            "LABEL_FIELD": "label",
-            "NEG_PREFIX": "neg_",
-            "device": torch.device("cpu"),
-            **settings,
-        }
-    )
-    return WhisperLite(config, dataset or Dataset())
+def build(dataset=None, **settings):
+    return handmade.build(dataset or Dataset(), **{**PLAIN, **settings})
 
 
 # Four choices; item 2 answers request 1 twice.
@@ -87,19 +39,11 @@ REQUESTS = Interaction({"request": torch.tensor([1, 2, 3, 4, 5, 2])})
 
 
 def train(model, batch=BATCH, steps=3):
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    model.train()
-    for _ in range(steps):
-        optimizer.zero_grad()
-        model.calculate_loss(batch).backward()
-        optimizer.step()
+    handmade.train(model, batch, steps)
 
 
 def rank(model, requests=REQUESTS):
-    """Scores of all items, shape [requests, items]."""
-    model.eval()
-    with torch.no_grad():
-        return model.full_sort_predict(requests).view(len(requests), -1)
+    return handmade.rank(model, requests)
 
 
 class RowsSeen:

@@ -1,0 +1,129 @@
+"""Hand-made datasets for WhisperLite, and what its tests do with a model."""
+
+import numpy as np
+import torch
+import yaml
+from recbole.data.interaction import Interaction
+from recbole.utils import init_seed
+
+from recbole_whisperlite.model.whisperlite import WhisperLite
+from recbole_whisperlite.paths import PROPERTIES
+
+DIM = 6
+DEFAULTS = yaml.safe_load((PROPERTIES / "model" / "WhisperLite.yaml").read_text())
+SWITCHES = ("use_memory", "use_neighbors", "use_history", "use_refusals")
+#: The paper's model: two towers and nothing else.
+PLAIN = dict.fromkeys(SWITCHES, False)
+
+
+class Config(dict):
+    """Like RecBole's: an absent setting is None."""
+
+    def __missing__(self, key):
+        return None
+
+
+class Dataset:
+    """Five requests and seven items: what the towers alone read of a dataset."""
+
+    dataset_name = "hand-made"
+    field2type = {"user_id": "token", "item_id": "token", "label": "float"}
+
+    def __init__(self, item=(1, 1, 1, 2, 3, 4, 5, 6)):
+        rng = np.random.default_rng(0)
+        self.vectors = {
+            side: np.vstack([np.zeros(DIM), rng.normal(size=(n, DIM))]).astype("f4")
+            for side, n in (("request", 5), ("item", 7))
+        }
+        self.inter_feat = Interaction({"item_id": torch.tensor(item)})
+
+    def num(self, field):
+        return {"user_id": 5, "item_id": 8, "request": 6}[field]
+
+    def request_vectors(self):
+        return self.vectors["request"]
+
+    def item_vectors(self):
+        return self.vectors["item"]
+
+
+# What four users chose, sorted by user and time: user, request, item, the row where the
+# history begins and its length, whether it is training. For request 2 u1 chose two;
+# u4 is unknown to training.
+ROWS = [
+    (1, 1, 1, 0, 0, True),
+    (1, 2, 2, 0, 1, True),
+    (1, 2, 3, 0, 1, True),
+    (1, 3, 4, 0, 3, True),
+    (1, 4, 5, 0, 4, False),
+    (2, 1, 2, 5, 0, True),
+    (2, 4, 3, 5, 1, True),
+    (2, 5, 1, 5, 2, False),
+    (3, 3, 3, 8, 0, True),
+    (3, 1, 1, 8, 1, True),
+    (3, 5, 6, 8, 2, True),
+    (3, 2, 2, 8, 3, False),
+    (4, 5, 7, 12, 0, False),
+]
+
+
+def interaction(rows):
+    """RecBole's Interaction of (user, request, item, begin, length, ...) rows."""
+    fields = ("user_id", "request", "item_id", "history_begin", "history_length")
+    columns = list(zip(*rows))[:5]
+    return Interaction({f: torch.tensor(c) for f, c in zip(fields, columns)})
+
+
+TRAINING = interaction([row for row in ROWS if row[5]])
+EXAM = interaction([row for row in ROWS if not row[5]])
+
+
+class People(Dataset):
+    """The same with users, histories, and refusals in the requests 2 and 4."""
+
+    history_fields = ("history_begin", "history_length")
+
+    def __init__(self):
+        super().__init__()
+        self.inter_feat = TRAINING
+        self.history_items = torch.tensor([row[2] for row in ROWS])
+        self.refusals = np.zeros((6, DIM), dtype="f4")
+        self.refusals[[2, 4]] = np.random.default_rng(1).normal(size=(2, DIM))
+
+    def wish_and_refusal_vectors(self):
+        return self.vectors["request"], self.refusals
+
+
+def build(dataset, seed=1, **settings):
+    init_seed(seed, True)
+    config = Config(
+        {
+            **DEFAULTS,
+            "embedding_size": 4,
+            "mlp_hidden_size": [5],
+            "USER_ID_FIELD": "user_id",
+            "ITEM_ID_FIELD": "item_id",
+            "REQUEST_FIELD": "request",
+            "LABEL_FIELD": "label",
+            "NEG_PREFIX": "neg_",
+            "device": torch.device("cpu"),
+            **settings,
+        }
+    )
+    return WhisperLite(config, dataset)
+
+
+def train(model, batch, steps=3, lr=0.01):
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    model.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model.calculate_loss(batch).backward()
+        optimizer.step()
+
+
+def rank(model, requests):
+    """Scores of all items, shape [requests, items]."""
+    model.eval()
+    with torch.no_grad():
+        return model.full_sort_predict(requests).view(len(requests), -1)
