@@ -27,6 +27,22 @@ BASELINES = ("NGCF", "LightGCN", "BPR")
 MODELS = ("WhisperLite", *BASELINES)
 
 
+def cold(args):
+    """Test requests of users whose histories are hidden, by models that were trained."""
+    figures = {}
+    for model in ("WhisperLite", "RequestPop"):
+        trainer, train, valid, test = _loaded(model, args)
+        with tempfile.TemporaryDirectory() as folder:
+            trainer.saved_model_file = str(Path(folder) / "model.pth")
+            trainer.fit(train, valid, verbose=False)
+            figures[f"{model}, test NDCG@10"] = trainer.evaluate(test)["ndcg@10"]
+            for field in test._dataset.history_fields[1:]:
+                test.unit_feat[field].zero_()
+            hidden = trainer.evaluate(test)["ndcg@10"]
+        figures[f"{model}, test NDCG@10, histories hidden"] = hidden
+    return figures
+
+
 def main(argv):
     """Run ``python -m recbole_whisperlite bench``; return the exit status."""
     parts = {
@@ -35,6 +51,7 @@ def main(argv):
         "encoding": encoding,
         "cache": cache,
         "convergence": convergence,
+        "cold": cold,
     }
     parser = argparse.ArgumentParser(
         prog="python -m recbole_whisperlite bench", description=__doc__.split("\n")[0]
@@ -64,24 +81,33 @@ def main(argv):
 
 def _trainer(model, args):
     """Return trainer, train and test dataloader: equal batches and negatives for all."""
+    trainer, train, _, test = _loaded(
+        model,
+        args,
+        train_batch_size=2048,
+        train_neg_sample_args={"distribution": "uniform", "sample_num": 1},
+    )
+    trainer.eval_collector.data_collect(train)
+    return trainer, train, test
+
+
+def _loaded(model, args, **settings):
     config = Config(
         model,
         args.dataset,
         config_dict={
             "data_path": args.data_path,
             "item_text_fields": args.item_text_fields,
-            "train_batch_size": 2048,
-            "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1},
             "state": "ERROR",
             "checkpoint_dir": tempfile.gettempdir(),
+            **settings,
         },
     )
     init_seed(config["seed"], config["reproducibility"])
-    train, _, test = data_preparation(config, create_dataset(config))
+    train, valid, test = data_preparation(config, create_dataset(config))
     model = get_model(config["model"])(config, train._dataset).to(config["device"])
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    trainer.eval_collector.data_collect(train)
-    return trainer, train, test
+    return trainer, train, valid, test
 
 
 def _in_turns(rounds, tasks):
