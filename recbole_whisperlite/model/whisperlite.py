@@ -44,8 +44,8 @@ class WhisperLite(GeneralRecommender):
     this very request text (``use_memory``), what was chosen by those who chose what the user
     had before (``use_neighbors``), and how much an item is like what of that the request is
     about (``use_history``). What a request rules out ("no heels") is a vector of its own
-    that is taken off (``use_refusals``). In training the choice that is trained on is taken out of all
-    three, and what else the user chose is no negative.
+    that is taken off (``use_refusals``). In training the choice that is trained on is taken
+    out of all three, and what else the user chose is no negative.
 
     The dataset gives the vectors: ``dataset.request_vectors()`` of shape
     [n_requests, dim] and ``dataset.item_vectors()`` of shape [n_items, dim], float, whose
@@ -337,10 +337,8 @@ class WhisperLite(GeneralRecommender):
             request_e = F.embedding(request_index, request_e)
             request_index = torch.arange(len(request), device=request.device)
             row = torch.where(label == 1)[0]
-            candidates, own = Candidates(candidate, self.n_items), (
-                row,
-                item_index[row],
-            )
+            own = row, item_index[row]
+            candidates = Candidates(candidate, self.n_items)
             more = self._request_terms(request, candidates, own)
             more = self._add_user_terms(more, interaction, candidates, own)
             if self.has_evidence:
