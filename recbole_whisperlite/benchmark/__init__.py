@@ -2,7 +2,16 @@
 
 import sys
 
-from recbole_whisperlite.benchmark import exam, plan, report, runner, tables, tuning
+from recbole_whisperlite.benchmark import (
+    data,
+    exam,
+    plan,
+    report,
+    runner,
+    tables,
+    tuning,
+)
+from recbole_whisperlite.errors import UserError
 
 
 def main(argv):
@@ -15,14 +24,32 @@ def main(argv):
         argv (list of str): See :func:`plan.make_plan`.
 
     Returns:
-        int: 0; 1 if a model failed (its row says why).
+        int: 0; 1 if a model failed (its row says why); 130 if it was interrupted.
 
     Raises:
-        UserError: For a mistake in the settings, or if the models did not sit the same
-            exam, so that no table may hold them.
+        UserError: For a mistake in the settings, if the data are absent or the output
+            folder cannot be written to, or if the models did not sit the same exam, so
+            that no table may hold them.
     """
     made = plan.make_plan(argv)
-    made.output.mkdir(parents=True, exist_ok=True)
+    data.check(made)
+    try:
+        made.output.mkdir(parents=True, exist_ok=True)
+        return _run(made)
+    except OSError as error:
+        raise UserError(
+            f"output: {made.output} cannot be written to. {error}"
+        ) from error
+    except KeyboardInterrupt:
+        print(
+            f"\nInterrupted. What is finished is kept in {made.output}; the same "
+            "command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _run(made):
     tuned = tuning.tune(made) if made.trials else {}
     outcomes = runner.run_all(
         [

@@ -127,6 +127,15 @@ def make_plan(argv):
             "'models:' of a yaml file given with --config_files."
         )
     rows = [_row(name, models.get(name, {})) for name in dict.fromkeys(names)]
+    trials = _integers("tune", [given.get("tune", 0)], at_least=0)[0]
+    if trials and not any(row.ranges for row in rows):
+        raise UserError(
+            f"tune is {trials}, but no model has ranges to be tuned over. Give them in a "
+            "yaml file: 'models: {BPR: {tune: {learning_rate: [0.001, 0.005]}}}'."
+        )
+    output = given.get("output") or Path("results") / dataset
+    if "output" in given and not isinstance(given["output"], (str, type(None))):
+        raise UserError(f"output: {output!r} must be the name of a folder.")
     reference = given.get("reference")
     if reference is not None and reference not in (*names, *models):
         raise UserError(
@@ -139,9 +148,9 @@ def make_plan(argv):
         dataset=dataset,
         rows=rows,
         seeds=_integers("seeds", _listed(given.get("seeds", [seed])), at_least=0),
-        output=Path(given.get("output", Path("results") / dataset)),
+        output=Path(output),
         reference=reference,
-        trials=_integers("tune", [given.get("tune", 0)], at_least=0)[0],
+        trials=trials,
         settings={key: settings[key] for key in settings if key not in OURS},
         flags=flags,
         command=list(argv),
@@ -188,7 +197,11 @@ def _row(name, section):
         raise UserError(
             f"models: the row name '{name}' must not hold '/' or begin '.'."
         )
-    ranges = section.pop("tune", {})
+    ranges = section.pop("tune", None) or {}
+    if not isinstance(ranges, dict):
+        raise UserError(
+            f"models: {name}: tune: must hold 'setting: [values to try]', not {ranges!r}."
+        )
     for key, values in ranges.items():
         if not isinstance(values, list) or not values:
             raise UserError(
@@ -196,6 +209,8 @@ def _row(name, section):
                 f"{values!r}."
             )
     sees = section.pop("sees", None)
+    if sees is not None:
+        sees = [str(part) for part in _listed(sees)]
     for key in OURS:
         if key in section:
             raise UserError(f"models: {name}: {key} is set by the benchmark itself.")
@@ -221,9 +236,10 @@ def _listed(value):
 
 def _integers(name, values, at_least):
     try:
-        numbers = [int(value) for value in values]
-    except (TypeError, ValueError):
-        numbers = [at_least - 1]
+        # by way of text, as 1.5 and True are integers to int()
+        numbers = [int(str(value)) for value in values]
+    except ValueError:
+        numbers = []
     if not numbers or min(numbers) < at_least:
         raise UserError(f"{name}: {values} must be integers from {at_least} on.")
     return list(dict.fromkeys(numbers))

@@ -5,13 +5,17 @@ no other along. Its folder holds ``result.json`` (``result_file``), ``units.npz`
 (``unit_file``), ``log.txt`` (what it printed) and ``job.json`` (what was asked for).
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,7 @@ import yaml
 from tqdm import tqdm
 
 import recbole_whisperlite
+from recbole_whisperlite.benchmark import data
 from recbole_whisperlite.benchmark.plan import Plan, Row
 from recbole_whisperlite.files import whole_file
 from recbole_whisperlite.paths import PROPERTIES
@@ -66,18 +71,30 @@ class Job:
             "dataset": self.plan.dataset,
             "settings": self.settings(),
             "flags": self.plan.flags,
+            "data": data.digest(self.plan, self.row),
             "defaults": hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16],
             "version": versions()["recbole-whisperlite"],
         }
 
+    def result(self):
+        """Return its result file as a dict."""
+        return json.loads((self.folder / "result.json").read_text("utf-8"))
+
     def finished(self):
-        """Whether its folder holds the outcome of this very job."""
+        """Whether its folder holds the whole outcome of this very job."""
         try:
             asked = json.loads((self.folder / "job.json").read_text("utf-8"))
+            whole = isinstance(asked, dict) and isinstance(self.result(), dict)
         except (OSError, ValueError):
             return False
+        if self.units:
+            whole = whole and zipfile.is_zipfile(self.folder / "units.npz")
+        if not whole:
+            return False
         # as json has it: yaml's keys may be numbers
-        return asked == json.loads(json.dumps(self.request(), default=str))
+        wanted = json.loads(json.dumps(self.request(), default=str))
+        # runs that do not say on which data they were made are taken at their word
+        return {"data": wanted["data"], **asked} == wanted
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,7 @@ def run_all(jobs, unit):
         (
             Outcome(job, error=errors[job.folder])
             if errors.get(job.folder)
-            else Outcome(job, json.loads((job.folder / "result.json").read_text()))
+            else Outcome(job, job.result())
         )
         for job in jobs
     ]
@@ -131,6 +148,7 @@ def run_all(jobs, unit):
 def _run(job, bar):
     """Run one job; return None or why it failed."""
     job.folder.mkdir(parents=True, exist_ok=True)
+    request = job.request()  # now: the data may be changed while it runs
     asked, result, units = (
         job.folder / name for name in ("job.json", "result.json", "units.npz")
     )
@@ -160,14 +178,14 @@ def _run(job, bar):
         return _reason(log, status, missing)
     # last, so that it stands for a whole outcome
     with whole_file(asked) as file_asked:
-        file_asked.write_text(json.dumps(job.request(), indent=2, default=str) + "\n")
+        file_asked.write_text(json.dumps(request, indent=2, default=str) + "\n")
 
 
 def _wait(command, log, bar):
     """Run a command while the bar shows the passing time; return its exit status."""
     paths = [_HOME, os.environ.get("PYTHONPATH")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    with open(log, "wb") as out:
+    with open(log, "wb") as out, _terminated_as_interrupted():
         child = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, env=environment
         )
@@ -180,6 +198,19 @@ def _wait(command, log, bar):
             child.kill()  # does nothing to one that ended
             child.wait()
     return child.returncode
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted():
+    """Let SIGTERM end the block as Ctrl-C does, so that no child is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where Python allows no handlers
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _reason(log, status, missing):

@@ -2,6 +2,8 @@
 
 from recbole.utils import ModelType, get_model
 
+from recbole_whisperlite.benchmark.plan import Row
+
 REQUEST, ITEM_TEXT, USER, HISTORY, ITEM_ID = (
     "request",
     "item text",
@@ -9,6 +11,7 @@ REQUEST, ITEM_TEXT, USER, HISTORY, ITEM_ID = (
     "history",
     "item id",
 )
+ORDER = (REQUEST, ITEM_TEXT, "picture", USER, "trust", HISTORY, ITEM_ID)
 #: Models that see other things than their family.
 MODELS = {
     "Random": [],
@@ -17,9 +20,14 @@ MODELS = {
     "BM25": [REQUEST, ITEM_TEXT],
     "ZeroShot": [REQUEST, ITEM_TEXT],
     "RequestPop": [REQUEST, ITEM_ID],
-    "LateFusion": [REQUEST, ITEM_TEXT, USER, ITEM_ID],
-    "Caser": [USER, HISTORY, ITEM_ID],
     "GraphRec": [USER, "trust", ITEM_ID],
+    **dict.fromkeys(
+        "Caser FOSSIL FPMC HGN HRM NPE SHAN TransRec".split(), [USER, HISTORY, ITEM_ID]
+    ),
+    **dict.fromkeys(
+        "FDSA GRU4RecF SASRecF".split(), ["item features", HISTORY, ITEM_ID]
+    ),
+    **dict.fromkeys("DIN DIEN".split(), ["item features", USER, HISTORY, ITEM_ID]),
 }
 FAMILIES = {
     ModelType.GENERAL: [USER, ITEM_ID],
@@ -43,6 +51,11 @@ def may_see(row, settings):
         return row.sees
     if row.model in MODELS:
         return MODELS[row.model]
+    if row.model == "LateFusion":
+        # a run that failed has no settings: the default parts
+        parts = settings.get("fusion_models") or ("RequestPop", "ItemKNN", "BM25")
+        seen = [part for name in parts for part in may_see(Row(name, name), settings)]
+        return [part for part in ORDER if part in seen]
     if row.model == "WhisperLite":
         parts = {
             REQUEST: True,

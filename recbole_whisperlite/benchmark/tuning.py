@@ -1,5 +1,6 @@
 """``--tune=N``: N trials for each model, judged by the validation metric alone."""
 
+import sys
 import warnings
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import yaml
 from sklearn.model_selection import ParameterSampler
 
 from recbole_whisperlite.benchmark import runner
+from recbole_whisperlite.files import whole_file
 
 
 def tune(plan):
@@ -37,6 +39,9 @@ def tune(plan):
     ]
     best = {}
     for outcome in runner.run_all(jobs, "tuning trials"):
+        if outcome.error:
+            trial = f"{outcome.job}, trial {outcome.job.folder.name}"
+            print(f"tuning: {trial} failed: {outcome.error}", file=sys.stderr)
         score = None if outcome.error else _score(outcome.result)
         row = outcome.job.row
         if score is not None and score > best.get(row.name, (-float("inf"),))[0]:
@@ -46,10 +51,11 @@ def tune(plan):
         for name, (_, row) in best.items()
     }
     text = yaml.safe_dump({"models": tuned}, sort_keys=False)
-    (plan.output / "tuned.yaml").write_text(
-        f"# Chosen on the validation split, {plan.trials} trials a model.\n{text}",
-        "utf-8",
-    )
+    with whole_file(plan.output / "tuned.yaml") as file:
+        file.write_text(
+            f"# Chosen on the validation split, {plan.trials} trials a model.\n{text}",
+            "utf-8",
+        )
     return tuned
 
 

@@ -5,6 +5,7 @@ command line, ``python -m recbole_whisperlite clip <task>``. See ``docs/clip.md`
 """
 
 import importlib
+import logging
 import sys
 
 from recbole_whisperlite.errors import UserError, did_you_mean
@@ -16,6 +17,7 @@ TASKS = {
     "finetune": "train a CLIP model on pictures and their captions",
     "evaluate": "measure text and picture search on a ground truth",
 }
+LOG_FORMAT = "%(levelname)s: %(message)s"
 
 
 def main(argv=None):
@@ -44,6 +46,7 @@ def main(argv=None):
             f"clip has no task '{task}'.{did_you_mean(task, TASKS)} "
             f"It has {', '.join(TASKS)}."
         )
+    logging.basicConfig(format=LOG_FORMAT)
     # Only here: the tasks load torch and open_clip, which takes seconds.
     module = importlib.import_module(f"recbole_whisperlite.clip.{task}")
     return module.main(argv[1:])

@@ -194,15 +194,16 @@ def main(argv):
             "--labels, --most_frequent and --metrics need --label_column: the column of "
             "true labels."
         )
-    classes = args.classes or (
-        read_lines(args.classes_file) if args.classes_file else []
-    )
+    classes = list(args.classes or [])
+    classes += read_lines(args.classes_file) if args.classes_file else []
     if not classes and not args.label_column:
         raise UserError(
             "There is no class: give --classes, --classes_file, or --label_column to "
             "take them from the true labels."
         )
-    output.check_writable(args.output, args.metrics)
+    output.check_table(args.output)
+    read = [args.catalogue, args.ids, args.classes_file, args.labels]
+    output.check_writable(args.output, args.metrics, read=read)
     catalogue = arguments.load_catalogue(args)
     truth = [""] * len(catalogue)
     if args.label_column:

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from recbole_whisperlite.clip import output
-from recbole_whisperlite.encoder.pictures import PictureError, read_picture, to_rgb
+from recbole_whisperlite.encoder.pictures import PictureError, read_picture
 from recbole_whisperlite.errors import UserError
 
 _SIDE = 128  # pixels of a thumbnail
+_MOST_PIXELS = 89_478_485  # Pillow itself warns of larger ones
 _GAP = 12
 _LINE = 15  # pixels of a line of text
 _PAPER, _INK, _FAINT = "#ffffff", "#1c1c1c", "#8a8a8a"
@@ -66,7 +67,7 @@ def write(path, strips):
 def _thumbnail(picture):
     """Return a picture, whole, on a square; a grey square if there is none."""
     try:
-        image = to_rgb(picture) if hasattr(picture, "size") else read_picture(picture)
+        image = read_picture(picture)
     except PictureError:
         return Image.new("RGB", (_SIDE, _SIDE), _MISSING)
     return ImageOps.pad(image, (_SIDE, _SIDE), color=_PAPER)
@@ -134,7 +135,14 @@ def _write_png(path, strips):
     columns = max(len(s.tiles) + (s.picture is not None) for s in strips)
     width = _GAP + max(columns, 4) * (_SIDE + _GAP)
     height = 2 * _LINE + _GAP + _SIDE + 3 * _LINE
-    sheet = Image.new("RGB", (width, height * len(strips) + _GAP), _PAPER)
+    size = (width, height * len(strips) + _GAP)
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise UserError(
+            f"{len(strips):,} queries of up to {columns:,} pictures make a sheet of "
+            f"{size[0]:,} x {size[1]:,} pixels, more than viewers open. Name it .html, "
+            "or ask for less."
+        )
+    sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
     for number, strip in enumerate(strips):
         top = number * height + _GAP

@@ -46,6 +46,9 @@ def evaluate(clip, catalogue, truth, labels=None, batch_size=64, workers=0):
     """
     queries = list(truth)
     arguments.check_texts(queries, "query")
+    asked = [id_ for query in queries for id_, gain in truth[query].items() if gain]
+    if not set(asked) & set(catalogue.ids):
+        raise _nothing_asked(catalogue, asked)  # before the pictures are encoded
     vectors, present = picture_vectors(clip, catalogue, batch_size, workers)
     place = {}
     for row, id_ in enumerate(catalogue.ids):
@@ -60,16 +63,11 @@ def evaluate(clip, catalogue, truth, labels=None, batch_size=64, workers=0):
         }
         for query in queries
     ]
-    asked = [id_ for query in queries for id_, gain in truth[query].items() if gain]
     absent = [id_ for id_ in dict.fromkeys(asked) if id_ not in place]
     warn_missing("ground truth", absent, f"the pictures of {catalogue.path}")
     kept = [number for number, found in enumerate(relevant) if found]
     if not kept:
-        example = f"'{absent[0]}'" if absent else "none"
-        raise UserError(
-            f"No query of the ground truth asks for a picture of {catalogue.path}: its "
-            f"ids look like '{next(iter(place))}', those asked for like {example}."
-        )
+        raise _nothing_asked(catalogue, asked)
     queries = [queries[number] for number in kept]
     relevant = [relevant[number] for number in kept]
     names = clip.encode_texts(queries)
@@ -88,6 +86,15 @@ def evaluate(clip, catalogue, truth, labels=None, batch_size=64, workers=0):
         "ids_left_out": len(absent),
     }
     return result
+
+
+def _nothing_asked(catalogue, asked):
+    example = f"those asked for like '{asked[0]}'" if asked else "none is asked for"
+    return UserError(
+        f"No query of the ground truth asks for a picture of {catalogue.path} that can "
+        f"be read: its ids look like '{catalogue.ids[0]}', {example}. Give the pictures "
+        "and the truth the same ids."
+    )
 
 
 def _measure(queries, candidates, relevant, names):
@@ -147,14 +154,14 @@ def read_ground_truth(path):
         if not isinstance(gains, dict) or not all(map(_is_gain, gains.values())):
             raise UserError(
                 f"{path}: the query '{query}' has {json.dumps(gains)[:80]}; accepted is "
-                '{"id": relevance, …} with numbers from 0 upwards.'
+                '{"id": relevance, …} with numbers from 0 upwards, to a billion.'
             )
     return truth
 
 
 def _is_gain(value):
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and 0 <= value < float("inf")
+    return is_number and 0 <= value <= 1e9
 
 
 def truth_of_captions(catalogue, columns):
@@ -196,7 +203,8 @@ def main(argv):
         )
     if args.labels and not args.label_column:
         raise UserError("--labels needs --label_column, its column of categories.")
-    output.check_writable(args.output)
+    read = [args.catalogue, args.ids, args.ground_truth, args.labels]
+    output.check_writable(args.output, read=read)
     catalogue = arguments.load_catalogue(args)
     if args.ground_truth:
         truth = read_ground_truth(args.ground_truth)

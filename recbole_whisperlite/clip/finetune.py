@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from recbole_whisperlite.clip import LOG_FORMAT
 from recbole_whisperlite.clip.arguments import load_encoder, make_parser
 from recbole_whisperlite.clip.new_clip import new_clip
 from recbole_whisperlite.clip.pairs import read_pairs, readable
@@ -143,8 +144,11 @@ def _start_method():
 def _worker(rank, scratch, problem, args, parts, recipe):
     # Processes that decode pictures start as they always do, not as this one did.
     multiprocessing.set_start_method(None, force=True)
-    # open_clip's loss uses functions that torch is about to rename: no news for users.
+    logging.basicConfig(format=LOG_FORMAT)
+    # open_clip's loss uses functions that torch is about to rename, and gradients of
+    # 1 x 1 convolutions are laid out in another way than their buckets: no news for users.
     warnings.filterwarnings("ignore", category=FutureWarning, module="open_clip.loss")
+    warnings.filterwarnings("ignore", message="Grad strides do not match")
     try:
         on_gpus = (args.device or "cuda").startswith("cuda")
         if on_gpus and torch.cuda.is_available():

@@ -49,7 +49,11 @@ class Graph:
     def save(self, path):
         """Write the graph, whole or not at all."""
         with output.writing(path) as temporary:
-            self._index.save(str(temporary))
+            try:
+                self._index.save(str(temporary))
+            except RuntimeError:
+                # The library does not say why.
+                raise OSError("usearch could not write all of it") from None
 
     def search(self, queries, k):
         """Return rows of similar vectors, int64 ``[n_queries, k]``, in no fixed order.
@@ -62,6 +66,11 @@ class Graph:
         # Two rows at least: for one the library answers in another shape.
         found = self._index.search(np.concatenate([queries, queries[:1]]), k)
         return found.keys[:-1].astype(np.int64)
+
+
+def check_installed():
+    """Raise a UserError if usearch is not installed."""
+    _usearch()
 
 
 def _usearch():

@@ -16,7 +16,11 @@ from PIL import Image
 
 from recbole_whisperlite.clip import arguments, heatmap, output, pointing
 from recbole_whisperlite.encoder.clip import some
-from recbole_whisperlite.encoder.pictures import PictureError, read_picture, to_rgb
+from recbole_whisperlite.encoder.pictures import (
+    IN_ARCHIVE,
+    PictureError,
+    read_picture,
+)
 from recbole_whisperlite.errors import UserError
 
 METHODS = ("bands", "patches")
@@ -53,8 +57,7 @@ def ground(clip, picture, phrase, method="bands", batch_size=64):
         raise UserError(
             f"method: '{method}' is not accepted. Accepted are {', '.join(METHODS)}."
         )
-    is_image = isinstance(picture, Image.Image)
-    picture = to_rgb(picture) if is_image else read_picture(picture)
+    picture = read_picture(picture)
     phrase = torch.from_numpy(clip.encode_texts([phrase], progress=False)[0])
     padded, box = _pad(picture)
     pixels = clip.preprocess(padded)
@@ -235,8 +238,15 @@ def main(argv):
         metavar="N",
         help="measure all methods on N drawn pictures instead",
     )
-    parser.add_argument("--seed", type=int, default=2020, help="of the drawn pictures")
+    parser.add_argument(
+        "--seed", type=arguments.not_negative, default=2020, help="of drawn pictures"
+    )
     args = parser.parse_args(argv)
+    if args.benchmark and (args.picture or args.phrase):
+        raise UserError(
+            "--benchmark draws its pictures and phrases: give it, or --picture and "
+            "--phrase."
+        )
     if args.benchmark:
         return _benchmark(args)
     if not args.picture:
@@ -273,7 +283,8 @@ def main(argv):
 def _name_file(picture, phrase, method, names):
     """Return a name without suffix that is not among ``names``, and put it there."""
     words = re.sub(r"\W+", "-", phrase).strip("-").lower() or "phrase"
-    stem = f"{PurePath(picture).stem}-{words[:60]}-{method}"
+    member = picture.rpartition(IN_ARCHIVE)[2]
+    stem = f"{PurePath(member).stem}-{words[:60]}-{method}"
     name = stem
     for number in itertools.count(2):
         if name not in names:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from recbole_whisperlite.clip import output
-from recbole_whisperlite.clip.graph import Graph
+from recbole_whisperlite.clip.graph import Graph, check_installed
 from recbole_whisperlite.encoder import digest
 from recbole_whisperlite.encoder.base import unit_rows
+from recbole_whisperlite.encoder.pictures import some
 from recbole_whisperlite.errors import UserError
 
 SIDES = ("pictures", "texts", "both")
@@ -120,6 +121,8 @@ def build_index(
     """
     if of not in SIDES:
         raise UserError(f"of: '{of}' is not accepted. Accepted are {', '.join(SIDES)}.")
+    if approximate:
+        check_installed()  # before the pictures are encoded, not after
     vectors, present = None, np.ones(len(catalogue), dtype=bool)
     texts = [""] * len(catalogue)
     if of != "pictures" or len(catalogue.table.columns):
@@ -160,27 +163,36 @@ def picture_vectors(clip, catalogue, batch_size=64, workers=0):
     """
     named = [row for row, picture in enumerate(catalogue.pictures) if picture]
     if not named:
-        raise UserError(f"{catalogue.path}: no product has a picture.")
+        raise UserError(
+            f"{catalogue.path}: no product has a picture. In a dataset they are named "
+            "by the column image, in a csv file by --picture_column."
+        )
     if len(named) < len(catalogue):
         logging.getLogger().warning(
             f"{catalogue.path}: {len(catalogue) - len(named):,} of {len(catalogue):,} "
             "products name no picture."
         )
-    found, usable = clip.encode_pictures(
+    found, problems = clip.try_pictures(
         [catalogue.pictures[row] for row in named],
-        batch_size=batch_size,
-        workers=workers,
-        missing="skip",
+        batch_size,
+        workers,
+        progress=True,
+        fail=False,
     )
-    if not usable.any():
+    told = some(list(problems.values()))
+    if len(problems) == len(named):
         raise UserError(
-            f"{catalogue.path}: not one of {len(named):,} pictures can be read, the "
-            f"first is {catalogue.pictures[named[0]]}."
+            f"{catalogue.path}: not one of {len(named):,} pictures can be read. {told}"
+        )
+    if problems:
+        logging.getLogger().warning(
+            f"{len(problems):,} of {len(named):,} pictures are left out: {told}"
         )
     vectors = np.zeros((len(catalogue), found.shape[1]), dtype=np.float32)
     vectors[named] = found
     present = np.zeros(len(catalogue), dtype=bool)
-    present[named] = usable
+    present[named] = True
+    present[[named[place] for place in problems]] = False
     return vectors, present
 
 
@@ -208,7 +220,16 @@ def load_index(path, clip, approximate=False):
             index = Index(vectors=file["vectors"], **products)
         content = index.about.pop("content")
         made_by, fingerprint = index.about["encoder"], index.about["fingerprint"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ):
+        # What else numpy can read, such as a single array, has none of this.
         raise UserError(
             f"{path}: this is no index, or it is damaged. --save_index makes one."
         ) from None
@@ -232,8 +253,8 @@ def _search_all(vectors, queries, k):
     vectors = torch.from_numpy(np.asarray(vectors))
     rows, scores = [], []
     step = max(1, _SCORES_A_BLOCK // len(vectors))
-    for some in queries.split(step):
-        best = torch.topk(some @ vectors.T, k, dim=1)
+    for block in queries.split(step):
+        best = torch.topk(block @ vectors.T, k, dim=1)
         rows.append(best.indices)
         scores.append(best.values)
     return torch.cat(rows).numpy(), torch.cat(scores).numpy()

@@ -79,6 +79,9 @@ class Pairs:
 def read_pairs(path, captions=None, group=None, id_column=None, picture_column=None):
     """Read pictures and captions from a csv file, folder, zip file or dataset.
 
+    Rows of a csv file that have the same id, or without ids the same picture, are one
+    picture with the captions of all of them.
+
     Args:
         path (str or Path): As :func:`sources.read_catalogue` takes it.
         captions (list of str, optional): A template for each caption that a picture
@@ -86,7 +89,7 @@ def read_pairs(path, captions=None, group=None, id_column=None, picture_column=N
             every text column is a caption.
         group (str, optional): The column whose equal values, small and capital letters
             alike, stay together in a split. A picture without one, and by default every
-            picture, is a group of its own.
+            picture, is a group of its own, or of all products that have it.
         id_column (str, optional): csv: the column of ids.
         picture_column (str, optional): csv: the column of pictures.
 
@@ -95,9 +98,10 @@ def read_pairs(path, captions=None, group=None, id_column=None, picture_column=N
         the log.
 
     Raises:
-        UserError: If there is no such place or column, or no pair.
+        UserError: If there is no such place or column, no pair, or an id has several
+            pictures.
     """
-    catalogue = read_catalogue(path, id_column, picture_column)
+    catalogue = read_catalogue(path, id_column, picture_column, repeated=True)
     columns = list(catalogue.table.columns)
     if not columns:
         raise UserError(
@@ -116,16 +120,20 @@ def read_pairs(path, captions=None, group=None, id_column=None, picture_column=N
         ]
         for row in catalogue.table.to_dict("records")
     ]
-    groups = catalogue.column(group) if group else catalogue.ids
+    groups = catalogue.column(group) if group else [""] * len(catalogue)
+    first = {}
+    for picture, id_ in zip(catalogue.pictures, catalogue.ids):
+        first.setdefault(picture, id_)
     pairs = Pairs(
         catalogue.ids,
         catalogue.pictures,
         texts,
         [
-            f"{catalogue.path} {name.lower() or id_}"
-            for name, id_ in zip(groups, catalogue.ids)
+            f"{catalogue.path} {name.lower() or (first[picture] if picture else id_)}"
+            for name, picture, id_ in zip(groups, catalogue.pictures, catalogue.ids)
         ],
     )
+    pairs = _merged(pairs, path)
     whole = [
         row for row in range(len(pairs)) if pairs.pictures[row] and pairs.captions[row]
     ]
@@ -139,6 +147,29 @@ def read_pairs(path, captions=None, group=None, id_column=None, picture_column=N
             "out: they have no picture, or no caption."
         )
     return pairs.select(whole)
+
+
+def _merged(pairs, path):
+    """Make one picture of the rows of each id, with the captions of all of them."""
+    place, rows = {}, []
+    for row, id_ in enumerate(pairs.ids):
+        if id_ not in place:
+            place[id_] = len(rows)
+            rows.append(row)
+    if len(rows) == len(pairs):
+        return pairs
+    merged = pairs.select(rows)
+    merged.captions = [[] for _ in rows]
+    for id_, picture, captions in zip(pairs.ids, pairs.pictures, pairs.captions):
+        if merged.pictures[place[id_]] != picture:
+            raise UserError(
+                f"{path}: the id '{id_}' stands there with two pictures, "
+                f"{merged.pictures[place[id_]] or 'none'} and {picture or 'none'}. Give "
+                "each picture an id of its own."
+            )
+        merged.captions[place[id_]] += captions
+    merged.captions = [list(dict.fromkeys(captions)) for captions in merged.captions]
+    return merged
 
 
 def readable(pairs, missing="error", workers=0, show_progress=True):

@@ -13,6 +13,7 @@ from recbole_whisperlite.clip import arguments, contact_sheet, output
 from recbole_whisperlite.clip.index import SIDES, build_index, load_index
 from recbole_whisperlite.clip.sources import read_lines
 from recbole_whisperlite.encoder.base import unit_rows
+from recbole_whisperlite.encoder.pictures import IN_ARCHIVE, read_picture
 from recbole_whisperlite.errors import UserError
 
 
@@ -56,16 +57,7 @@ def retrieve(clip, index, texts=None, pictures=None, k=10, text_weight=0.5):
     if k < 1:
         raise UserError(f"k: at least 1 product is needed, not {k}.")
     texts, pictures = list(texts or []), list(pictures or [])
-    if texts or not pictures:
-        arguments.check_texts(texts, "query")
-    if not 0 <= text_weight <= 1:
-        raise UserError(f"text_weight: {text_weight} is not between 0 and 1.")
-    if texts and pictures and len(texts) != len(pictures):
-        if 1 not in (len(texts), len(pictures)):
-            raise UserError(
-                f"There are {len(texts)} texts and {len(pictures)} pictures. Give as "
-                "many of the one as of the other, or a single one that goes with all."
-            )
+    _check_queries(texts, pictures, text_weight)
     vectors = 0
     if texts:
         vectors = (text_weight if pictures else 1) * clip.encode_texts(texts)
@@ -76,6 +68,19 @@ def retrieve(clip, index, texts=None, pictures=None, k=10, text_weight=0.5):
     count = len(vectors)
     queries = zip(_repeat(texts, count), _repeat(pictures, count))
     return Hits(list(queries), *index.search(unit_rows(vectors), k))
+
+
+def _check_queries(texts, pictures, text_weight):
+    if texts or not pictures:
+        arguments.check_texts(texts, "query")
+    if not 0 <= text_weight <= 1:
+        raise UserError(f"text_weight: {text_weight} is not between 0 and 1.")
+    if texts and pictures and len(texts) != len(pictures):
+        if 1 not in (len(texts), len(pictures)):
+            raise UserError(
+                f"There are {len(texts)} texts and {len(pictures)} pictures. Give as "
+                "many of the one as of the other, or a single one that goes with all."
+            )
 
 
 def _repeat(values, count):
@@ -97,7 +102,7 @@ def main(argv):
     group = arguments.add_catalogue(parser, "--catalogue", required=False)
     group.add_argument("--index", metavar="FILE", help="search this saved index")
     group.add_argument(
-        "--of", default="pictures", choices=SIDES, help="what products go by"
+        "--of", choices=SIDES, help="what products go by (default: pictures)"
     )
     group.add_argument("--text_columns", nargs="+", help="columns that make the text")
     group.add_argument("--save_index", metavar="FILE", help="write the index (.npz)")
@@ -125,13 +130,27 @@ def main(argv):
             "Name what to search: --catalogue (pictures, a dataset, csv) or --index (a "
             "saved index), one of the two."
         )
+    if args.index:
+        _refuse_with_index(args)
     texts = args.text + (read_lines(args.texts_file) if args.texts_file else [])
     asked = bool(texts or args.picture)
     if not asked and not args.save_index:
         raise UserError("There is no query: give --text, --texts_file or --picture.")
+    if asked:
+        # Before anything is encoded or written.
+        _check_queries(texts, args.picture, args.text_weight)
+        for picture in args.picture:
+            read_picture(picture)
     if args.sheet:
         contact_sheet.check_name(args.sheet)
-    output.check_writable(args.output, args.sheet, args.save_index)
+    output.check_table(args.output)
+    files = [picture.partition(IN_ARCHIVE)[0] for picture in args.picture]
+    output.check_writable(
+        args.output,
+        args.sheet,
+        args.save_index,
+        read=[*files, args.catalogue, args.ids, args.texts_file],
+    )
     if args.index:
         clip = arguments.load_encoder(args)
         index = load_index(args.index, clip, args.ann)
@@ -141,7 +160,7 @@ def main(argv):
         index = build_index(
             clip,
             catalogue,
-            args.of,
+            args.of or "pictures",
             args.text_columns,
             args.batch_size,
             args.workers,
@@ -154,6 +173,18 @@ def main(argv):
         hits = retrieve(clip, index, texts, args.picture, args.k, args.text_weight)
         _report(index, hits, args)
     return 0
+
+
+def _refuse_with_index(args):
+    """An index was made by choices of its own: others would be passed over in silence."""
+    names = ("ids", "id_column", "picture_column", "text_columns")
+    given = [name for name in names if getattr(args, name)]
+    given += ["of"] * (args.of is not None)
+    if given:
+        raise UserError(
+            f"--{given[0]} chooses what is encoded; {args.index} is encoded already. "
+            "Give it with --catalogue and --save_index, to make another index."
+        )
 
 
 def _report(index, hits, args):

@@ -8,6 +8,7 @@ with one product a line.
 import io
 import logging
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -114,7 +115,7 @@ class Catalogue:
         return self.select(found)
 
 
-def read_catalogue(path, id_column=None, picture_column=None):
+def read_catalogue(path, id_column=None, picture_column=None, repeated=False):
     """Read a catalogue.
 
     The id of a picture in a folder or zip file is its name without the suffix; where two
@@ -128,42 +129,53 @@ def read_catalogue(path, id_column=None, picture_column=None):
             :data:`ID_COLUMNS`, a picture's name, or the line's number.
         picture_column (str, optional): csv: the column of pictures, instead of
             :data:`PICTURE_COLUMNS`.
+        repeated (bool): Whether an id may stand there several times, such as a picture
+            in a csv file with one caption a line.
 
     Returns:
         Catalogue: At least one product.
 
     Raises:
-        UserError: If there is nothing of the kind, or an id stands there twice.
+        UserError: If there is nothing of the kind, it cannot be read, or an id stands
+            there twice and must not.
     """
     path = Path(path).expanduser()
+    try:
+        catalogue = _read(path, id_column, picture_column)
+    except OSError as error:
+        raise UserError(
+            f"{path}: this cannot be read. {error.strerror or error}."
+        ) from None
+    again = pd.Series(catalogue.ids).duplicated()
+    if again.any() and not repeated:
+        raise UserError(
+            f"{path}: the id '{catalogue.ids[int(again.argmax())]}' stands there twice; "
+            "each product needs an id of its own."
+        )
+    return catalogue
+
+
+def _read(path, id_column, picture_column):
     if path.name == "stylist-mini" and not path.exists():
         from recbole_whisperlite.data import stylist_mini
 
         stylist_mini.build(path)
     if path.is_dir():
         items = path / f"{path.resolve().name}.item"
-        catalogue = _dataset(items) if items.is_file() else _folder(path)
-    elif not path.is_file():
+        return _dataset(items) if items.is_file() else _folder(path)
+    if not path.is_file():
         raise UserError(
             f"{path}: this does not exist. A catalogue is a folder or zip file of "
             "pictures, a dataset's folder, or a csv file."
         )
-    elif path.suffix.lower() == ".zip":
-        catalogue = _zip(path)
-    elif path.suffix.lower() in (".csv", ".tsv"):
-        catalogue = _csv(path, id_column, picture_column)
-    else:
-        raise UserError(
-            f"{path}: a catalogue is a folder or zip file of pictures, a dataset's "
-            "folder, or a csv file (.csv, .tsv)."
-        )
-    again = pd.Series(catalogue.ids).duplicated()
-    if again.any():
-        raise UserError(
-            f"{path}: the id '{catalogue.ids[int(again.argmax())]}' stands there twice; "
-            "each product needs an id of its own."
-        )
-    return catalogue
+    if path.suffix.lower() == ".zip":
+        return _zip(path)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return _csv(path, id_column, picture_column)
+    raise UserError(
+        f"{path}: a catalogue is a folder or zip file of pictures, a dataset's "
+        "folder, or a csv file (.csv, .tsv)."
+    )
 
 
 def join_labels(catalogue, path, column, id_column=None):
@@ -229,7 +241,10 @@ def read_table(path, content=None):
         )
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: this file cannot be read as csv. {reason}") from None
+        raise UserError(
+            f"{path}: this file cannot be read as csv. {reason}. Accepted is UTF-8 with "
+            "a header; values that hold a separator stand in double quotes."
+        ) from None
     if table.empty:
         raise UserError(f"{path}: there is no line after the header.")
     # pandas pads short lines with NaN even where nothing else is taken for missing.
@@ -282,8 +297,19 @@ def _zip(path):
             return _members(
                 path, members, lambda member: f"{path}::{member}", file.read
             )
-    except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"{path}: this zip file cannot be read. {error}") from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
+        # zipfile raises the last two for a password and an unknown compression.
+        raise UserError(
+            f"{path}: this zip file cannot be read. {error}. Accepted are whole zip "
+            "files without a password."
+        ) from None
 
 
 def _members(path, members, locate, read):
@@ -340,13 +366,26 @@ def _csv(path, id_column, picture_column):
         ids = table[key].tolist()
         empty = np.flatnonzero(table[key] == "")
         if len(empty):
-            raise UserError(f"{path}, row {empty[0] + 1}: the {key} is empty.")
+            raise UserError(
+                f"{path}, row {empty[0] + 1}: the {key} is empty. Fill it in, or take "
+                "the row out."
+            )
     elif picture:
-        ids = [Path(name).stem for name in table[picture]]
+        ids = _ids_of(table[picture])
     else:
         ids = [str(number) for number in range(1, len(table) + 1)]
     others = [name for name in table.columns if name not in (key, picture)]
     return Catalogue(str(path), ids, pictures, table[others])
+
+
+def _ids_of(names):
+    """Name products by their pictures as :func:`_members` does; by row without one."""
+    stems = {name: Path(name).stem for name in names}
+    distinct = len(set(stems.values())) == len(stems)
+    return [
+        (stems[name] if distinct else name) if name else f"row {row}"
+        for row, name in enumerate(names, start=1)
+    ]
 
 
 def _relative_to(path, names):

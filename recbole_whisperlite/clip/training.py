@@ -24,6 +24,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from recbole_whisperlite.clip.output import refusals
 from recbole_whisperlite.encoder import digest
 from recbole_whisperlite.encoder.mini_clip import save_clip
 from recbole_whisperlite.encoder.pictures import read_picture
@@ -83,6 +84,8 @@ class Recipe:
             value, least = getattr(self, item.name), item.metadata["least"]
             if least is not None and not least <= value < math.inf:
                 raise UserError(f"{item.name} is {value}; it must be at least {least}.")
+        if self.seed >= 2**32:
+            raise UserError(f"seed is {self.seed}; it must be less than {2**32}.")
         if not 0 < self.learning_rate < math.inf:
             raise UserError(
                 f"learning_rate is {self.learning_rate}; it must be above 0."
@@ -219,9 +222,10 @@ class _Training:
                 entry.update(self._validate())
             log.append(self._from_first(entry))
             if self.rank == 0:
-                if best_of(log) is log[-1]:
-                    self._save_model()
-                self._save_checkpoint(log)
+                with refusals(self.output):
+                    if best_of(log) is log[-1]:
+                        self._save_model()
+                    self._save_checkpoint(log)
             if self.show_progress:
                 tqdm.write(_line(entry))
         return log
@@ -344,16 +348,18 @@ class _Training:
     def _save_checkpoint(self, log):
         with whole_file(self.output / LOG) as path:
             path.write_text("".join(json.dumps(e) + "\n" for e in log), "utf-8")
+        found = {
+            "training": self.identity,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "log": log,
+        }
         with whole_file(self.output / CHECKPOINT) as path:
-            torch.save(
-                {
-                    "training": self.identity,
-                    "model": self.model.state_dict(),
-                    "optimizer": self.optimizer.state_dict(),
-                    "log": log,
-                },
-                path,
-            )
+            try:
+                torch.save(found, path)
+            except RuntimeError:
+                # torch says where in its own code it stopped, not why.
+                raise OSError("torch could not write all of it") from None
 
     def _identity(self):
         """What must be the same for a checkpoint to be gone on from."""
@@ -492,7 +498,7 @@ def _hash(clip):
 
 
 def _write_json(path, value):
-    with whole_file(path) as temporary:
+    with refusals(path), whole_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
 
 

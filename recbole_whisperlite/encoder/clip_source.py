@@ -183,7 +183,9 @@ class ClipSource:
         if isinstance(self._weights, Path) or self._local_model:
             return (
                 f"open_clip could not load {self._called()} with the weights "
-                f"{self._weights or self._local_model}: {reason}"
+                f"{self._weights or self._local_model}: {reason.rstrip('.')}. Accepted "
+                "are weights of that very model, in a whole file (.safetensors, .bin, "
+                ".pt)."
             )
         scheme, _, repository = self._model.rpartition(":")
         if scheme:
@@ -257,6 +259,16 @@ def _find_model(name, encoder):
         if not path.is_file():
             raise UserError(f"{where}: there is no file {path}.")
         return path.stem, path
+    scheme = next((s for s in (HUB, TRANSFORMERS) if name.startswith(s)), "")
+    repository = name.removeprefix(scheme)
+    # The hub's names are org/name; a name of open_clip's own has no slash.
+    is_repository = repository.count("/") == 1 and repository[0] not in "./~"
+    if "/" in repository and not (scheme and is_repository):
+        hub = f" A repository of the hub is named '{HUB}{name}'."
+        raise UserError(
+            f"{where}: there is no folder {repository}."
+            f"{hub if is_repository else ' A repository of the hub is named org/name.'}"
+        )
     return name, None
 
 

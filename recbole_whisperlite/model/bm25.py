@@ -39,7 +39,13 @@ class BM25(UntrainedRequestModel):
 
         self.request_words = words(dataset.request_texts)
         self.index = Index(k1=self.k1, b=self.b)
-        self.index.index(words(dataset.item_texts[1:]), show_progress=False)
+        item_words = words(dataset.item_texts[1:])
+        if not any(item_words):
+            raise UserError(
+                "BM25 looks for the words of requests in item texts, but no item text "
+                "holds a word. Name columns with texts in item_text_fields."
+            )
+        self.index.index(item_words, show_progress=False)
 
     def score_catalogue(self, request):
         result = np.zeros((len(request), self.n_items), dtype=np.float32)

@@ -13,8 +13,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix, diags
 
-# Choices that stand behind popularity, where a request text has its own: with so many of
-# its own, a text is believed as much as popularity is.
+# Choices that stand behind the towers, where a request text has its own: with so many of
+# its own, a text's memory is believed as much as the towers are.
 _PRIOR_CHOICES = 20.0
 # In popularity, what an item is given that was never chosen.
 _UNSEEN = 0.1
@@ -103,11 +103,13 @@ class RequestMemory(nn.Module):
     r"""RequestMemory is how often an item was chosen for this very request text.
 
     .. math::
-        \log \frac{n(r, i) + a\, p(i)}{n(r) + a}
+        \log \frac{n(r, i) + a\, P(i|r)}{n(r) + a}, \quad
+        P(i|r) = \frac{p(i)\, e^{t(r, i)}}{\sum_j p(j)\, e^{t(r, j)}}
 
-    with the counts :math:`n` of training, popularity :math:`p` and a constant :math:`a`: a
-    text that was never asked falls back on popularity (Dirichlet smoothing, Zhai & Lafferty
-    2004).
+    with the counts :math:`n` of training, popularity :math:`p`, the logits :math:`t` of the
+    towers and a constant :math:`a`: Dirichlet smoothing (Zhai & Lafferty 2004) by what the
+    towers expect. A text that was never asked is ranked by the towers; one that was asked
+    often, by what was chosen, whatever the towers may have learned by heart.
 
     Args:
         - request(numpy.ndarray): Of each training choice, shape: [n_choices]
@@ -121,15 +123,36 @@ class RequestMemory(nn.Module):
         self.count = SparseRows(_count(request, item, (n_requests, n_items)))
         total = torch.from_numpy(np.bincount(request, minlength=n_requests)).float()
         popularity = torch.from_numpy(np.bincount(item, minlength=n_items)).float()
+        popularity += _UNSEEN
         self.register_buffer("total", total, persistent=False)
-        self.register_buffer("popularity", popularity + _UNSEEN, persistent=False)
+        self.register_buffer("popularity", popularity, persistent=False)
+        self.all_choices = float(popularity.sum())
 
-    def forward(self, request, candidates, own=None):
+    def log_normalizer(self, logits, items=None):
+        r"""The logarithm of what divides :math:`P(i|r)`.
+
+        Args:
+            logits (torch.FloatTensor): Of the towers, shape: [n, n_items]; with ``items``,
+                of some columns
+            items (torch.LongTensor): In training, how many choices of the batch each column
+                has, shape: [n_columns]. They are drawn by popularity, so that their mean
+                estimates the sum
+
+        Returns:
+            torch.FloatTensor: shape: [n, 1]
+        """
+        weight = self.popularity if items is None else items.to(logits.dtype)
+        log_share = (weight / weight.sum()).log()
+        return torch.logsumexp(logits + log_share, dim=1, keepdim=True)
+
+    def forward(self, request, candidates, logits, log_normalizer, own=None):
         r"""Score candidates.
 
         Args:
             request (torch.LongTensor): shape: [n]
             candidates (Candidates): The items
+            logits (torch.FloatTensor): Of the towers, shape: [n, n_candidates]
+            log_normalizer (torch.FloatTensor): shape: [n, 1]
             own (tuple): Rows and their places among the candidates that are the choice
                 which is trained on, and is not to be seen
 
@@ -137,14 +160,16 @@ class RequestMemory(nn.Module):
             torch.FloatTensor: shape: [n, n_candidates]
         """
         count, total = self.count(request, candidates), self.total[request]
-        prior = self.popularity[candidates.item].expand(len(request), -1)
+        popularity = self.popularity[candidates.item].expand(len(request), -1)
         if own is not None:
-            prior = prior.clone()
-            prior[own] -= 1
+            popularity = popularity.clone()
+            popularity[own] -= 1
             count[own] -= 1
             total[own[0]] -= 1
-        count.add_(prior, alpha=_PRIOR_CHOICES / float(self.popularity.sum()))
-        return count.div_((total + _PRIOR_CHOICES).unsqueeze(1)).log_()
+        prior = (_PRIOR_CHOICES / self.all_choices * popularity).log()
+        expected = logits + (prior - log_normalizer)
+        total = (total + _PRIOR_CHOICES).log().unsqueeze(1)
+        return torch.logaddexp(count.log(), expected) - total
 
 
 class Neighbors(nn.Module):

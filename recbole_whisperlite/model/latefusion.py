@@ -12,6 +12,7 @@ import torch
 from recbole.config import Config
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.model.general_recommender import Pop
 from recbole.utils import InputType, ModelType, get_model
 
 from recbole_whisperlite import settings
@@ -67,6 +68,9 @@ class LateFusion(GeneralRecommender):
                 for name, part_config in self.part_config.items()
             }
         )
+        for part in self.parts.values():
+            if isinstance(part, Pop):  # has no scores before its training ends, but
+                part.max_cnt = torch.ones(1)  # RecBole counts operations before it
         self.register_buffer("weight", torch.full((len(names),), 1 / len(names)))
         self.fake_loss = torch.nn.Parameter(torch.zeros(1))
 

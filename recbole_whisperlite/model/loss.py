@@ -124,8 +124,7 @@ class WhisperLiteLoss(nn.Module):
         - label: (N), float, 1 for a positive and 0 for a negative pair
         - scale: scalar, 1 / temperature
         - log_q: (I), log q of the items for InfoNCE, or None for no correction
-        - more: (R, I), what else is in the logits, or None; the cosine form has no place
-          for it
+        - logits: (R, I), what BCE and InfoNCE go by. Default: the score
         - others: (R, I), bool, columns that are no negatives of a row for InfoNCE, or None
         - Output: scalar.
 
@@ -184,18 +183,18 @@ class WhisperLiteLoss(nn.Module):
         label,
         scale,
         log_q=None,
-        more=None,
+        logits=None,
         others=None,
     ):
-        more = 0 if more is None else more
         terms = []
         if self.needs_negatives:
             pair_request_e = F.embedding(request_index, request_e)
             pair_item_e = F.embedding(item_index, item_e)
         if self.bce_weight > 0:
-            score = scale * torch.mul(pair_request_e, pair_item_e).sum(dim=1)
-            if torch.is_tensor(more):
-                score = score + more[request_index, item_index]
+            if logits is None:
+                score = scale * torch.mul(pair_request_e, pair_item_e).sum(dim=1)
+            else:
+                score = logits[request_index, item_index]
             bce = F.binary_cross_entropy_with_logits(score, label)
             terms.append(self.bce_weight * bce)
         if self.compares_by_cosine:
@@ -204,7 +203,8 @@ class WhisperLiteLoss(nn.Module):
             terms.append(self.contrastive_weight * cosine)
         elif self.contrastive_weight > 0:
             chosen = label == 1
-            logits = scale * torch.matmul(request_e, item_e.transpose(0, 1)) + more
+            if logits is None:
+                logits = scale * torch.matmul(request_e, item_e.transpose(0, 1))
             if others is not None:
                 logits = logits.masked_fill(others, -torch.inf)
             infonce = self.infonce(

@@ -40,11 +40,12 @@ class WhisperLite(GeneralRecommender):
     divided by a temperature. That is the paper's model: without user or history, the request
     is the user.
 
-    Three terms go beyond the paper, each with a weight that is trained: what was chosen for
-    this very request text (``use_memory``), what was chosen by those who chose what the user
-    had before (``use_neighbors``), and how much an item is like what of that the request is
-    about (``use_history``). What a request rules out ("no heels") is a vector of its own
-    that is taken off (``use_refusals``). In training the choice that is trained on is taken
+    Four parts go beyond the paper. What was chosen for this very request text counts, and
+    the towers are what is expected before (``use_memory``). With weights that are trained,
+    there are added what was chosen by those who chose what the user had before
+    (``use_neighbors``), and how much an item is like what of that the request is about
+    (``use_history``). What a request rules out ("no heels") is a vector of its own that is
+    taken off (``use_refusals``). In training the choice that is trained on is taken
     out of all three, and what else the user chose is no negative.
 
     The dataset gives the vectors: ``dataset.request_vectors()`` of shape
@@ -203,7 +204,6 @@ class WhisperLite(GeneralRecommender):
         if self.use_memory:
             n_requests = dataset.num(self.REQUEST)
             self.memory = RequestMemory(request, item, n_requests, self.n_items)
-            self.memory_weight = nn.Parameter(torch.tensor(1.0))
         if self.use_neighbors:
             self.neighbors = Neighbors(
                 user, item, self.n_users, self.n_items, config["neighbor_num"]
@@ -243,30 +243,40 @@ class WhisperLite(GeneralRecommender):
         index = to_request.unsqueeze(1) * len(item) + to_item
         return _ATTENTION_SCALE * F.embedding(index, cosine.view(-1, 1)).squeeze(2)
 
-    def _request_terms(self, request, candidates, own=None):
-        r"""What a request adds to the logits beside the towers: refusals and memory.
+    def _request_logits(self, request, request_e, candidates, item_e, own=None):
+        r"""Logits that know the request, but not the user: towers, memory and refusals.
 
         Args:
             request (torch.LongTensor): shape: [n]
+            request_e (torch.FloatTensor): Their embeddings, shape: [n, embedding_size]
             candidates (Candidates): The items
+            item_e (torch.FloatTensor): shape: [n_candidates, embedding_size]
             own (tuple): Rows and places among the candidates of the choices trained on
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
         """
-        score = self.logit_scale.new_zeros(len(request), len(candidates))
+        scale = self.logit_scale.exp()
+        logits = torch.matmul(scale * request_e, item_e.transpose(0, 1))
+        if self.use_memory:
+            if own is not None and len(own[0]) > 0:
+                drawn = torch.bincount(own[1], minlength=len(candidates))
+                normalizer = self.memory.log_normalizer(logits, drawn)
+            else:
+                everything = logits
+                if len(candidates) < self.n_items:
+                    all_e = self.item_tower.embed_all()
+                    everything = torch.matmul(scale * request_e, all_e.transpose(0, 1))
+                normalizer = self.memory.log_normalizer(everything)
+            logits = self.memory(request, candidates, logits, normalizer, own)
         if self.use_refusals:
-            weight = self.refusal_weight * self.logit_scale.exp()
+            weight = self.refusal_weight * scale
             if not self.training:
                 weight = self.refusal_strength * weight
-            score = torch.matmul(
-                -weight * self._refusal_e(request),
-                self.item_tower(candidates.item).transpose(0, 1),
+            logits = torch.addmm(
+                logits, -weight * self._refusal_e(request), item_e.transpose(0, 1)
             )
-        if self.use_memory:
-            memory = self.memory(request, candidates, own)
-            score = torch.addcmul(score, self.memory_weight, memory)
-        return score
+        return logits
 
     def _add_user_terms(self, score, interaction, candidates, own=None):
         r"""Add what a user adds to the logits: neighbors and likeness to the history.
@@ -331,7 +341,8 @@ class WhisperLite(GeneralRecommender):
         distinct, request_index = torch.unique(request, return_inverse=True)
         request_e = self.request_tower.embed(distinct)
         candidate, item_index = torch.unique(item, return_inverse=True)
-        more = others = None
+        item_e = self.item_tower.embed(candidate)
+        logits = others = None
         if self.has_terms:
             # rows are pairs: those of one request are of different users
             request_e = F.embedding(request_index, request_e)
@@ -339,44 +350,43 @@ class WhisperLite(GeneralRecommender):
             row = torch.where(label == 1)[0]
             own = row, item_index[row]
             candidates = Candidates(candidate, self.n_items)
-            more = self._request_terms(request, candidates, own)
-            more = self._add_user_terms(more, interaction, candidates, own)
+            logits = self._request_logits(request, request_e, candidates, item_e, own)
+            logits = self._add_user_terms(logits, interaction, candidates, own)
             if self.has_evidence:
                 others = self._others(interaction, candidates, own)
         return self.loss(
             request_e,
-            self.item_tower.embed(candidate),
+            item_e,
             request_index,
             item_index,
             label,
             self.logit_scale.exp(),
             self.log_q[candidate] if self.popularity_correction else None,
-            more,
+            logits,
             others,
         )
 
-    def predict(self, interaction):
-        item = interaction[self.ITEM_ID]
-        score = self.forward(interaction[self.REQUEST], item)
-        if self.has_terms:
-            candidate, index = torch.unique(item, return_inverse=True)
-            candidates = Candidates(candidate, self.n_items)
-            more = self._request_terms(interaction[self.REQUEST], candidates)
-            more = self._add_user_terms(more, interaction, candidates)
-            score = score + more.gather(1, index.unsqueeze(1)).squeeze(1)
-        return score
-
-    def full_sort_predict(self, interaction):
+    def _logits(self, interaction, item):
+        r"""Logits of items for the user and request of each row, shape: [n, n_items]."""
         # requests with the same text differ by their users only
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
-        item = torch.arange(self.n_items, device=request.device)
         candidates = Candidates(item, self.n_items)
-        score = torch.matmul(
-            self.logit_scale.exp() * self.request_tower(request),
-            self.item_tower.embed_all().transpose(0, 1),
+        logits = self._request_logits(
+            request, self.request_tower(request), candidates, self.item_tower(item)
         )
-        score = (score + self._request_terms(request, candidates))[index]
-        return self._add_user_terms(score, interaction, candidates).view(-1)
+        return self._add_user_terms(logits[index], interaction, candidates)
+
+    def predict(self, interaction):
+        item = interaction[self.ITEM_ID]
+        if not self.has_terms:
+            return self.forward(interaction[self.REQUEST], item)
+        candidate, index = torch.unique(item, return_inverse=True)
+        logits = self._logits(interaction, candidate)
+        return logits.gather(1, index.unsqueeze(1)).squeeze(1)
+
+    def full_sort_predict(self, interaction):
+        item = torch.arange(self.n_items, device=self.logit_scale.device)
+        return self._logits(interaction, item).view(-1)
 
 
 class Tower(nn.Module):

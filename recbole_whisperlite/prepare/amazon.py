@@ -133,17 +133,25 @@ def read_reviews(path):
     for number, record in read_records(path):
         layout = layout or _layout(path, number, record)
         user, item, text, time, scale = layout
-        seconds = need(record, time, path, number)
-        if not isinstance(seconds, (int, float)):
-            raise UserError(
-                f"{path}, line {number}: {time} is {seconds!r}; a number is needed."
-            )
         yield shared.Review(
-            str(need(record, user, path, number)),
-            str(need(record, item, path, number)),
+            need(record, user, path, number),
+            need(record, item, path, number),
             as_text(record.get(text)),  # 2018 leaves it out where it is empty
-            int(seconds // scale),
+            _seconds(need(record, time, path, number), time, scale, path, number),
         )
+
+
+def _seconds(text, key, scale, path, number):
+    try:
+        seconds = int(float(text) // scale)
+    except (ValueError, OverflowError):  # not finite
+        seconds = None
+    if seconds is None or abs(seconds) > shared.LATEST:
+        raise UserError(
+            f"{path}, line {number}: {key} is '{text}'; a Unix time is needed, such as "
+            f"{1400000000 * scale}."
+        )
+    return seconds
 
 
 def _layout(path, number, record):
@@ -172,13 +180,14 @@ def read_items(path):
         UserError: If a line has no item id; file and line are named.
     """
     for number, record in read_records(path):
-        item = record.get("parent_asin") or need(record, "asin", path, number)
+        key = "parent_asin" if record.get("parent_asin") else "asin"
+        item = need(record, key, path, number)
         texts = []
         for column, keys in ITEM_COLUMNS.items():
             value = next((record[key] for key in keys if record.get(key)), "")
             # the parts of a description are sentences
             texts.append(_plain(value, " " if column == "description" else ", "))
-        yield (str(item), *texts)
+        yield (item, *texts)
 
 
 def _plain(value, separator):

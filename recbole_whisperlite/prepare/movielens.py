@@ -24,6 +24,7 @@ out by being a candidate at all. That is why film is the default.
 """
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -207,6 +208,7 @@ def _read_tags(folder):
     tagged, dropped, texts, total = {}, {}, {}, 0
     for place, (user, movie, tag, time) in _read(folder, "tags"):
         total += 1
+        _check_ids(user, movie, place)
         tag = " ".join(tag.lower().split())
         if junk(tag):
             dropped[tag] = dropped.get(tag, 0) + 1
@@ -237,6 +239,7 @@ def _ask(tagged, requests):
 def _read_history(folder, min_rating, tagged):
     """Yield user, movie and time of the ratings that are choices without a request."""
     for place, (user, movie, rating, time) in _read(folder, "ratings"):
+        _check_ids(user, movie, place)
         if (
             _number(rating, "rating", place) >= min_rating
             and (user, movie) not in tagged
@@ -270,11 +273,20 @@ def _choices(asked, history):
         yield user, movie, "", time
 
 
+def _check_ids(user, movie, place):
+    if not user or not movie:
+        missing = "movieId" if user else "userId"
+        raise UserError(f"{where(*place)}: the {missing} is empty.")
+
+
 def _number(text, name, place):
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise UserError(f"{where(*place)}: the {name} '{text}' is no number.") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{where(*place)}: the {name} '{text}' is no number.")
+    return number
 
 
 def _file(folder, name):

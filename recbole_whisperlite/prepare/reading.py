@@ -5,7 +5,7 @@ Everything is text here: as a number, an id such as ``0108775015`` loses its zer
 
 import csv
 import datetime
-import itertools
+import gzip
 import re
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from recbole_whisperlite.errors import UserError, did_you_mean
-from recbole_whisperlite.prepare.records import as_text
+from recbole_whisperlite.prepare.records import as_text, check_file
 
 _DELIMITER = {".csv": ",", ".tsv": "\t"}
 _CSV_BLOCK_BYTES = 1 << 20
@@ -30,7 +30,8 @@ def read_columns(path, names, numbers=False):
 
     Args:
         path (str or Path): A ``.parquet``, ``.csv`` or ``.tsv`` file (separated by
-            commas or tabs, UTF-8, quoted values may hold line breaks).
+            commas or tabs, UTF-8, quoted values may hold line breaks); the latter two
+            also gzipped, as ``.csv.gz``.
         names (list of str): The columns wanted.
         numbers (bool): Whether a column that parquet stores as numbers is written as
             text, a date with its clock time, and a list with commas between; where it
@@ -44,26 +45,38 @@ def read_columns(path, names, numbers=False):
         UserError: If the file is missing, is neither parquet nor csv, lacks a column,
             stores one as numbers, or is damaged; file, line and column are named.
     """
-    path = Path(path)
-    kind = path.suffix.lower()
+    path, kind = Path(path), kind_of(path)
     if kind not in (*_DELIMITER, ".parquet"):
         raise UserError(
-            f"{path}: give a file whose name ends in .parquet, .csv or .tsv."
+            f"{path}: give a file whose name ends in .parquet, .csv or .tsv, or in .csv.gz "
+            "or .tsv.gz."
         )
-    if not path.is_file():
-        raise UserError(f"{path}: this file does not exist.")
+    check_file(path)
     try:
         if kind == ".parquet":
             yield from _read_parquet(path, names, _any_text if numbers else _as_text)
         else:
             yield from _read_csv(path, names, _DELIMITER[kind])
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError, EOFError) as error:
         reason = " ".join(str(error).split())
         row = re.search(r"Row #(\d+)", reason)  # Arrow counts from 1, with the header
         place = where(path, int(row[1]) - 2) if row else path
         raise UserError(
-            f"{place}: this file cannot be read as {path.suffix[1:]}. {reason}"
+            f"{place}: this file cannot be read as {kind[1:]}. {reason}"
         ) from None
+
+
+def kind_of(path):
+    """Return what a file holds, by its name: ``.csv`` for ``a.CSV`` and ``a.csv.gz``."""
+    path = Path(path)
+    packed = path.suffix.lower() == ".gz"
+    return Path(path.stem if packed else path).suffix.lower()
+
+
+def _open(path, **how):
+    """Open a text file, gzipped or not, as :func:`open` does."""
+    packed = Path(path).suffix.lower() == ".gz"
+    return (gzip.open if packed else open)(path, "rt", newline="", **how)
 
 
 def where(path, row):
@@ -78,17 +91,20 @@ def where(path, row):
         str: ``"file.csv, line 2"``, ``"file.parquet, row 1"`` or ``"file.dat, line 1"``
         for row 0.
     """
-    kind = Path(path).suffix.lower()
+    kind = kind_of(path)
     if kind not in _DELIMITER:
         return f"{path}, {'row' if kind == '.parquet' else 'line'} {row + 1}"
     # Only errors come here, so there is time to count: a quoted value may hold line
     # breaks, and empty lines are no rows.
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+    with _open(path, encoding="utf-8", errors="replace") as file:
         reader = csv.reader(file, delimiter=_DELIMITER[kind])
-        line = 1
-        for record in itertools.islice(filter(None, reader), row + 2):
-            line = reader.line_num - sum(value.count("\n") for value in record)
-    return f"{path}, line {line}"
+        start, rows = 1, 0
+        for record in reader:
+            rows += bool(record)
+            if rows == row + 2:
+                break
+            start = reader.line_num + 1
+    return f"{path}, line {start}"
 
 
 def parse_days(column, path, name, first_row):
@@ -120,14 +136,15 @@ def parse_days(column, path, name, first_row):
 
 
 def _read_csv(path, names, delimiter):
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+    with _open(path, encoding="utf-8-sig", errors="replace") as file:
         found = next(csv.reader(file, delimiter=delimiter), [])
         _check_names(path, found, names)
     with pa.OSFile(str(path)) as file, tqdm(
         desc=path.name, total=file.size(), unit="B", unit_scale=True
     ) as bar:
+        packed = path.suffix.lower() == ".gz"
         batches = pyarrow.csv.open_csv(
-            file,
+            pa.CompressedInputStream(file, "gzip") if packed else file,
             # Without threads Arrow's own errors carry the number of the row.
             read_options=pyarrow.csv.ReadOptions(
                 block_size=_CSV_BLOCK_BYTES, use_threads=False

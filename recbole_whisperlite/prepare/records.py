@@ -30,10 +30,8 @@ def read_records(path):
         UserError: If the file is missing, empty or damaged, or a line holds no object;
             file and line are named.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: this file does not exist.")
-    number = 0
+    path = check_file(path)
+    number, empty = 0, True
     with open(path, "rb") as raw, tqdm(
         desc=path.name, total=path.stat().st_size, unit="B", unit_scale=True
     ) as bar:
@@ -43,6 +41,7 @@ def read_records(path):
                 gzip.GzipFile(fileobj=raw) if packed else raw, start=1
             ):
                 if line.strip():
+                    empty = False
                     yield number, _parse(path, number, line)
                 if number % _LINES_A_PROGRESS == 0:
                     bar.update(raw.tell() - bar.n)
@@ -52,8 +51,17 @@ def read_records(path):
                 f"({error}). Download it again."
             ) from None
         bar.update(raw.tell() - bar.n)
-    if number == 0:
+    if empty:
         raise UserError(f"{path}: the file is empty.")
+
+
+def check_file(path):
+    """Return ``path`` as a Path; raise a UserError if there is no file."""
+    path = Path(path)
+    if not path.is_file():
+        found = "is a folder; a file is needed" if path.is_dir() else "does not exist"
+        raise UserError(f"{path}: this {'' if path.is_dir() else 'file '}{found}.")
+    return path
 
 
 def _parse(path, number, line):
@@ -65,7 +73,7 @@ def _parse(path, number, line):
         ) from None
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         try:
             record = ast.literal_eval(line.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -82,7 +90,7 @@ def _parse(path, number, line):
 
 
 def need(record, key, path, number):
-    """Return a value that a record must have.
+    """Return a value that a record must have, as text.
 
     Args:
         record (dict): From :func:`read_records`.
@@ -91,18 +99,25 @@ def need(record, key, path, number):
         number (int): The line, for the error.
 
     Returns:
-        The value, neither None nor ``""``.
+        str: The value, not ``""``.
 
     Raises:
-        UserError: If it is missing or empty.
+        UserError: If it is missing or empty, or an object or a list.
     """
     value = record.get(key)
-    if value is None or value == "":
+    if isinstance(value, (dict, list, tuple, set)):
         raise UserError(
-            f"{path}, line {number}: there is no '{key}'.{did_you_mean(key, record)} "
-            f"The record has {', '.join(map(str, record)) or 'nothing'}."
+            f"{path}, line {number}: {key} is {value!r:.80}; a text or a number is needed."
         )
-    return value
+    text = as_text(value)
+    if text:
+        return text
+    if key in record:
+        raise UserError(f"{path}, line {number}: {key} is empty.")
+    raise UserError(
+        f"{path}, line {number}: there is no '{key}'.{did_you_mean(key, record)} "
+        f"The record has {', '.join(map(str, record)) or 'nothing'}."
+    )
 
 
 def as_text(value, separator=", "):

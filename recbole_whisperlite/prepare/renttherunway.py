@@ -66,8 +66,8 @@ def read_reviews(path):
     """Stream the reviews as :class:`Review`; errors name file and line."""
     for number, record in read_records(path):
         yield shared.Review(
-            str(need(record, "user_id", path, number)),
-            str(need(record, "item_id", path, number)),
+            need(record, "user_id", path, number),
+            need(record, "item_id", path, number),
             as_text(record.get("review_text")),
             _seconds(need(record, "review_date", path, number), path, number),
         )
@@ -75,7 +75,7 @@ def read_reviews(path):
 
 def _seconds(date, path, number):
     try:
-        day = datetime.datetime.strptime(str(date), "%B %d, %Y")
+        day = datetime.datetime.strptime(date, "%B %d, %Y")
     except ValueError:
         raise UserError(
             f"{path}, line {number}: the review_date is {date!r}; it looks like "
@@ -87,6 +87,4 @@ def _seconds(date, path, number):
 def read_items(path):
     """Stream garments: id and category, once a review."""
     for number, record in read_records(path):
-        yield str(need(record, "item_id", path, number)), as_text(
-            record.get("category")
-        )
+        yield need(record, "item_id", path, number), as_text(record.get("category"))

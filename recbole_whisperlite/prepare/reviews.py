@@ -23,6 +23,9 @@ from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.prepare.filtering import k_core
 from recbole_whisperlite.prepare.folder import replacing
 
+#: Unix seconds of the last day that a date can have, in the year 9999.
+LATEST = 253402300799
+
 
 class Review(NamedTuple):
     """One review.

@@ -27,6 +27,7 @@ the atomic files shop.inter, shop.item and shop.request.
 
 import datetime
 import hashlib
+import re
 from pathlib import Path
 
 import yaml
@@ -34,7 +35,7 @@ import yaml
 from recbole_whisperlite.data.atomic import write_atomic
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.prepare.folder import replacing
-from recbole_whisperlite.prepare.reading import read_columns, where
+from recbole_whisperlite.prepare.reading import kind_of, read_columns, where
 from recbole_whisperlite.prepare.records import as_text, read_records
 
 #: Columns that must and that may be mapped. Items may have any others.
@@ -55,6 +56,8 @@ ACCEPTED = {
     "requests": ("request_id", "request"),
 }
 _TABLES = (".csv", ".tsv", ".parquet")
+_RECORDS = (".json", ".jsonl", ".ndjson")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
 
 
 def add_arguments(parser):
@@ -126,7 +129,8 @@ def convert(config, output):
             known, counts["requests"] = None, 0
         asked = counts["requests"] > 0
         if asked is False and {"request_id", "request"} & set(interactions.columns):
-            raise UserError(f"{interactions.path}: there is no request in this file.")
+            path = tables.get("requests", interactions).path
+            raise UserError(f"{path}: there is no request in this file.")
         columns = {"user_id": "token", "item_id": "token"}
         if asked:
             columns["request_id"] = "token"
@@ -143,6 +147,13 @@ def convert(config, output):
         counts["interactions"] = write_atomic(folder / f"{name}.inter", columns, rows())
         if not counts["interactions"]:
             raise UserError(f"{interactions.path}: there is no row in this file.")
+        if counts["history"] == counts["interactions"]:
+            raise UserError(
+                f"{interactions.path}: no row names a request: the column "
+                f"'{interactions.columns['request_id']}' is empty throughout, so that "
+                "nothing would be asked. Leave request_id and the section requests out "
+                "of the mapping to compose requests at run time."
+            )
     return counts
 
 
@@ -160,10 +171,16 @@ class Table:
     def __iter__(self):
         """Yield the number of each row, from 0, and ``{our name: text}``."""
         theirs = list(dict.fromkeys(self.columns.values()))
-        if self.path.suffix.lower() in _TABLES:
+        kind = kind_of(self.path)
+        if kind in _TABLES:
             rows = _read_table(self.path, theirs)
-        else:
+        elif kind in _RECORDS:
             rows = _read_json(self.path, theirs)
+        else:
+            raise UserError(
+                f"{self.path}: the name must end in {', '.join(_TABLES + _RECORDS)}, all "
+                "but .parquet also followed by .gz."
+            )
         for row, values in rows:
             yield row, {ours: values[name] for ours, name in self.columns.items()}
 
@@ -229,10 +246,19 @@ def read_mapping(path):
     for section, content in mapping.items():
         _check_names(path, section, content, *[("file", "columns")] * 2)
         columns = content["columns"]
+        _check_text(path, f"{section}: file", content["file"])
         _check_names(
             path, f"{section}: columns", columns, NEEDED[section], ACCEPTED.get(section)
         )
-        if section == "items" and len(columns) < 2:
+        for name, column in columns.items():
+            _check_text(path, f"{section}: columns: {name}", column)
+        taken = {*ACCEPTED["interactions"]} & {*columns} - {"item_id"}
+        if section == "items" and taken:
+            raise UserError(
+                f"{path}: items: columns: '{min(taken)}' is the name of a column of the "
+                "interactions. Give this one another name."
+            )
+        if section == "items" and len({*columns} - {"image"}) < 2:
             raise UserError(
                 f"{path}: items: columns: map at least one text column beside item_id, "
                 "such as title: name."
@@ -249,6 +275,11 @@ def read_mapping(path):
             "the texts, or interactions: request, the text itself, without that section."
         )
     return tables
+
+
+def _check_text(path, place, value):
+    if value is None or isinstance(value, (list, dict)):
+        raise UserError(f"{path}: {place} must be one name, not {value!r}.")
 
 
 def _check_names(path, place, content, needed, accepted):
@@ -359,11 +390,8 @@ def _interactions(table, texts, known):
 
 def _seconds(table, row, values):
     text = table.need(row, values, "timestamp")
-    try:
-        float(text)
+    if _NUMBER.fullmatch(text):
         return text
-    except ValueError:
-        pass
     try:
         moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:

@@ -71,8 +71,8 @@ def read_reviews(path):
     """Stream Yelp's reviews as :class:`Review`; errors name file and line."""
     for number, record in read_records(path):
         yield shared.Review(
-            str(need(record, "user_id", path, number)),
-            str(need(record, "business_id", path, number)),
+            need(record, "user_id", path, number),
+            need(record, "business_id", path, number),
             as_text(record.get("text")),
             _seconds(need(record, "date", path, number), path, number),
         )
@@ -80,7 +80,7 @@ def read_reviews(path):
 
 def _seconds(date, path, number):
     try:
-        moment = datetime.datetime.fromisoformat(str(date))
+        moment = datetime.datetime.fromisoformat(date)
     except ValueError:
         raise UserError(
             f"{path}, line {number}: the date is {date!r}; it looks like "
@@ -93,6 +93,6 @@ def read_items(path):
     """Stream businesses: id, then a text for each of :data:`ITEM_COLUMNS`."""
     for number, record in read_records(path):
         yield (
-            str(need(record, "business_id", path, number)),
+            need(record, "business_id", path, number),
             *(as_text(record.get(key)) for key in ITEM_COLUMNS.values()),
         )

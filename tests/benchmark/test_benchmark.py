@@ -1,6 +1,7 @@
 """Side by side: one command, one exam, one table."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 import yaml
 from tiny import CHOICES, REQUESTS
+from tqdm import tqdm
 
-from recbole_whisperlite.benchmark import plan, statistics
+from recbole_whisperlite.benchmark import plan, runner, statistics
+from recbole_whisperlite.benchmark.sees import may_see
+from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.settings import check_model
 from recbole_whisperlite.unit_file import read_units
 
@@ -230,11 +234,36 @@ def test_several_models_seeds_or_an_output_make_a_benchmark(argv, several, own_f
         (["--model=BPR,Pop", "--reference=Bpr"], "Did you mean 'BPR'?"),
         (["--seeds=1"], "needs models"),
         (["--model=BPR,Pop", "--epochs"], "--key=value"),
+        (["--model=BPR", "--tune=2"], "no model has ranges"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(flags, told, own_folder):
     with pytest.raises(ValueError, match="(?s)" + told.replace("?", r"\?")):
         plan.make_plan(flags)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        ({"models": {"Pop": {"tune": [1]}}}, "Pop: tune: must hold 'setting: "),
+        ({"models": {"Pop": None}, "output": 5}, "output: 5 must be the name"),
+        ({"models": {"Pop": None}, "seeds": [1.5]}, "must be integers"),
+        ({"models": {"Pop": None}, "seeds": True}, "must be integers"),
+    ],
+)
+def test_mistakes_in_the_yaml_are_told_before_anything_runs(content, told):
+    Path("b.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=told):
+        plan.make_plan(["--config_files=b.yaml"])
+
+
+def test_what_the_yaml_leaves_empty_is_as_if_it_were_not_there():
+    row = {"tune": None, "sees": "user"}
+    content = {"models": {"Pop": row}, "output": None, "dataset": "d"}
+    Path("b.yaml").write_text(yaml.safe_dump(content))
+    made = plan.make_plan(["--config_files=b.yaml"])
+    assert made.output == Path("results/d")
+    assert made.rows == [plan.Row("Pop", "Pop", sees=["user"])]
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("properties/experiment/benchmark-*")))
@@ -244,3 +273,100 @@ def test_committed_benchmarks_name_models_and_settings_that_exist(file):
     for row in made.rows:
         check_model(row.model)
         assert all(len(values) > 1 for values in row.ranges.values())
+
+
+RUN = Path("results/tiny/runs/Pop/2020")
+
+
+@pytest.mark.parametrize(
+    "name, damage",
+    [
+        ("result.json", lambda path: path.unlink()),
+        ("result.json", lambda path: path.write_bytes(path.read_bytes()[:200])),
+        ("units.npz", lambda path: path.write_bytes(path.read_bytes()[:200])),
+        ("job.json", lambda path: path.write_text("[]")),
+    ],
+)
+def test_a_finished_run_that_was_damaged_is_run_again(benchmark, started, name, damage):
+    assert benchmark({"Pop": None}) == 0
+    damage(RUN / name)
+    started.clear()
+    assert benchmark({"Pop": None}) == 0
+    assert started == ["Pop"]
+    assert read()["rows"][0]["runs"]
+
+
+def test_runs_on_other_data_are_not_kept(benchmark, started, tiny):
+    assert benchmark({"Pop": None}) == 0
+    (exam,) = read()["exams"]
+    requests = tiny / "tiny" / "tiny.request"
+    requests.write_text(requests.read_text().replace("a warm coat", "a cold coat"))
+    started.clear()
+    assert benchmark({"Pop": None}) == 0
+    assert started == ["Pop"]
+    # the fingerprint alone would not have told
+    assert read()["exams"] == [exam]
+
+
+def test_absent_data_are_told_before_any_model_is_started(benchmark, started, capsys):
+    assert benchmark({"Pop": None}, "--dataset=hm") == 2
+    error = capsys.readouterr().err
+    assert "skipped: no model was run. There is no dataset 'hm'" in error
+    assert "recbole_whisperlite prepare" in error
+    assert started == [] and not Path("results/hm").exists()
+
+
+@pytest.mark.parametrize("file", ["out", "out/runs", "out/benchmark.json/x"])
+def test_an_output_that_cannot_be_written_to_is_told(benchmark, file, capsys):
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).touch()
+    assert benchmark({"Pop": None}, "--output=out") == 2
+    assert "output: out cannot be written to. [Errno" in capsys.readouterr().err
+
+
+def test_an_interrupted_benchmark_says_what_is_kept(benchmark, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "_wait", interrupted)
+    assert benchmark({"Pop": None}) == 130
+    assert "What is finished is kept in results/tiny" in capsys.readouterr().err
+    assert not (RUN / "job.json").exists()
+
+
+def test_a_terminated_benchmark_leaves_no_run_behind(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    pid = tmp_path / "pid"
+    child = f"""
+import os, signal, time
+open({str(pid)!r}, "w").write(str(os.getpid()))
+os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(60)
+"""
+    with pytest.raises(KeyboardInterrupt):
+        runner._wait(
+            [sys.executable, "-c", child], tmp_path / "log.txt", tqdm(disable=True)
+        )
+    assert not Path("/proc", pid.read_text()).exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_trial_that_fails_is_told(benchmark, capsys):
+    ranges = {"embeding_size": [1, 2]}
+    assert benchmark({"BPR": {"tune": ranges}}, "--tune=2") == 0
+    error = capsys.readouterr().err
+    assert "tuning: BPR, seed 2020, trial 1 failed: There is no setting" in error
+
+
+def test_what_a_fusion_may_see_is_what_its_parts_may_see():
+    fusion = plan.Row("LateFusion", "LateFusion")
+    default = {"fusion_models": ["RequestPop", "ItemKNN", "BM25"]}
+    assert may_see(fusion, default) == ["request", "item text", "user", "item id"]
+    assert may_see(fusion, {}) == may_see(fusion, default)
+    assert may_see(fusion, {"fusion_models": ["Pop", "BPR"]}) == ["user", "item id"]
+
+
+def test_sequential_models_that_see_the_user_say_so():
+    for name in ("Caser", "FPMC", "HGN"):
+        assert "user" in may_see(plan.Row(name, name), {})
+    assert may_see(plan.Row("SASRec", "SASRec"), {}) == ["history", "item id"]

@@ -138,6 +138,19 @@ def test_the_command_measures_against_labels(run, flags, photos, labels, tmp_pat
     assert "6 of 12 pictures have one of 2 labels" in out
 
 
+def test_classes_of_the_file_are_added_to_those_named(run, flags, photos, tmp_path):
+    names, table = tmp_path / "names.txt", tmp_path / "labels.csv"
+    names.write_text("green\nblue\n")
+    argv = ["--classes=red", f"--classes_file={names}", "--k=5", "--output", table]
+    status, _, err = run("classify", *flags, "--pictures", photos, *argv)
+    assert status == 0, err
+    with open(table, newline="") as file:
+        assert {r["label"] for r in csv.DictReader(file)} == {"red", "green", "blue"}
+    argv = [f"--classes_file={names}", "--output", names]
+    status, _, err = run("classify", *flags, "--pictures", photos, *argv)
+    assert status == 2 and names.read_text() == "green\nblue\n"
+
+
 @pytest.mark.parametrize(
     "argv, message",
     [

@@ -40,6 +40,12 @@ def test_the_picture_shows_the_tiles(strips, tmp_path):
     assert COLOURS["red"] in colours and (236, 239, 241) in colours
 
 
+def test_a_picture_that_no_viewer_opens_is_refused(strips, tmp_path):
+    with pytest.raises(UserError, match="2,000 queries .* Name it .html"):
+        contact_sheet.write(tmp_path / "sheet.png", strips * 1000)
+    assert not list(tmp_path.glob("*sheet*"))
+
+
 def test_other_names_are_refused_and_nothing_is_left(strips, tmp_path):
     with pytest.raises(UserError, match="end the name in one of the two"):
         contact_sheet.write(tmp_path / "sheet.pdf", strips)

@@ -63,6 +63,11 @@ def test_what_is_not_there_is_left_out_and_counted(clip, photos, catalogue, capl
         evaluate(clip, catalogue, {"a hat": {"hat-1": 1}})
 
 
+def test_a_truth_of_other_ids_is_told_before_anything_is_encoded(catalogue):
+    with pytest.raises(UserError, match="look like 'blue-0', .* like '7'"):
+        evaluate(None, catalogue, {"red": {"7": 1, "red-0": 0}})
+
+
 def test_captions_make_a_truth_and_equal_ones_share_it(photos):
     (photos / "list.csv").write_text(
         "image,caption\nred-0.png,red\nred-1.png,red\nblue-0.png,blue\nblue-1.png,\n"
@@ -95,6 +100,7 @@ def test_the_command_prints_a_table_and_writes_json(run, flags, photos, tmp_path
         ('{"red": ["red-0"]}', "numbers from 0 upwards"),
         ('{"red": {"red-0": "yes"}}', "numbers from 0 upwards"),
         ('{"red": {"red-0": -1}}', "numbers from 0 upwards"),
+        ('{"red": {"red-0": 1' + "0" * 400 + "}}", "numbers from 0 upwards"),
         ('{" ": {"red-0": 1}}', "query 1 is empty"),
         ('{"red": {"7": 1}}', "those asked for like '7'"),
     ],

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -452,6 +453,21 @@ def test_an_interruption_is_told_in_one_line(run, flags, monkeypatch):
     assert err == "Interrupted. The same command goes on after the last epoch in out.\n"
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("pos")])
+def test_a_full_disk_is_told_and_leaves_no_half_file(
+    run, flags, tmp_path, monkeypatch, error
+):
+    def fail(value, path):
+        Path(path).write_text("half of it")
+        raise error
+
+    monkeypatch.setattr(torch, "save", fail)
+    status, _, err = run(*flags)
+    assert status == 2 and "out: this cannot be written" in err.splitlines()[-1]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "checkpoint.pt" not in names and not any(".part" in n for n in names)
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -469,6 +485,8 @@ def test_an_interruption_is_told_in_one_line(run, flags, monkeypatch):
         ({"learning_rate": 0}, "learning_rate is 0.0; it must be above 0"),
         ({"smallest_crop": 0}, "smallest_crop is 0.0; accepted are shares"),
         ({"seed": -1}, "seed is -1; it must be at least 0"),
+        ({"seed": 2**70}, "it must be less than 4294967296"),
+        ({"clip_model": "ViT-B-32", "model_cfg": None}, "has a model of its own"),
         ({"model_cfg": "small"}, "model_cfg is 'small'"),
         ({"clip_model": "ViT-B-32"}, "give one or the other"),
         ({"nproc": 0}, "nproc is 0"),

@@ -1,4 +1,6 @@
 import json
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -7,9 +9,12 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from squares import square
 
+from recbole_whisperlite.clip import contact_sheet
 from recbole_whisperlite.clip import ground as task
+from recbole_whisperlite.clip.contact_sheet import Strip, Tile
 from recbole_whisperlite.clip.ground import METHODS, ground
 from recbole_whisperlite.clip.heatmap import COLOURS, overlay
+from recbole_whisperlite.encoder.pictures import to_rgb
 from recbole_whisperlite.errors import UserError
 
 
@@ -183,6 +188,19 @@ def test_the_heat_map_is_brightest_where_the_map_is():
     assert (np.diff(grey) > 0).all()
 
 
+def test_no_function_is_used_that_pillow_is_about_to_remove(clip, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for mode in ("1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I", "F"):
+            assert to_rgb(two_squares().convert(mode)).mode == "RGB"
+        found = ground(clip, two_squares(), "red", "patches")
+        overlay(two_squares(), found)
+        tile = Tile("", "a", 0.5, "text")
+        strips = [Strip("red", two_squares(), [tile])]
+        contact_sheet.write(tmp_path / "sheet.png", strips)
+        contact_sheet.write(tmp_path / "sheet.html", strips)
+
+
 # ---------------------------------------------------------------- command line
 
 
@@ -200,6 +218,26 @@ def test_the_command_writes_maps(run, flags, tmp_path):
     with Image.open(folder / f"two-a-blue-sky-{METHODS[1]}.png") as picture:
         assert picture.size == (384, 384)
     assert len(out.splitlines()) == 4
+
+
+def test_maps_of_a_picture_in_an_archive_have_the_pictures_name(run, flags, tmp_path):
+    two_squares().save(tmp_path / "two.png")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.write(tmp_path / "two.png", "two.png")
+    picture = f"--picture={tmp_path / 'a.zip'}::two.png"
+    folder = tmp_path / "maps"
+    status, _, err = run("ground", *flags, picture, "--phrase=red", "--output", folder)
+    assert status == 0, err
+    assert {file.name for file in folder.iterdir()} == {
+        "two-red-bands.npy",
+        "two-red-bands.png",
+    }
+
+
+def test_a_seed_below_zero_is_told(run, flags, capsys):
+    with pytest.raises(SystemExit):
+        run("ground", *flags, "--benchmark=1", "--seed=-1")
+    assert "argument --seed: -1 is less than 0" in capsys.readouterr().err
 
 
 def test_the_command_plays_the_pointing_game(run, flags, tmp_path):
@@ -221,6 +259,7 @@ def test_the_command_plays_the_pointing_game(run, flags, tmp_path):
         (["--picture=a.png", "--phrase=red", "--output=maps"], "no such file"),
         (["--picture=a.png", "--phrase=red", "--output=file.txt"], "cannot be written"),
         (["--benchmark=2", "--output=."], "this is a folder"),
+        (["--benchmark=2", "--phrase=red"], "--benchmark draws its pictures"),
     ],
 )
 def test_mistakes_are_told_in_one_line(run, flags, tmp_path, argv, message):

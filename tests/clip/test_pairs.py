@@ -71,6 +71,27 @@ def test_without_templates_every_text_column_is_a_caption(folder):
     assert pairs.captions == [["red", "Red box"], ["blue", "Blue box"], ["blue"]]
 
 
+def test_rows_of_one_picture_are_its_captions(folder):
+    path = folder / "captions.csv"
+    lines = ["a.png,red", "b.png,blue", "a.png,warm", "a.png,red", "b.png,"]
+    path.write_text("image,caption\n" + "\n".join(lines))
+    pairs = read_pairs(path)
+    assert pairs.ids == ["a", "b"]
+    assert pairs.captions == [["red", "warm"], ["blue"]]
+    path.write_text("id,image,caption\n1,a.png,red\n1,b.png,blue\n")
+    with pytest.raises(UserError, match="id '1' .* two pictures, .*a.png and .*b.png"):
+        read_pairs(path)
+
+
+def test_products_of_one_picture_stay_on_one_side(folder):
+    path = folder / "captions.csv"
+    lines = [f"{row},{'ab'[row % 2]}.png,thing {row}" for row in range(40)]
+    path.write_text("id,image,caption\n" + "\n".join(lines))
+    one, other = read_pairs(path).split([0.5], seed=1)
+    assert len(one) == len(other) == 20
+    assert not set(one.pictures) & set(other.pictures)
+
+
 def test_products_without_picture_or_caption_are_left_out_and_counted(folder, caplog):
     (folder / "styles.csv").write_text("id,title\na,Red box\nb,\nz,No picture\n")
     assert read_pairs(folder).ids == ["a"]

@@ -127,7 +127,7 @@ def test_a_product_whose_picture_is_broken_goes_by_its_text(clip, photos):
 def test_not_one_readable_picture_is_an_error(clip, photos):
     for file in photos.iterdir():
         file.write_bytes(b"x")
-    with pytest.raises(UserError, match="not one of 12 pictures can be read"):
+    with pytest.raises(UserError, match="not one of 12 .* read. .*not a picture"):
         build_index(clip, read_catalogue(photos))
 
 
@@ -156,11 +156,14 @@ def test_an_index_of_another_encoder_is_refused(clip, index, clip_folder, tmp_pa
         load_index(tmp_path / "photos.npz", other)
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", None])
+@pytest.mark.parametrize("content", [b"", b"no zip", None, np.zeros(3)])
 def test_what_is_no_index_is_told(clip, tmp_path, content):
     path = tmp_path / "bad.npz"
     if content is None:
         np.savez(path, ids=[1], vectors=[2.0])
+    elif isinstance(content, np.ndarray):
+        with open(path, "wb") as file:
+            np.save(file, content)
     else:
         path.write_bytes(content)
     with pytest.raises(UserError, match="this is no index, or it is damaged"):
@@ -211,13 +214,29 @@ def test_the_graph_is_saved_beside_its_index(clip, photos, tmp_path):
     )
 
 
-def test_a_missing_library_is_named(monkeypatch):
+def test_a_missing_library_is_named(monkeypatch, photos):
     import sys
 
     monkeypatch.setitem(sys.modules, "usearch.index", None)
     monkeypatch.setitem(sys.modules, "usearch", None)
     with pytest.raises(UserError, match="recbole-whisperlite.ann"):
         large_index(10)
+    # no encoder is asked for vectors before that
+    with pytest.raises(UserError, match="recbole-whisperlite.ann"):
+        build_index(None, read_catalogue(photos), approximate=True)
+
+
+def test_a_graph_that_finds_no_room_is_told(tmp_path):
+    from recbole_whisperlite.clip.graph import Graph
+
+    class Full:
+        def save(self, path):
+            open(path, "w").close()
+            raise RuntimeError("Failed to serialize into stream")
+
+    with pytest.raises(UserError, match="a.usearch: this cannot be written"):
+        Graph(Full()).save(tmp_path / "a.usearch")
+    assert not list(tmp_path.iterdir())
 
 
 # ---------------------------------------------------------------- command line
@@ -248,11 +267,15 @@ def test_the_command_searches_a_saved_index(run, flags, photos, tmp_path):
     assert status == 0 and out.splitlines()[1].split()[2] == "blue-2"
 
 
+TAG = "--clip_pretrained=laion2b_s34b_b79k"
+
+
 def bad_commands(photos, tmp_path):
     search = ["--catalogue", photos]
     (tmp_path / "empty").mkdir()
     (tmp_path / "blank.txt").write_text("\n\n")
     (tmp_path / "plain").write_text("a file")
+    (tmp_path / "own.csv").write_text("id,title\n1,red\n")
     return {
         "no catalogue": (["--text=red"], "Name what to search"),
         "no query": (search, "There is no query"),
@@ -278,6 +301,35 @@ def bad_commands(photos, tmp_path):
             "needs --clip_model",
         ),
         "unknown device": ([*search, "--text=a", "--device=tpuu"], "no device 'tpuu'"),
+        "device without numbers": (
+            [*search, "--text=a", "--device=meta"],
+            "no device 'meta' here",
+        ),
+        "model of open_clip, encoder another": (
+            [*search, "--text=a", "--encoder=fashion-clip"],
+            "is for --encoder open_clip; the encoder is fashion-clip",
+        ),
+        "tag of open_clip, encoder another": (
+            [*search, "--text=a", "--encoder=fashion-clip", "--clip_model=", TAG],
+            "tags of open_clip's go with --encoder open_clip",
+        ),
+        "kind of table": ([*search, "--text=a", "--output=a.json"], "as .csv or .tsv"),
+        "output is read": (
+            [
+                f"--catalogue={tmp_path}/own.csv",
+                "--text=a",
+                f"--output={tmp_path}/own.csv",
+            ],
+            "the same command reads this file",
+        ),
+        "two results in one file": (
+            [*search, "--text=a", "--output=a.csv", "--save_index=./a.csv"],
+            "writes something else to it",
+        ),
+        "choices of an index": (
+            ["--index=a.npz", "--text=a", "--of=texts"],
+            "a.npz is encoded already",
+        ),
     }
 
 
@@ -299,6 +351,13 @@ def bad_commands(photos, tmp_path):
         "unknown encoder",
         "no model",
         "unknown device",
+        "device without numbers",
+        "model of open_clip, encoder another",
+        "tag of open_clip, encoder another",
+        "kind of table",
+        "output is read",
+        "two results in one file",
+        "choices of an index",
     ],
 )
 def test_mistakes_are_told_in_one_line(run, flags, photos, tmp_path, case):
@@ -307,6 +366,28 @@ def test_mistakes_are_told_in_one_line(run, flags, photos, tmp_path, case):
     assert status == 2 and message in err, err
     assert err.startswith("error: ") or "\nerror: " in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "query", [["--text="], ["--picture=none.jpg"], ["--text=a", "--text_weight=nan"]]
+)
+def test_a_query_is_looked_at_before_anything_is_written(
+    run, flags, photos, tmp_path, query
+):
+    index = tmp_path / "new" / "photos.npz"
+    argv = ["--catalogue", photos, "--save_index", index, *query]
+    status, _, err = run("retrieve", *flags, *argv)
+    assert status == 2 and "Traceback" not in err
+    assert not index.parent.exists()
+
+
+@pytest.mark.parametrize(
+    "option", ["--workers=-1", "--batch_size=0", f"--batch_size={2**80}", "--k=few"]
+)
+def test_numbers_out_of_range_are_told(run, flags, photos, capsys, option):
+    with pytest.raises(SystemExit):
+        run("retrieve", *flags, "--catalogue", photos, "--text=red", option)
+    assert f"argument {option.split('=')[0]}: " in capsys.readouterr().err
 
 
 def test_unknown_tasks_are_told(run):

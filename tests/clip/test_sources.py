@@ -108,6 +108,30 @@ def test_what_is_no_catalogue_is_told(tmp_path, name, content, message):
         read_catalogue(tmp_path / name)
 
 
+def test_a_zip_file_that_asks_for_a_password_is_told(photos, tmp_path):
+    path = zip_of(photos, tmp_path / "photos.zip", "id,name\n1,x\n")
+    content = bytearray(path.read_bytes())
+    # The bit that says so, in both headers of styles.csv, the last file.
+    for header, bit in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.rfind(header) + bit] |= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="photos.zip: .*cannot be read.*password"):
+        read_catalogue(path)
+
+
+def test_a_name_that_no_file_can_have_is_told():
+    with pytest.raises(UserError, match="cannot be read. File name too long"):
+        read_catalogue("a" * 300)
+
+
+def test_without_ids_products_go_by_their_pictures_or_rows(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("image,title\na.jpg,one\n,two\n,three\n")
+    assert read_catalogue(path).ids == ["a", "row 2", "row 3"]
+    path.write_text("image,title\nold/a.jpg,one\nnew/a.jpg,two\n")
+    assert read_catalogue(path).ids == ["old/a.jpg", "new/a.jpg"]
+
+
 def test_an_empty_folder_is_told(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="there is no picture in it"):

@@ -223,6 +223,10 @@ def test_a_library_that_a_model_needs_is_named(settings, monkeypatch):
             "no open_clip_config.json in the folder none",
         ),
         ({"clip_model": "hf-hub:a/b"}, "weights.pt' would not be used"),
+        ({"clip_model": "a/b"}, "no folder a/b. .* is named 'hf-hub:a/b'"),
+        ({"clip_model": "./a/b"}, "no folder ./a/b"),
+        ({"clip_model": "transformers:/a/b"}, "no folder /a/b"),
+        ({"clip_model": "hf-hub:a/b/c"}, "no folder a/b/c"),
         ({"long_text": "cut"}, "Accepted are truncate, mean_of_chunks"),
         ({"encode_batch_size": 0}, "whole number of at least 1 is needed, not 0"),
     ],
@@ -240,7 +244,7 @@ def test_files_that_do_not_fit_are_named(config, clip_folder, tmp_path, make_cli
         run({**config, "clip_pretrained": str(wider)})
     text = tmp_path / "text.pt"
     text.write_text("not a checkpoint")
-    with pytest.raises(UserError, match="could not load .*text.pt"):
+    with pytest.raises(UserError, match="could not load .*text.pt.* in a whole file"):
         run({**config, "clip_pretrained": str(text)})
     for content, message in {
         "{": "is not json",

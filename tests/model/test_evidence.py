@@ -74,10 +74,18 @@ def memory(user=USER, request=REQUEST, item=ITEM):
     return RequestMemory(request, item, N_REQUESTS, N_ITEMS)
 
 
+def remembered(memory, request, candidates=ALL, logits=None, own=None):
+    """What memory says where the towers say ``logits``; by default, nothing."""
+    if logits is None:
+        logits = torch.zeros(len(request), N_ITEMS)
+    normalizer = memory.log_normalizer(logits)
+    return memory(request, candidates, logits[:, candidates.item], normalizer, own)
+
+
 def test_memory_is_the_smoothed_share_of_the_request():
     # Item popularities are 3 3 1 1 0 (items 1 to 5) and 0 (padding), 0.1 more each:
     # together 8 + 6 * 0.1 = 8.6. Request 1 has 4 choices, 3 of them of item 1.
-    score = memory()(torch.tensor([1]), ALL)[0]
+    score = remembered(memory(), torch.tensor([1]))[0]
     assert score[1].item() == pytest.approx(
         math.log((3 + 20 * 3.1 / 8.6) / (4 + 20)), abs=1e-6
     )
@@ -86,22 +94,58 @@ def test_memory_is_the_smoothed_share_of_the_request():
     )
 
 
-def test_memory_is_the_logarithm_of_a_distribution():
-    score = memory()(torch.arange(N_REQUESTS), ALL)
+def test_what_the_towers_expect_stands_behind_the_choices():
+    # twice as likely as popularity has it: 2 * 3.1 and the others' 5.5 of 11.7
+    logits = torch.zeros(1, N_ITEMS)
+    logits[0, 1] = math.log(2)
+    score = remembered(memory(), torch.tensor([1]), logits=logits)[0]
+    expected = [(3 + 20 * 6.2 / 11.7) / 24, (0 + 20 * 3.1 / 11.7) / 24]
+    assert score[1:3].exp().tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("spread", [0, 1, 8])
+def test_memory_is_the_logarithm_of_a_distribution(spread):
+    logits = spread * torch.randn(N_REQUESTS, N_ITEMS)
+    score = remembered(memory(), torch.arange(N_REQUESTS), logits=logits)
     torch.testing.assert_close(score.exp().sum(dim=1), torch.ones(N_REQUESTS))
 
 
-def test_a_text_that_was_never_asked_ranks_by_popularity():
-    score = memory()(torch.tensor([4]), ALL)[0]
+def test_a_text_that_was_never_asked_ranks_by_popularity_and_towers():
     popularity = torch.tensor([0.1, 3.1, 3.1, 1.1, 1.1, 0.1])
+    score = remembered(memory(), torch.tensor([4]))[0]
     torch.testing.assert_close(score, (popularity / 8.6).log())
+    logits = torch.randn(1, N_ITEMS)
+    score = remembered(memory(), torch.tensor([4]), logits=logits)[0]
+    weight = popularity * logits[0].exp()
+    torch.testing.assert_close(score, (weight / weight.sum()).log())
 
 
 def test_the_candidates_do_not_change_what_memory_says_of_an_item():
     some = Candidates(torch.tensor([4, 1]), N_ITEMS)
     request = torch.tensor([1, 2, 1])
-    whole = memory()(request, ALL)
-    torch.testing.assert_close(memory()(request, some), whole[:, [4, 1]])
+    logits = torch.randn(3, N_ITEMS)
+    whole = remembered(memory(), request, logits=logits)
+    torch.testing.assert_close(
+        remembered(memory(), request, some, logits), whole[:, [4, 1]]
+    )
+
+
+def test_a_batch_estimates_what_divides():
+    """Of a batch in which items come as often as they are popular, exactly."""
+    logits, items = torch.randn(2, N_ITEMS), torch.tensor([1, 31, 31, 11, 11, 1])
+    found = memory().log_normalizer(logits, items)
+    torch.testing.assert_close(found, memory().log_normalizer(logits))
+    some = memory().log_normalizer(logits[:, [1, 4]], torch.tensor([3, 1]))
+    expected = (3 * logits[:, 1].exp() + logits[:, 4].exp()) / 4
+    torch.testing.assert_close(some[:, 0].exp(), expected)
+
+
+def test_what_was_never_chosen_or_drawn_leaves_gradients_finite():
+    logits = torch.randn(2, N_ITEMS, requires_grad=True)
+    drawn = torch.tensor([0, 2, 1, 0, 0, 0])
+    normalizer = memory().log_normalizer(logits, drawn)
+    memory()(torch.tensor([1, 4]), ALL, logits, normalizer).sum().backward()
+    assert logits.grad.isfinite().all() and logits.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("choice", range(len(ITEM)))
@@ -115,8 +159,8 @@ def test_memory_without_the_own_choice_never_had_it(choice):
     def popularity(score, divisor):
         return (score[0].exp() * (total + 20) - count) * divisor / 20
 
-    found = popularity(memory()(request, ALL, own), 8.6)
-    expected = popularity(left(request, ALL), 7.6)
+    found = popularity(remembered(memory(), request, own=own), 8.6)
+    expected = popularity(remembered(left, request), 7.6)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(found, left.popularity, rtol=0, atol=1e-5)
 
@@ -124,15 +168,15 @@ def test_memory_without_the_own_choice_never_had_it(choice):
 def test_each_row_is_spared_its_own_choice_only():
     request = torch.tensor([1, 2, 1])
     own = torch.tensor([0, 2]), torch.tensor([1, 4])
-    found, seen = memory()(request, ALL, own), memory()(request, ALL)
+    found, seen = remembered(memory(), request, own=own), remembered(memory(), request)
     assert torch.equal(found[1], seen[1])
     # the row's other items stand in a shorter list: 4 choices become 3
     longer = torch.full((4,), math.log(24 / 23))
     torch.testing.assert_close(found[0, 2:], seen[0, 2:] + longer)
     assert found[0, 1] < seen[0, 1] and found[2, 4] < seen[2, 4]
     again = memory()
-    again(request, ALL, own)
-    assert torch.equal(again(request, ALL), seen)  # and memory itself is unchanged
+    remembered(again, request, own=own)
+    assert torch.equal(remembered(again, request), seen)  # memory itself is unchanged
 
 
 # --------------------------------------------------------------------- neighbors

@@ -130,3 +130,13 @@ def test_a_part_that_needs_histories_is_refused(tiny, prepare):
 def test_what_cannot_be_fused_is_refused(tiny, prepare, given, message):
     with pytest.raises(UserError, match=message):
         build(prepare, tiny, **given)
+
+
+def test_pop_may_be_a_part(tiny, prepare):
+    parts = {"fusion_models": ["Pop", "BM25"]}
+    _, (train, valid, test), model, trainer = build(prepare, tiny, **parts)
+    # RecBole counts a model's operations before it is trained
+    assert (model.full_sort_predict(test.unit_feat).isfinite()).all()
+    trainer.fit(train, valid, saved=False)
+    count, most = model.parts["Pop"].item_cnt, model.parts["Pop"].max_cnt
+    assert most == count.max() > 0

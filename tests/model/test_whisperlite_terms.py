@@ -14,8 +14,12 @@ ALONE = [{**PLAIN, switch: True} for switch in SWITCHES]
 EACH = pytest.mark.parametrize(
     "settings", [{}, *ALONE], ids=["all", *(f"only {each}" for each in SWITCHES)]
 )
-PARAMETER = {each: each.replace("use_", "") + "_weight" for each in SWITCHES}
-PARAMETER["use_refusals"] = "refusal_weight"
+# memory has none: counts are believed as they are
+PARAMETER = {
+    "use_neighbors": "neighbors_weight",
+    "use_history": "history_weight",
+    "use_refusals": "refusal_weight",
+}
 
 
 def labelled(rows, label):
@@ -50,7 +54,7 @@ def test_predict_agrees_with_full_sort_predict(settings, remember):
     torch.testing.assert_close(predicted, scores, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("switch", PARAMETER)
 def test_each_term_has_a_say(switch):
     model = trained(popularity_correction=False)
     scores = rank(model, EXAM)
@@ -59,7 +63,24 @@ def test_each_term_has_a_say(switch):
     assert not torch.allclose(rank(model, EXAM), scores, atol=1e-2)
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
+def test_what_was_chosen_for_a_request_comes_before_what_the_towers_say():
+    model = trained(**ALONE[0])
+    row = interaction([(4, 1, 0, 0, 0)])  # u1 and u3 took 1, u2 took 2
+    often = rank(model, row)[0]
+    model.memory.count.value *= 1000
+    model.memory.total *= 1000
+    assert set(rank(model, row)[0].topk(2).indices.tolist()) == {1, 2}
+    model.memory.count.value *= 0
+    model.memory.total *= 0
+    never = rank(model, row)[0]
+    with torch.no_grad():
+        towers = model.forward(torch.ones(8, dtype=torch.long), torch.arange(8))
+    expected = towers + model.memory.popularity.log()
+    torch.testing.assert_close(never - never[1], expected - expected[1])
+    assert not torch.allclose(often - often[1], expected - expected[1], atol=1e-2)
+
+
+@pytest.mark.parametrize("switch", PARAMETER)
 def test_a_term_that_is_off_has_no_parameters(switch):
     everything = set(build(People()).state_dict())
     without = set(build(People(), **{switch: False}).state_dict())
@@ -222,7 +243,7 @@ def test_training_lowers_the_loss_and_moves_the_weights(settings, bce_weight):
     batch["item_id"][rows:] = 7  # nobody chose it
     label = torch.cat([torch.ones(rows), torch.zeros(rows)])
     batch.update(Interaction({"label": label}))
-    weights = [PARAMETER[each] for each in SWITCHES if settings.get(each, True)]
+    weights = [PARAMETER[each] for each in PARAMETER if settings.get(each, True)]
     before = {name: getattr(model, name).item() for name in weights}
     model.train()
     loss = model.calculate_loss(batch).item()

@@ -58,3 +58,24 @@ def test_what_the_operating_system_refuses_is_told_with_the_folder(tmp_path):
     with pytest.raises(UserError, match="d: no data set was written there.*No space"):
         with replacing(tmp_path / "d"):
             raise OSError(28, "No space left on device")
+
+
+def test_what_an_earlier_data_set_had_more_goes_and_other_files_stay(tmp_path):
+    write(tmp_path / "d", "old")
+    for name in ("d.request.json", "d.net", "photo.jpg"):
+        (tmp_path / "d" / name).write_text("old")
+    with replacing(tmp_path / "d") as folder:  # requests that are composed at run time
+        (folder / "d.inter").write_text("new")
+        (folder / "d.item").write_text("new")
+    assert read(tmp_path / "d") == {
+        "d.inter": "new",
+        "d.item": "new",
+        "d.net": "old",
+        "photo.jpg": "old",
+    }
+
+
+def test_a_folder_without_a_name_is_refused():
+    with pytest.raises(UserError, match="give a folder with a name"):
+        with replacing("/"):
+            pass

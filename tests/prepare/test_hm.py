@@ -555,3 +555,19 @@ def test_a_real_week_holds_what_plain_pandas_finds_in_it(tmp_path):
     assert request["request_id"].tolist() == inter["request_id"].tolist()
     titles = catalogue.loc[item["item_id"], "prod_name"]
     assert item["title"].str.split().tolist() == titles.str.split().tolist()
+
+
+def test_a_parquet_file_that_is_damaged_inside_is_named(write):
+    paths = write([article(f"{n:04}") for n in range(500)], kind="parquet")
+    content = bytearray(paths["articles"].read_bytes())
+    content[40:2000] = bytes(1960)
+    paths["articles"].write_bytes(content)
+    with pytest.raises(UserError, match="articles.parquet: this file cannot be read"):
+        convert(paths)
+
+
+def test_the_line_of_a_quote_that_never_ends_is_named(write):
+    paths = write()
+    damage(paths["transactions"], b"bea,0000000007", b'"bea,0000000007')
+    with pytest.raises(UserError, match=r"transactions\.csv, line 5: "):
+        convert(paths)

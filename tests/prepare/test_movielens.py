@@ -126,6 +126,26 @@ def test_the_folder_and_the_command_say_what_was_dropped(tmp_path, capsys):
             {"ratings": [("7", "2", "good", 1)]},
             "ratings.csv, line 2: the rating 'good'",
         ),
+        (
+            {"tags": [*TAGS, ("7", "1", "x y", "nan")]},
+            "tags.csv, line 9: the timestamp 'nan' is no number",
+        ),
+        (
+            {"tags": [*TAGS, ("7", "1", "x y", "1e999")]},
+            "tags.csv, line 9: the timestamp '1e999' is no number",
+        ),
+        (
+            {"tags": [*TAGS, ("", "1", "x y", "1")]},
+            "tags.csv, line 9: the userId is empty",
+        ),
+        (
+            {"ratings": [("7", "2", "nan", 1)]},
+            "ratings.csv, line 2: the rating 'nan' is no number",
+        ),
+        (
+            {"ratings": [("7", "", "5", 1)]},
+            "ratings.csv, line 2: the movieId is empty",
+        ),
         ({"movies": MOVIES[:2]}, "movies.csv: the movie '3' .* 1 are missing"),
         ({"tags": [("7", "1", "dvd", 1)]}, "no tag is left of 1"),
     ],

@@ -27,6 +27,7 @@ def test_plain_gzipped_and_python_literal_lines_are_read_alike(tmp_path):
         (b"[1]", "line 2: a JSON object"),
         (b'{"a": "\xff"}', "line 2: byte 0xff is not valid UTF-8"),
         (b"__import__('os').getcwd()", "line 2: this is no JSON object"),
+        (b"[" * 100_000, "line 2: this is no JSON object"),
     ],
 )
 def test_a_line_that_is_no_object_is_named(tmp_path, second_line, told):
@@ -47,10 +48,12 @@ def test_a_gzip_file_that_ends_early_is_named(tmp_path):
 
 
 def test_a_file_without_records_is_named(tmp_path):
-    (tmp_path / "empty.json").touch()
-
-    with pytest.raises(UserError, match="empty.json: the file is empty"):
-        list(read_records(tmp_path / "empty.json"))
+    for content in ("", "\n \n"):
+        (tmp_path / "empty.json").write_text(content)
+        with pytest.raises(UserError, match="empty.json: the file is empty"):
+            list(read_records(tmp_path / "empty.json"))
+    with pytest.raises(UserError, match="this is a folder; a file is needed"):
+        list(read_records(tmp_path))
     with pytest.raises(UserError, match="none.json: this file does not exist"):
         list(read_records(tmp_path / "none.json"))
 
@@ -58,6 +61,24 @@ def test_a_file_without_records_is_named(tmp_path):
 def test_a_missing_value_is_told_with_what_the_record_has():
     with pytest.raises(UserError, match="f, line 7: .*'asin'.*'asins'.*has asins, b"):
         need({"asins": 1, "b": 2}, "asin", "f", 7)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (" ", "asin is empty"),
+        (None, "asin is empty"),
+        (["B1"], "asin is .'B1'.; a text"),
+    ],
+)
+def test_an_id_that_is_none_is_named(value, told):
+    with pytest.raises(UserError, match=f"f, line 7: {told}"):
+        need({"asin": value}, "asin", "f", 7)
+
+
+def test_ids_are_text_that_utf_8_can_hold():
+    assert need({"asin": 7}, "asin", "f", 1) == "7"
+    assert need({"asin": "B\ud800"}, "asin", "f", 1) == "B?"
 
 
 def test_values_become_text_that_utf_8_can_hold():

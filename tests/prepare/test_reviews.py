@@ -259,6 +259,18 @@ def test_amazon_needs_something_that_describes_items(tmp_path):
             {"reviewerID": "A1", "asin": "B1", "unixReviewTime": "today"},
             "line 1: unixReviewTime is 'today'",
         ),
+        *(
+            (
+                {"reviewerID": "A1", "asin": "B1", "unixReviewTime": time},
+                f"line 1: unixReviewTime is '{told}'",
+            )
+            for time, told in (
+                (float("nan"), "nan"),
+                (float("inf"), "inf"),
+                (True, "True"),
+                (10**30, 10**30),
+            )
+        ),
     ],
 )
 def test_what_amazon_cannot_use_is_named(tmp_path, record, told):

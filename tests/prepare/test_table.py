@@ -1,6 +1,7 @@
 """Your own tables: the guide's mapping, other kinds of file, and mistakes in them."""
 
 import datetime
+import gzip
 import json
 
 import pandas as pd
@@ -158,11 +159,20 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(shop, tmp_path, caps
             ",8,q2",
             "line 4: the user_id .column 'customer'. is empty",
         ),
+        *(
+            (
+                "purchases.csv",
+                "90000.5",
+                time,
+                f"line 4: the timestamp '{time}' .*'bought_at'",
+            )
+            for time in ("noon", "nan", "inf", "1e999", "1_000")
+        ),
         (
-            "purchases.csv",
-            "90000.5",
-            "noon",
-            "line 4: the timestamp 'noon' .*'bought_at'",
+            "queries.tsv",
+            'q1\t"a red, warm hat"\nq2\tboots\n',
+            "",
+            "queries.tsv: there is no request in this file",
         ),
         ("purchases.csv", "sku,", "skus,", "no column 'sku'. Did you mean 'skus'"),
         (
@@ -208,8 +218,48 @@ def test_a_mistake_in_a_table_is_named_and_nothing_is_written(
         ),
         (changed("items", title=None, kinds=None), "map at least one text column"),
         ({**MAPPING, "items": "catalogue.csv"}, "items must hold file, columns"),
+        (
+            {**MAPPING, "items": {**MAPPING["items"], "file": ["a.csv", "b.csv"]}},
+            "items: file must be one name",
+        ),
+        (changed("items", title=["name", "kinds"]), "columns: title must be one name"),
+        (changed("items", title=None, kinds=None, image="name"), "at least one text"),
+        (changed("items", user_id="name"), "'user_id' is the name of a column of the"),
     ],
 )
 def test_a_mistake_in_the_mapping_is_named(shop, mapping, told):
     with pytest.raises(UserError, match=f"mapping.yaml: .*{told}"):
         shop(mapping)
+
+
+def test_interactions_that_name_no_request_ask_nothing(shop, tmp_path):
+    text = (tmp_path / "purchases.csv").read_text()
+    (tmp_path / "purchases.csv").write_text(text.replace("q1", "").replace("q2", ""))
+    with pytest.raises(UserError, match="no row names a request: the column 'query'"):
+        shop()
+    assert not (tmp_path / "shop").exists()
+
+
+def test_gzipped_tables_are_read_as_others(shop, tmp_path):
+    plain = shop()
+    named = {}
+    for section, content in MAPPING.items():
+        file = tmp_path / content["file"]
+        (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        named[section] = {**content, "file": f"{file.name}.gz"}
+    assert shop(named) == plain
+
+    bad = PURCHASES.replace("90000.5", "noon")
+    (tmp_path / "purchases.csv.gz").write_bytes(gzip.compress(bad.encode()))
+    with pytest.raises(UserError, match="purchases.csv.gz, line 4: the timestamp"):
+        shop(named)
+    (tmp_path / "purchases.csv.gz").write_bytes(gzip.compress(bad.encode())[:-9])
+    with pytest.raises(UserError, match="purchases.csv.gz: this file cannot be read"):
+        shop(named)
+
+
+def test_a_kind_of_file_that_is_not_read_is_named(shop, tmp_path):
+    (tmp_path / "purchases.xlsx").touch()
+    other = {**MAPPING["interactions"], "file": "purchases.xlsx"}
+    with pytest.raises(UserError, match="purchases.xlsx: the name must end in .csv"):
+        shop({**MAPPING, "interactions": other})
