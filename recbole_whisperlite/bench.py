@@ -25,21 +25,28 @@ from tqdm import tqdm
 
 BASELINES = ("NGCF", "LightGCN", "BPR")
 MODELS = ("WhisperLite", *BASELINES)
+SEEDS = (2020, 2021, 2022)
 
 
 def cold(args):
     """Test requests of users whose histories are hidden, by models that were trained."""
     figures = {}
     for model in ("WhisperLite", "RequestPop"):
-        trainer, train, valid, test = _loaded(model, args)
-        with tempfile.TemporaryDirectory() as folder:
-            trainer.saved_model_file = str(Path(folder) / "model.pth")
-            trainer.fit(train, valid, verbose=False)
-            figures[f"{model}, test NDCG@10"] = trainer.evaluate(test)["ndcg@10"]
-            for field in test._dataset.history_fields[1:]:
-                test.unit_feat[field].zero_()
-            hidden = trainer.evaluate(test)["ndcg@10"]
-        figures[f"{model}, test NDCG@10, histories hidden"] = hidden
+        found = {"": [], ", histories hidden": []}
+        for seed in tqdm(SEEDS, desc=model, unit="seed"):
+            settings = {"seed": seed, "stopping_step": 5}
+            trainer, train, valid, test = _loaded(model, args, **settings)
+            with tempfile.TemporaryDirectory() as folder:
+                trainer.saved_model_file = str(Path(folder) / "model.pth")
+                trainer.fit(train, valid, verbose=False)
+                found[""].append(trainer.evaluate(test)["ndcg@10"])
+                for field in test._dataset.history_fields[1:]:
+                    test.unit_feat[field].zero_()
+                hidden = trainer.evaluate(test)["ndcg@10"]
+                found[", histories hidden"].append(hidden)
+        for how, each in found.items():
+            figures[f"{model}, test NDCG@10{how}"] = float(np.mean(each))
+            figures[f"{model}, deviation over seeds{how}"] = float(np.std(each, ddof=1))
     return figures
 
 

@@ -27,12 +27,10 @@ def test_cold_hides_histories_from_those_that_look_at_them(tmp_path):
     )
 
     figures = json.loads((tmp_path / "cold.json").read_text())["cold"]
-    assert list(figures) == [
-        "WhisperLite, test NDCG@10",
-        "WhisperLite, test NDCG@10, histories hidden",
-        "RequestPop, test NDCG@10",
-        "RequestPop, test NDCG@10, histories hidden",
-    ]
-    seen, hidden, pop, pop_hidden = figures.values()
+    seen, hidden, pop, pop_hidden = (
+        figures[f"{model}, test NDCG@10{how}"]
+        for model in ("WhisperLite", "RequestPop")
+        for how in ("", ", histories hidden")
+    )
     assert pop == pytest.approx(pop_hidden)  # it never looks at users
-    assert hidden < seen
+    assert hidden < seen - 0.1
