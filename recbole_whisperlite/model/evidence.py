@@ -82,7 +82,7 @@ class SparseRows(nn.Module):
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
         """
-        result = self.value.new_zeros(len(row), len(candidates))
+        shape = len(row), len(candidates)
         into = torch.arange(len(row), device=row.device)
         into = into.view(-1, *[1] * (row.dim() - 1)).expand_as(row).flatten()
         row = row.flatten()
@@ -92,11 +92,15 @@ class SparseRows(nn.Module):
         first = torch.cumsum(length, dim=0) - length
         entry = torch.arange(len(into), device=row.device)
         entry = entry + torch.repeat_interleave(begin - first, length)
-        place = candidates.place[self.item[entry]]
-        known = place >= 0
-        return result.index_put_(
-            (into[known], place[known]), self.value[entry[known]], accumulate=True
-        )
+        place, value = candidates.place[self.item[entry]], self.value[entry]
+        if len(candidates) < self.n_items:
+            known = place >= 0
+            into, place, value = into[known], place[known], value[known]
+        result = self.value.new_zeros(shape)
+        if result.is_cuda:  # where scatter_add_ adds in whatever order threads come by
+            return result.index_put_((into, place), value, accumulate=True)
+        place = into * len(candidates) + place
+        return result.view(-1).scatter_add_(0, place, value).view(shape)
 
 
 class RequestMemory(nn.Module):
@@ -169,7 +173,9 @@ class RequestMemory(nn.Module):
         prior = (_PRIOR_CHOICES / self.all_choices * popularity).log()
         expected = logits + (prior - log_normalizer)
         total = (total + _PRIOR_CHOICES).log().unsqueeze(1)
-        return torch.logaddexp(count.log(), expected) - total
+        # the logarithm of 0 is slow, and of the least number small enough
+        log_count = count.clamp_(min=torch.finfo(count.dtype).tiny).log_()
+        return torch.logaddexp(log_count, expected).sub_(total)
 
 
 class Neighbors(nn.Module):

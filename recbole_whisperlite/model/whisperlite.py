@@ -279,7 +279,7 @@ class WhisperLite(GeneralRecommender):
         return logits
 
     def _add_user_terms(self, score, interaction, candidates, own=None):
-        r"""Add what a user adds to the logits: neighbors and likeness to the history.
+        r"""Add to logits what a user adds, in place: neighbors and likeness to the history.
 
         Args:
             score (torch.FloatTensor): shape: [n, n_candidates]
@@ -299,12 +299,12 @@ class WhisperLite(GeneralRecommender):
                 user = interaction[self.USER_ID].unsqueeze(1).expand_as(history)
                 chose = self.had.at(user, history) > 0
             neighbors = self.neighbors(history, candidates, own, chose)
-            score = torch.addcmul(score, self.neighbors_weight, neighbors)
+            score.addcmul_(self.neighbors_weight, neighbors)
         if self.use_history:
             attention = self._attention(interaction[self.REQUEST], history)
             about = self.history_weight * self.like_history(history, attention)
             vectors = self.like_history.vectors[candidates.item]
-            score = torch.addmm(score, about, vectors.transpose(0, 1))
+            score.addmm_(about, vectors.transpose(0, 1))
         return score
 
     def _others(self, interaction, candidates, own):
