@@ -1,8 +1,10 @@
 """What a model may see of a request that it ranks for: a column of every table."""
 
+import yaml
 from recbole.utils import ModelType, get_model
 
 from recbole_whisperlite.benchmark.plan import Row
+from recbole_whisperlite.paths import PROPERTIES
 
 REQUEST, ITEM_TEXT, USER, HISTORY, ITEM_ID = (
     "request",
@@ -42,7 +44,8 @@ def may_see(row, settings):
 
     Args:
         row (Row): With its own word on it, if the benchmark yaml has one.
-        settings (dict): The final settings of one of its runs.
+        settings (dict): The final settings of one of its runs; of a row that failed,
+            empty: then it is the model's defaults and the row's own settings.
 
     Returns:
         list of str: Some of request, item text, user, history, item id, and more.
@@ -51,18 +54,18 @@ def may_see(row, settings):
         return row.sees
     if row.model in MODELS:
         return MODELS[row.model]
+    settings = settings or {**_defaults(row.model), **row.settings}
     if row.model == "LateFusion":
-        # a run that failed has no settings: the default parts
-        parts = settings.get("fusion_models") or ("RequestPop", "ItemKNN", "BM25")
+        parts = settings["fusion_models"]
         seen = [part for name in parts for part in may_see(Row(name, name), settings)]
         return [part for part in ORDER if part in seen]
     if row.model == "WhisperLite":
         parts = {
             REQUEST: True,
-            ITEM_TEXT: settings.get("use_text", True),
-            "picture": settings.get("use_image"),
-            HISTORY: settings.get("use_neighbors") or settings.get("use_history"),
-            ITEM_ID: settings.get("use_neighbors") or settings.get("use_memory"),
+            ITEM_TEXT: settings["use_text"],
+            "picture": settings["use_image"],
+            HISTORY: settings["use_neighbors"] or settings["use_history"],
+            ITEM_ID: settings["use_neighbors"] or settings["use_memory"],
         }
         return [part for part, seen in parts.items() if seen]
     family = get_model(row.model).type
@@ -73,3 +76,8 @@ def may_see(row, settings):
     more = set(columns) - {settings.get("ITEM_ID_FIELD")}
     features = ["item features"] if more else []
     return ["request (as a category)", *features, USER, ITEM_ID]
+
+
+def _defaults(model):
+    path = PROPERTIES / "model" / f"{model}.yaml"
+    return yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}

@@ -103,6 +103,16 @@ class SparseRows(nn.Module):
         return result.view(-1).scatter_add_(0, place, value).view(shape)
 
 
+def count_pairs(row, item, shape):
+    r"""Count pairs, given as two numpy.ndarrays, shape: [n]
+
+    Returns:
+        scipy.sparse.csr_matrix: float32, of the given shape
+    """
+    ones = np.ones(len(row), dtype=np.float32)
+    return csr_matrix((ones, (row, item)), shape=shape)
+
+
 class RequestMemory(nn.Module):
     r"""RequestMemory is how often an item was chosen for this very request text.
 
@@ -124,7 +134,7 @@ class RequestMemory(nn.Module):
 
     def __init__(self, request, item, n_requests, n_items):
         super(RequestMemory, self).__init__()
-        self.count = SparseRows(_count(request, item, (n_requests, n_items)))
+        self.count = SparseRows(count_pairs(request, item, (n_requests, n_items)))
         total = torch.from_numpy(np.bincount(request, minlength=n_requests)).float()
         popularity = torch.from_numpy(np.bincount(item, minlength=n_items)).float()
         popularity += _UNSEEN
@@ -132,20 +142,20 @@ class RequestMemory(nn.Module):
         self.register_buffer("popularity", popularity, persistent=False)
         self.all_choices = float(popularity.sum())
 
-    def log_normalizer(self, logits, items=None):
+    def log_normalizer(self, logits, drawn=None):
         r"""The logarithm of what divides :math:`P(i|r)`.
 
         Args:
-            logits (torch.FloatTensor): Of the towers, shape: [n, n_items]; with ``items``,
+            logits (torch.FloatTensor): Of the towers, shape: [n, n_items]; with ``drawn``,
                 of some columns
-            items (torch.LongTensor): In training, how many choices of the batch each column
+            drawn (torch.LongTensor): In training, how many choices of the batch each column
                 has, shape: [n_columns]. They are drawn by popularity, so that their mean
                 estimates the sum
 
         Returns:
             torch.FloatTensor: shape: [n, 1]
         """
-        weight = self.popularity if items is None else items.to(logits.dtype)
+        weight = self.popularity if drawn is None else drawn.to(logits.dtype)
         log_share = (weight / weight.sum()).log()
         return torch.logsumexp(logits + log_share, dim=1, keepdim=True)
 
@@ -197,7 +207,7 @@ class Neighbors(nn.Module):
 
     def __init__(self, user, item, n_users, n_items, most):
         super(Neighbors, self).__init__()
-        chosen = _count(user, item, (n_users, n_items)) > 0
+        chosen = count_pairs(user, item, (n_users, n_items)) > 0
         chosen = chosen.astype(np.float32)
         users = np.asarray(chosen.sum(axis=0)).ravel()
         share = np.divide(1, np.sqrt(users), where=users > 0, out=np.zeros_like(users))
@@ -270,11 +280,6 @@ class LikeHistory(nn.Module):
         return F.embedding_bag(
             history, self.vectors, mode="sum", per_sample_weights=weight
         )
-
-
-def _count(row, item, shape):
-    ones = np.ones(len(row), dtype=np.float32)
-    return csr_matrix((ones, (row, item)), shape=shape)
 
 
 def _largest(matrix, most):

@@ -16,7 +16,6 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.init import xavier_normal_initialization
 from recbole.model.layers import MLPLayers
 from recbole.utils import InputType
-from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.evidence import (
@@ -25,6 +24,7 @@ from recbole_whisperlite.model.evidence import (
     Neighbors,
     RequestMemory,
     SparseRows,
+    count_pairs,
 )
 from recbole_whisperlite.model.loss import WhisperLiteLoss
 
@@ -195,11 +195,7 @@ class WhisperLite(GeneralRecommender):
             self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
             history_items = dataset.history_items
             self.register_buffer("history_items", history_items, persistent=False)
-        self.had = SparseRows(
-            csr_matrix(
-                (np.ones(len(item)), (user, item)), shape=(self.n_users, self.n_items)
-            )
-        )
+        self.had = SparseRows(count_pairs(user, item, (self.n_users, self.n_items)))
         # The weights they start with were best on the validation of hm, untrained.
         if self.use_memory:
             n_requests = dataset.num(self.REQUEST)

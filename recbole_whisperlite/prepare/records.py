@@ -58,9 +58,10 @@ def read_records(path):
 def check_file(path):
     """Return ``path`` as a Path; raise a UserError if there is no file."""
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder; a file is needed.")
     if not path.is_file():
-        found = "is a folder; a file is needed" if path.is_dir() else "does not exist"
-        raise UserError(f"{path}: this {'' if path.is_dir() else 'file '}{found}.")
+        raise UserError(f"{path}: this file does not exist.")
     return path
 
 
