@@ -1,34 +1,54 @@
-"""The command lines: ``run_recbole.py`` and ``python -m recbole_whisperlite``."""
+"""The command line: ``recbole-whisperlite`` and ``run_recbole.py``.
+
+Nothing heavy is imported before the command that needs it is known.
+"""
 
 import argparse
 import sys
 import traceback
 import warnings
 
-from recbole_whisperlite.config_files import read_files
 from recbole_whisperlite.errors import UserError
 
+# command: (module with a function main, what it does)
 COMMANDS = {
-    "run": "train and evaluate a model (the same as run_recbole.py)",
-    "benchmark": "train and evaluate several models on the same requests; make tables",
-    "prepare": "convert a public dataset's own files into atomic files",
-    "clip": "search, label, ground, train and measure by CLIP: texts and pictures",
-    "doctor": "say what is installed, which repairs are active, what is unusable",
-    "bench": "measure costs against RecBole's models, as ratios",
+    "run": (None, "train and evaluate a model (the same as run_recbole.py)"),
+    "benchmark": (
+        "benchmark.command",
+        "train and evaluate several models on the same requests; make tables",
+    ),
+    "prepare": ("prepare", "convert a public dataset's own files into atomic files"),
+    "clip": (
+        "clip",
+        "search, label, ground, train and measure by CLIP: texts and pictures",
+    ),
+    "doctor": (
+        "doctor",
+        "say what is installed, which repairs are active, what is unusable",
+    ),
+    "costs": (
+        "benchmark.costs",
+        "measure costs against RecBole's models, as ratios",
+    ),
 }
 
 
-def main(argv=None):
-    """Run ``python -m recbole_whisperlite <command> …``.
+def main(argv: list[str] | None = None) -> int:
+    """Run ``recbole-whisperlite <command> …``.
+
+    Args:
+        argv (list of str, optional): The command line without the program's name.
 
     Returns:
         int: The exit status; 2 for a mistake of the user, told in one message.
     """
     argv = sys.argv[1:] if argv is None else argv
     command = argv[0] if argv else None
+    if command == "bench":
+        return _fail("'bench' is called 'costs' now: recbole-whisperlite costs --help.")
     if command not in COMMANDS:
-        print("usage: python -m recbole_whisperlite <command> [options]\n")
-        for name, meaning in COMMANDS.items():
+        print("usage: recbole-whisperlite <command> [options]\n")
+        for name, (_, meaning) in COMMANDS.items():
             print(f"  {name:10}{meaning}")
         print("\n<command> --help tells more.")
         if command in (None, "-h", "--help"):
@@ -38,31 +58,16 @@ def main(argv=None):
         # RecBole's Config reads sys.argv itself
         sys.argv = [sys.argv[0], *argv[1:]]
         return run(argv[1:])
+    import importlib
+
+    module = importlib.import_module(f"recbole_whisperlite.{COMMANDS[command][0]}")
     try:
-        if command == "doctor":
-            from recbole_whisperlite import doctor
-
-            return doctor.main()
-        if command == "benchmark":
-            from recbole_whisperlite import benchmark
-
-            return benchmark.main(argv[1:])
-        if command == "prepare":
-            from recbole_whisperlite import prepare
-
-            return prepare.main(argv[1:])
-        if command == "clip":
-            from recbole_whisperlite import clip
-
-            return clip.main(argv[1:])
-        from recbole_whisperlite import bench
-
-        return bench.main(argv[1:])
+        return module.main(argv[1:])
     except UserError as error:
         return _fail(error)
 
 
-def run(argv):
+def run(argv: list[str]) -> int:
     """Train and evaluate one model by RecBole's runner, with RecBole's own flags.
 
     Args:
@@ -74,28 +79,42 @@ def run(argv):
     Returns:
         int: The exit status; 2 for a mistake of the user, told in one message.
     """
-    # Only here: doctor has to speak where these imports fail.
-    from recbole_whisperlite import benchmark
+    parser = _run_parser()
+    if {"-h", "--help"} & set(argv):
+        parser.parse_args(argv)  # before anything that takes time
     from recbole_whisperlite.benchmark import plan
 
     try:
         if plan.is_benchmark(argv):
-            return benchmark.main(argv)
+            from recbole_whisperlite.benchmark import command
+
+            return command.main(argv)
+        args, flags = parser.parse_known_args(argv)
+        plan.check_flags(flags)
+        return _run_one(args)
     except UserError as error:
         return _fail(error)
+
+
+def _run_parser():
     parser = argparse.ArgumentParser(
-        prog="run_recbole.py",
+        prog="recbole-whisperlite run",
         description="Train and evaluate a model of RecBole or WhisperLite.",
         epilog="Every setting of RecBole and WhisperLite can be given as --key=value. "
         "With --model=A,B, --seeds or --output it becomes a benchmark: see "
-        "python -m recbole_whisperlite benchmark --help.",
+        "recbole-whisperlite benchmark --help.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--model", "-m", default="WhisperLite", help="name of the model"
+        "--model",
+        "-m",
+        default="WhisperLite",
+        help="name of the model; one of your own as module:Class",
     )
     parser.add_argument("--dataset", "-d", default="stylist-mini", help="its name")
-    parser.add_argument("--config_files", help="yaml files, separated by spaces")
+    parser.add_argument(
+        "--config_files", help="yaml files or names of presets, separated by spaces"
+    )
     parser.add_argument("--nproc", type=int, default=1, help="processes of this group")
     parser.add_argument("--ip", default="localhost", help="the master node's address")
     parser.add_argument("--port", default="5678", help="the master node's port")
@@ -103,17 +122,22 @@ def run(argv):
     parser.add_argument(
         "--group_offset", type=int, default=0, help="global rank offset"
     )
-    args, _ = parser.parse_known_args(argv)
+    return parser
+
+
+def _run_one(args):
+    from recbole_whisperlite.config_files import find, read_files
+
+    read_files(args.config_files)  # finds mistakes before RecBole does
+    files = [find(file) for file in (args.config_files or "").split()] or None
     # RecBole's pandas idioms end with pandas 3, which is not installed: not user's news
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
     try:
-        read_files(args.config_files)  # finds mistakes before RecBole does
-        files = args.config_files.split() if args.config_files else None
         if args.nproc > 1 or args.world_size > 0:
             _check_before_spawning(args, files)
         from recbole.quick_start import run as recbole_run
 
-        recbole_run(
+        result = recbole_run(
             args.model,
             args.dataset,
             config_file_list=files,
@@ -123,22 +147,41 @@ def run(argv):
             port=args.port,
             group_offset=args.group_offset,
         )
-    except UserError as error:
-        return _fail(error)
+    except UserError:
+        raise
     except Exception as error:
         if not _is_about_settings(error):
             raise
         return _fail(error)
+    _print_result(args, result)
     return 0
+
+
+def _print_result(args, result):
+    """Print the metrics as a table, and what could be done next."""
+    if not result or not result["test_result"]:
+        return
+    valid, test = result["best_valid_result"] or {}, result["test_result"]
+    width = max(len(name) for name in test)
+    print(f"\n{args.model} on {args.dataset}\n")
+    print(f"{'':{width}}  {'validation':>10}  {'test':>10}")
+    for name, value in test.items():
+        validated = f"{valid[name]:10.4f}" if name in valid else f"{'–':>10}"
+        print(f"{name:{width}}  {validated}  {value:10.4f}")
+    print(
+        "\nNext: beside other models, on the same requests\n"
+        f"  recbole-whisperlite benchmark --model={args.model},BM25,BPR "
+        f"--dataset={args.dataset}"
+    )
 
 
 def _check_before_spawning(args, files):
     """Find mistakes here: in a child process they would end in its traceback."""
     from recbole.config import Config
 
-    from recbole_whisperlite import settings
+    from recbole_whisperlite.config import datasets
 
-    settings.check_dataset(Config(args.model, args.dataset, files))
+    datasets.check_dataset(Config(args.model, args.dataset, files))
 
 
 def _is_about_settings(error):

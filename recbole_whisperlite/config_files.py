@@ -1,15 +1,44 @@
-"""``--config_files``: a look into each before RecBole reads them."""
+"""``--config_files``: presets by name, and a look into each file before RecBole reads it."""
+
+import os
+from pathlib import Path
 
 import yaml
 
-from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.paths import PROPERTIES
 
 
-def read_files(config_files):
-    """Read yaml files.
+def presets() -> list[str]:
+    """Return the names of the presets that come with the package, sorted."""
+    return sorted(path.stem for path in (PROPERTIES / "experiment").glob("*.yaml"))
+
+
+def find(file: str | os.PathLike) -> str:
+    """Return the path of a settings file.
 
     Args:
-        config_files (str or None): Their names, separated by spaces.
+        file (str or Path): A path, or the name of a preset such as ``whisperlite-paper``.
+
+    Raises:
+        UserError: If there is neither; the presets are listed.
+    """
+    if os.path.isfile(file):
+        return os.fspath(file)
+    path = PROPERTIES / "experiment" / f"{Path(file).name.removesuffix('.yaml')}.yaml"
+    if Path(file).name == str(file) and path.is_file():
+        return str(path)
+    raise UserError(
+        f"config_files: there is no file '{file}' and no preset of that name."
+        f"{did_you_mean(Path(file).stem, presets())} Presets are {', '.join(presets())}."
+    )
+
+
+def read_files(config_files: str | None) -> list[dict]:
+    """Read settings files.
+
+    Args:
+        config_files (str or None): Paths or names of presets, separated by spaces.
 
     Returns:
         list of dict: The content of each.
@@ -17,7 +46,7 @@ def read_files(config_files):
     Raises:
         UserError: If one cannot be read or holds something else.
     """
-    return [_read(file) for file in (config_files or "").split()]
+    return [_read(find(file)) for file in (config_files or "").split()]
 
 
 def _read(file):

@@ -1,13 +1,17 @@
-"""``python -m recbole_whisperlite doctor``: what is installed, and what is wrong with it.
+"""What is installed, which repairs are active, what is unusable and what helps.
 
-It runs without the package's registration, since it has to speak where RecBole, torch or
-torchvision cannot be imported; every import is tried on its own.
+It has to speak where RecBole, torch or torchvision cannot be imported, so that every
+import is tried on its own, and RecBole's in a process of its own.
 """
 
+import argparse
 import importlib
+import json
 import os
 import platform
 import re
+import subprocess
+import sys
 from importlib import metadata
 
 # What the package cannot do without: module -> distribution.
@@ -39,13 +43,19 @@ OPTIONAL = {
 }
 
 
-def main():
+def main(argv: list[str] | None = None) -> int:
     """Print the report.
+
+    Args:
+        argv (list of str, optional): Ignored but for ``--help``.
 
     Returns:
         int: 0 if everything needed is usable, 1 if not; each problem is printed with
         its remedy.
     """
+    argparse.ArgumentParser(
+        prog="recbole-whisperlite doctor", description=__doc__.split("\n")[0]
+    ).parse_args(argv or [])
     failures = try_imports(REQUIRED)
     problems = [
         f"{REQUIRED[module]} cannot be imported: {explain(module, error)}"
@@ -106,20 +116,33 @@ def encoders(failures):
     ]
 
 
-def try_recbole():
-    """Apply the repairs, import RecBole and register.
+def try_recbole() -> tuple[list[str], list[str]]:
+    """Import RecBole, repaired and extended, in a process of its own.
 
     Returns:
         tuple: problems (list of str), one line for each repair (list of str).
     """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", __name__], capture_output=True, text=True
+    )
+    try:
+        return tuple(json.loads(done.stdout.splitlines()[-1]))
+    except (ValueError, IndexError):
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        return [
+            f"RecBole cannot be used: importing it ended a process with status "
+            f"{done.returncode}: {last}"
+        ], []
+
+
+def trial() -> tuple[list[str], list[str]]:
+    """What :func:`try_recbole` runs; it imports RecBole."""
     from recbole_whisperlite import compat
 
     problems = compat.unusable()
     if not problems:
         try:
-            compat.apply()
             importlib.import_module("recbole.quick_start")
-            importlib.import_module("recbole_whisperlite.register").register()
         except Exception as error:
             problems = [f"RecBole cannot be used: {explain('recbole', error)}"]
     return problems, [_describe(*entry) for entry in compat.status()]
@@ -195,3 +218,7 @@ def _section(title, lines):
     print(f"\n{title}")
     for line in lines:
         print(f"  {line}")
+
+
+if __name__ == "__main__":
+    print(json.dumps(trial()))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 
-# The wheel carries properties/ inside the package (setup.cfg maps it there); in a
-# checkout it lies beside the package.
+# recbole_whisperlite/properties is a link to properties/ at the top of a checkout, which a
+# wheel holds as a folder; where links cannot be made, the folder itself is taken.
 PROPERTIES = next(
     folder
     for folder in (_PACKAGE / "properties", _PACKAGE.parent / "properties")

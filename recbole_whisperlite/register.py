@@ -2,7 +2,7 @@
 
 RecBole finds models, trainers and datasets by name in its own modules, and reads its own
 yaml files only. Each function below opens one of these places; none changes what a model
-of RecBole does on a dataset without requests.
+of RecBole does on a dataset without requests. Importing this module opens them all.
 """
 
 import functools
@@ -20,51 +20,40 @@ from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
 from recbole.utils.argument_list import dataset_arguments
 
-from recbole_whisperlite import report, settings
+from recbole_whisperlite import config_files
+from recbole_whisperlite.config import datasets, settings
 from recbole_whisperlite.data.dataset import (
     WhisperDataset,
-    WhisperLiteDataset,
-    has_requests,
+    WhisperLitePlusDataset,
     request_aware,
 )
-from recbole_whisperlite.data.evaluation import evaluation_dataloader
-from recbole_whisperlite.evaluator import RequestCollector, Violation
-from recbole_whisperlite.trainer import LateFusionTrainer, WhisperLiteTrainer
-
-_registered = False
-
-
-def register():
-    """Make WhisperLite, request-aware datasets and their settings known to RecBole.
-
-    Importing the package calls it; calling it again does nothing.
-    """
-    global _registered
-    if _registered:
-        return
-    _register_models()
-    _register_datasets()
-    _register_evaluation()
-    _register_settings()
-    _register_report()
-    _registered = True
+from recbole_whisperlite.data.requests import has_requests
+from recbole_whisperlite.data.whisperlite_dataset import WhisperLiteDataset
+from recbole_whisperlite.evaluation import result_file
+from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
+from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
+from recbole_whisperlite.model import own
+from recbole_whisperlite.model.names import our_models
+from recbole_whisperlite.model.trainer import LateFusionTrainer, WhisperLiteTrainer
 
 
 def _register_models():
     # get_model imports recbole.model.<kind>.<lower-case name>
     package = recbole.model.general_recommender
-    for name in map(str.lower, settings.our_models()):
+    for name in map(str.lower, our_models()):
         module = importlib.import_module(f"recbole_whisperlite.model.{name}")
         sys.modules[f"{package.__name__}.{name}"] = module
         setattr(package, name, module)
     # get_trainer looks for <Model>Trainer
-    for trainer in (WhisperLiteTrainer, LateFusionTrainer):
-        setattr(recbole.trainer, trainer.__name__, trainer)
+    recbole.trainer.WhisperLiteTrainer = WhisperLiteTrainer
+    recbole.trainer.WhisperLitePlusTrainer = WhisperLiteTrainer
+    recbole.trainer.LateFusionTrainer = LateFusionTrainer
 
 
 def _register_datasets():
     # create_dataset looks for <Model>Dataset
     recbole.data.dataset.WhisperLiteDataset = WhisperLiteDataset
+    recbole.data.dataset.WhisperLitePlusDataset = WhisperLitePlusDataset
     recbole.data.dataset.WhisperDataset = WhisperDataset
 
     # Whichever dataset class RecBole chooses for a model family, it becomes
@@ -72,9 +61,13 @@ def _register_datasets():
     def choose_class(cls, *args, **kwargs):
         config = args[0] if args else kwargs.get("config")
         if config is not None:  # copy and pickle call without
-            settings.check_dataset(config)
-            if has_requests(config):
+            datasets.check_dataset(config)
+            if has_requests(
+                config["dataset"], config["data_path"], config["request_template"]
+            ):
                 cls = request_aware(cls)
+            else:
+                datasets.check_model_needs_no_requests(config)
         return object.__new__(cls)
 
     Dataset.__new__ = staticmethod(choose_class)
@@ -105,26 +98,57 @@ def _register_evaluation():
 
 def _register_settings():
     find, load = Config._get_model_and_dataset, Config._load_internal_config_dict
+    read, convert = Config._load_config_files, Config._convert_config_dict
+    complete = Config._set_default_parameters
+
+    @functools.wraps(read)
+    def _load_config_files(self, file_list):
+        return read(self, [config_files.find(file) for file in file_list or ()])
+
+    @functools.wraps(convert)
+    def _convert_config_dict(self, config_dict):
+        given = {key: settings.unquoted_list(v) for key, v in config_dict.items()}
+        return convert(self, given)
 
     @functools.wraps(find)
     def _get_model_and_dataset(self, model, dataset):
         name = model or self.external_config_dict.get("model")
         if isinstance(name, str):
-            settings.check_model(name)
+            model = own.model_class(name).__name__
+        elif isinstance(name, type) and own.is_own(name):
+            own.register_model(name)
         return find(self, model, dataset)
 
     @functools.wraps(load)
     def _load_internal_config_dict(self, model, model_class, dataset):
-        report.start(self)
+        result_file.start(self)
         load(self, model, model_class, dataset)
-        settings.add_defaults(self, model, dataset)
+        settings.add_defaults(self, model_class, dataset)
 
-    Config._get_model_and_dataset = _get_model_and_dataset
-    Config._load_internal_config_dict = _load_internal_config_dict
+    @functools.wraps(complete)
+    def _set_default_parameters(self):
+        settings.check_evaluation(self.final_config_dict)
+        complete(self)
+
+    for method in (
+        _load_config_files,
+        _convert_config_dict,
+        _get_model_and_dataset,
+        _load_internal_config_dict,
+        _set_default_parameters,
+    ):
+        setattr(Config, method.__name__, method)
 
 
-def _register_report():
-    Trainer.fit = functools.wraps(Trainer.fit)(report.timed_fit(Trainer.fit))
+def _register_result_file():
+    Trainer.fit = functools.wraps(Trainer.fit)(result_file.timed_fit(Trainer.fit))
     Trainer.evaluate = functools.wraps(Trainer.evaluate)(
-        report.timed_evaluate(Trainer.evaluate)
+        result_file.timed_evaluate(Trainer.evaluate)
     )
+
+
+_register_models()
+_register_datasets()
+_register_evaluation()
+_register_settings()
+_register_result_file()

@@ -6,7 +6,7 @@ import sys
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import recbole_whisperlite  # noqa: E402, F401  (registers; RecBole comes after)
+import recbole_whisperlite  # noqa: E402, F401  (RecBole comes after, and finds us)
 
 import pytest  # noqa: E402
 from recbole.config import Config  # noqa: E402

@@ -13,19 +13,20 @@ from recbole.utils import get_model, get_trainer
 from tiny import write_tiny
 
 import recbole_whisperlite
-from recbole_whisperlite import settings
+from recbole_whisperlite.config.settings import REQUEST_SETTINGS
 from recbole_whisperlite.data.dataset import RequestDatasetMixin
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.names import our_models
 from recbole_whisperlite.paths import PROPERTIES
 
 ROOT = Path(recbole_whisperlite.__file__).parent.parent
 ML_100K = Path(recbole.__file__).parent / "dataset_example" / "ml-100k"
 
 
-def test_importing_us_leaves_torchs_anomaly_detection_off():
+def test_importing_recbole_with_us_leaves_torchs_anomaly_detection_off():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c"]
-        + ["import recbole_whisperlite, torch; print(torch.is_anomaly_enabled())"],
+        + ["import recbole_whisperlite, recbole, torch; print(torch.is_anomaly_enabled())"],
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -36,10 +37,11 @@ def test_importing_us_leaves_torchs_anomaly_detection_off():
 def test_registering_twice_does_nothing_more():
     before = Config._load_internal_config_dict
     recbole_whisperlite.register()
+    recbole_whisperlite.register()
     assert Config._load_internal_config_dict is before
 
 
-@pytest.mark.parametrize("name", settings.our_models())
+@pytest.mark.parametrize("name", our_models())
 def test_recbole_finds_our_models_by_name(name):
     model = get_model(name)
     assert model.__name__ == name
@@ -52,8 +54,9 @@ STOCK = """
     import importlib, json, os, random, sys
     registered = sys.argv[1] == "on"
     folder = sys.argv[2]
-    if not registered:
-        sys.argv = ["-m", "doctor"]  # the package keeps out of RecBole
+    import recbole_whisperlite
+    if not registered:  # the package keeps out of RecBole
+        del sys.meta_path[0]
     from recbole_whisperlite import compat
     compat.apply()
     sys.argv = ["test"]
@@ -94,18 +97,23 @@ def test_stock_models_give_the_same_numbers_with_and_without_us(tmp_path):
     home.mkdir()
     lines = (ML_100K / "ml-100k.inter").read_text().splitlines(keepends=True)
     (home / "ml-head.inter").write_text("".join(lines[:1501]))
-    results = {}
-    for switch in ("on", "off"):
-        run = subprocess.run(
+    runs = {
+        switch: subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", textwrap.dedent(STOCK), switch]
             + [str(tmp_path)],
             cwd=tmp_path,
             env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        assert run.returncode == 0, run.stderr[-3000:]
-        results[switch] = json.loads(run.stdout.rpartition("RESULT")[2])
+        for switch in ("on", "off")
+    }
+    results = {}
+    for switch, run in runs.items():
+        out, errors = run.communicate()
+        assert run.returncode == 0, errors[-3000:]
+        results[switch] = json.loads(out.rpartition("RESULT")[2])
     assert results["on"] == results["off"]
     for result in results["on"].values():
         assert any(value > 0 for value in result["test"].values())
@@ -116,9 +124,9 @@ def test_ml_100k_has_requests_for_our_models_and_stays_stock_for_others():
     ours = Config("WhisperLite", "ml-100k")
     assert "decade" in ours["request_template"]
     yaml_file = str(PROPERTIES / "dataset" / "ml-100k.yaml")
-    same_exam = Config("BPR", "ml-100k", config_file_list=[yaml_file])
+    same_test_set = Config("BPR", "ml-100k", config_file_list=[yaml_file])
     for key in ("request_template", "eval_args", "metrics", "valid_metric"):
-        assert same_exam[key] == ours[key]
+        assert same_test_set[key] == ours[key]
 
 
 def test_precedence_is_yaml_then_file_then_dict_then_command_line(
@@ -206,7 +214,7 @@ def test_settings_in_use_are_in_exactly_one_of_our_yaml_files():
     import yaml
 
     keys = {}
-    for path in [settings.REQUEST_SETTINGS, *(PROPERTIES / "model").glob("*.yaml")]:
+    for path in [REQUEST_SETTINGS, *(PROPERTIES / "model").glob("*.yaml")]:
         for key in yaml.safe_load(path.read_text("utf-8")):
             keys.setdefault(key, []).append(path.name)
     shared = {"eval_args", "metrics", "topk", "valid_metric"}

@@ -4,8 +4,13 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from recbole_whisperlite import settings
+import yaml
+
+from recbole_whisperlite.benchmark.inputs import defaults
+from recbole_whisperlite.config import datasets
+from recbole_whisperlite.data.requests import has_requests as folder_has_requests
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.own import model_class
 
 _BYTES = 1 << 20
 
@@ -13,34 +18,44 @@ _BYTES = 1 << 20
 def folder(plan, row):
     """Return the folder that RecBole will read the dataset of a row from (Path)."""
     if plan.dataset == "ml-100k":  # bundled with RecBole, wherever data_path points
-        return settings.RECBOLE / "dataset_example" / plan.dataset
-    return Path(str(_setting(plan, row, "data_path") or "dataset")) / plan.dataset
+        return datasets.RECBOLE / "dataset_example" / plan.dataset
+    return Path(str(_settings(plan, row).get("data_path", "dataset"))) / plan.dataset
+
+
+def has_requests(plan, row) -> bool:
+    """Whether the dataset of a row has requests."""
+    template = _settings(plan, row).get("request_template")
+    return folder_has_requests(plan.dataset, folder(plan, row), template)
 
 
 def check(plan):
-    """Say that the data are absent before any model is started; build what is built in.
+    """Find what cannot work before any model is started; build what is built in.
 
     Args:
         plan (Plan): The benchmark.
 
     Raises:
-        UserError: If the folder does not exist and RecBole knows no download, or the
-            folder has no ``.inter`` file.
+        UserError: If there is no such model, the folder does not exist and RecBole knows
+            no download, the folder has no ``.inter`` file, or a model needs requests and
+            the dataset has none.
     """
     for row in plan.rows:
+        settings = _settings(plan, row)
+        found = model_class(row.model)
         try:
-            settings.check_dataset(
-                {
-                    "dataset": plan.dataset,
-                    "data_path": folder(plan, row),
-                    "benchmark_filename": _setting(plan, row, "benchmark_filename"),
-                    "additional_feat_suffix": None,  # a model's own: its row tells
-                }
-            )
+            about = {
+                **settings,
+                "dataset": plan.dataset,
+                "data_path": folder(plan, row),
+                "benchmark_filename": settings.get("benchmark_filename"),
+                "additional_feat_suffix": None,  # a model's own: its row tells
+            }
+            datasets.check_dataset(about)
+            datasets.refuse_without_requests(found, about)
         except UserError as error:
             raise UserError(
                 f"The benchmark is skipped: no model was run. {error} Public datasets "
-                "are converted by 'python -m recbole_whisperlite prepare'; its --help "
+                "are converted by 'recbole-whisperlite prepare'; its --help "
                 "names them."
             ) from None
 
@@ -48,7 +63,7 @@ def check(plan):
 def digest(plan, row):
     """Return a digest of the dataset's files: 16 hexadecimal digits.
 
-    The exam's fingerprint does not hold texts, so that it cannot tell the runs of one
+    The fingerprint of a test set does not hold texts, so that it cannot tell the runs of one
     preparation of the data from those of another.
     """
     whole = hashlib.sha256()
@@ -69,7 +84,8 @@ def _digest(path, size, changed):
     return content.hexdigest()
 
 
-def _setting(plan, row, name):
-    flag = f"--{name}="
-    given = [each[len(flag) :] for each in plan.flags if each.startswith(flag)]
-    return given[-1] if given else {**plan.settings, **row.settings}.get(name)
+def _settings(plan, row):
+    """Return the settings of a row as far as they are known before it runs."""
+    flags = (flag.removeprefix("--").partition("=") for flag in plan.flags)
+    given = {key: yaml.safe_load(value) for key, _, value in flags}
+    return {**defaults(row.model), **plan.settings, **row.settings, **given}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recbole_whisperlite.data.atomic import read_atomic
 from recbole_whisperlite.data.texts import (
     IMAGE_FIELD,
     TextFile,
@@ -15,11 +16,11 @@ NUMBER = 12
 BEST = 5
 
 
-def sample(exam, ranks, settings):
-    """Choose requests evenly from an exam, with each model's best items.
+def sample(test_set, ranks, settings):
+    """Choose requests evenly from an test_set, with each model's best items.
 
     Args:
-        exam (Exam): The exam.
+        test_set (Exam): The test_set.
         ranks (dict): ``{(row name, seed): (rank, top)}`` as in a unit file; the first
             seed of each row is shown.
         settings (dict): Final settings of a run, for the .item file.
@@ -27,9 +28,9 @@ def sample(exam, ranks, settings):
     Returns:
         dict: ``examples`` and ``items`` as in ``benchmark.json``.
     """
-    units, tokens = exam.units, exam.units["tokens"]
-    n_units = len(units["user"])
-    chosen = np.unique(np.linspace(0, n_units - 1, NUMBER).astype(int))
+    units, tokens = test_set.units, test_set.units["tokens"]
+    n_queries = len(units["user"])
+    chosen = np.unique(np.linspace(0, n_queries - 1, NUMBER).astype(int))
     examples = []
     for unit in chosen.tolist():
         top = {}
@@ -57,7 +58,9 @@ def _items(tokens, settings):
     if not path.is_file():
         return {token: {"title": "", "text": "", "image": None} for token in tokens}
     id_field = settings["ITEM_ID_FIELD"]
-    file = TextFile(path, id_field, {"encoding": None, **settings})
+    encoding = settings.get("encoding") or "utf-8"
+    content = read_atomic(path, settings["field_separator"], encoding)
+    file = TextFile(path, id_field, *content)
     fields = text_fields(file, id_field, settings.get("item_text_fields"))
     frame = file.frame.reindex(tokens, fill_value="")
     return {

@@ -1,30 +1,34 @@
 """What is to be run: rows and seeds, from one yaml file and the command line.
 
 A benchmark yaml is an ordinary RecBole settings file, common to all models, with these
-keys more, each of which may also stand on the command line (but ``models``)::
+additional keys (``docs/benchmark.md`` explains them)::
 
     dataset: hm
     seeds: [2020, 2021, 2022]   # default: seed
     output: results/hm          # default: results/<dataset>
-    reference: WhisperLite      # row the others are tested against; default: the best
+    reference: WhisperLitePlus  # row the others are tested against; default: the best
     tune: 20                    # trials for each model; default 0
     models:                     # rows, in this order
       BPR:
         learning_rate: 0.005    # any setting, for this row only
         tune: {learning_rate: [0.001, 0.005], embedding_size: [32, 64]}
-      WhisperLite-cosine:       # rows may be named freely:
-        model: WhisperLite      #   this is then the model
+      cosine:                   # rows may have any name; then
+        model: WhisperLite      #   model says which model it is
         contrastive: cosine
-        sees: [request, item text]  # what the model may see, where it is not the usual
+      Mine:
+        class: shop_models.mine:MyModel   # a model of your own: module:Class
+        inputs: [request, item text]      # what it may know, if its class does not say
 """
 
 import argparse
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import yaml
+
 from recbole_whisperlite.config_files import read_files
 from recbole_whisperlite.errors import UserError, did_you_mean
-from recbole_whisperlite.settings import check_model
+from recbole_whisperlite.paths import PROPERTIES
 
 FLAGS = ("model", "dataset", "config_files", "seeds", "output", "reference", "tune")
 #: Settings that the benchmark gives to each run itself.
@@ -37,17 +41,17 @@ class Row:
 
     Attributes:
         name (str): What the table calls it.
-        model (str): RecBole's name of the model.
+        model (str): The model's name, or ``module:Class`` of one of the user's own.
         settings (dict): What the benchmark yaml sets for this row only.
         ranges (dict): ``{setting: list of values}`` to be tuned.
-        sees (list of str or None): What the model may see, if the yaml says so.
+        inputs (list of str or None): What the model may know, if the yaml says so.
     """
 
     name: str
     model: str
     settings: dict = field(default_factory=dict)
     ranges: dict = field(default_factory=dict)
-    sees: list = None
+    inputs: list = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,11 @@ def make_plan(argv):
     flags = _check_flags(flags)
     seed = settings.pop("seed", 2020)
     dataset = str(given.get("dataset", "stylist-mini"))
-    names = _listed(given["model"]) if "model" in given else list(models)
+    settings = {**_of_dataset(dataset), **settings}
+    for name in _listed(given.get("model", [])):
+        if ":" in name:  # a model of the user's own; its row has the name of its class
+            models.setdefault(_row_name(name), {}).setdefault("class", name)
+    names = [*map(_row_name, _listed(given["model"]))] if "model" in given else [*models]
     if not names:
         raise UserError(
             "A benchmark needs models: name them with --model=A,B or in a section "
@@ -159,15 +167,21 @@ def make_plan(argv):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="python -m recbole_whisperlite benchmark",
+        prog="recbole-whisperlite benchmark",
         description="Train and test several models on the same requests; make tables.",
         epilog="Every setting of RecBole and WhisperLite can be given as --key=value; "
         "it then holds for all models.",
         allow_abbrev=False,
     )
-    parser.add_argument("--model", "-m", help="names of models, separated by commas")
+    parser.add_argument(
+        "--model",
+        "-m",
+        help="names of models, separated by commas; one of your own as module:Class",
+    )
     parser.add_argument("--dataset", "-d", help="its name")
-    parser.add_argument("--config_files", help="yaml files, separated by spaces")
+    parser.add_argument(
+        "--config_files", help="yaml files or names of presets, separated by spaces"
+    )
     parser.add_argument("--seeds", help="random seeds, separated by commas")
     parser.add_argument("--output", help="folder of results, e.g. results/hm")
     parser.add_argument("--reference", help="row that the others are tested against")
@@ -191,8 +205,8 @@ def _sections(models):
 
 def _row(name, section):
     section = dict(section)
-    model = section.pop("model", name)
-    check_model(model)
+    model = section.pop("model", None)
+    model = str(section.pop("class", None) or model or name)
     if "/" in name or name.startswith("."):
         raise UserError(
             f"models: the row name '{name}' must not hold '/' or begin '.'."
@@ -208,20 +222,46 @@ def _row(name, section):
                 f"models: {name}: tune: {key} must be a list of values to try, not "
                 f"{values!r}."
             )
-    sees = section.pop("sees", None)
-    if sees is not None:
-        sees = [str(part) for part in _listed(sees)]
+    inputs = section.pop("inputs", section.pop("sees", None))  # sees: its old name
+    if inputs is not None:
+        inputs = [str(part) for part in _listed(inputs)]
     for key in OURS:
         if key in section:
             raise UserError(f"models: {name}: {key} is set by the benchmark itself.")
-    return Row(name, model, section, ranges, sees)
+    return Row(name, model, section, ranges, inputs)
+
+
+def _row_name(model):
+    return model.rpartition(":")[2]
+
+
+def _of_dataset(dataset):
+    """Return this package's settings of a dataset, which in a benchmark hold for all rows."""
+    path = PROPERTIES / "dataset" / f"{dataset}.yaml"
+    return yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def check_flags(flags: list[str]) -> None:
+    """Raise a UserError if what is left of a command line is not ``--key=value``."""
+    for number, flag in enumerate(flags):
+        key, equals, _ = flag.partition("=")
+        if key.startswith("--") and not equals:
+            value = flags[number + 1] if number + 1 < len(flags) else "value"
+            raise UserError(
+                f"'{key}' has no value: settings are given as --key=value, without a "
+                f"space. Write {key}={value}."
+            )
+        if not key.startswith("--"):
+            raise UserError(
+                f"'{flag}' is neither a flag nor a setting: settings are given as "
+                "--key=value, without spaces."
+            )
 
 
 def _check_flags(flags):
+    check_flags(flags)
     for flag in flags:
-        key, equals, _ = flag.partition("=")
-        if not key.startswith("--") or not equals:
-            raise UserError(f"'{flag}': settings are given as --key=value.")
+        key = flag.partition("=")[0]
         if key[2:] in OURS:
             instead = "; use --seeds" if key == "--seed" else ""
             raise UserError(f"{key} is set by the benchmark itself{instead}.")

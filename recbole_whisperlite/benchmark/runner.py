@@ -25,9 +25,11 @@ from tqdm import tqdm
 import recbole_whisperlite
 from recbole_whisperlite.benchmark import data
 from recbole_whisperlite.benchmark.plan import Plan, Row
+from recbole_whisperlite.evaluation.result_file import versions
 from recbole_whisperlite.files import whole_file
+from recbole_whisperlite.model import own
+from recbole_whisperlite.model.names import settings_files
 from recbole_whisperlite.paths import PROPERTIES
-from recbole_whisperlite.report import versions
 
 # Where the package is found, also by a process that is started elsewhere.
 _HOME = str(Path(recbole_whisperlite.__file__).resolve().parent.parent)
@@ -42,7 +44,8 @@ class Job:
         seed (int): With which seed.
         plan (Plan): For what is common to all.
         folder (Path): Its own.
-        units (bool): Whether ``units.npz`` is wanted.
+        units (bool): Whether ``units.npz`` is wanted; not in tuning, and not where the
+            dataset has no requests.
     """
 
     row: Row
@@ -61,9 +64,10 @@ class Job:
     def request(self):
         """Return all that decides what comes out, so that a change of it runs again."""
         files = [
-            PROPERTIES / "model" / f"{self.row.model}.yaml",
+            *settings_files(own.model_class(self.row.model)),
             PROPERTIES / "dataset" / f"{self.plan.dataset}.yaml",
             PROPERTIES / "dataset" / "request.yaml",
+            *own.files(self.row.model),
         ]
         texts = [path.read_text("utf-8") for path in files if path.is_file()]
         return {

@@ -8,7 +8,7 @@ METRICS = ("hit", "mrr", "map", "ndcg", "precision", "recall")
 RESAMPLES = 1000
 
 
-def metric_of_units(metric, unit, rank, n_units, k):
+def metric_of_queries(metric, unit, rank, n_queries, k):
     """Return a metric of each unit; the mean over them is RecBole's figure.
 
     Args:
@@ -17,18 +17,18 @@ def metric_of_units(metric, unit, rank, n_units, k):
         unit (numpy.ndarray): Unit of each positive, int64 ``[n_positives]``; every unit
             has at least one.
         rank (numpy.ndarray): Rank of each positive, from 1, int64 ``[n_positives]``.
-        n_units (int): The number of units.
+        n_queries (int): The number of units.
         k (int): Only the first k ranks count.
 
     Returns:
-        numpy.ndarray: float64 ``[n_units]``.
+        numpy.ndarray: float64 ``[n_queries]``.
     """
 
     def total(values):
-        return np.bincount(unit[hit], weights=values, minlength=n_units)
+        return np.bincount(unit[hit], weights=values, minlength=n_queries)
 
     hit = rank <= k
-    positives = np.bincount(unit, minlength=n_units)
+    positives = np.bincount(unit, minlength=n_queries)
     hits = total(np.ones(hit.sum()))
     if metric == "hit":
         return (hits > 0).astype(float)
@@ -37,7 +37,7 @@ def metric_of_units(metric, unit, rank, n_units, k):
     if metric == "recall":
         return hits / positives
     if metric == "mrr":
-        first = np.full(n_units, np.inf)
+        first = np.full(n_queries, np.inf)
         np.minimum.at(first, unit[hit], rank[hit])
         return 1 / first
     reachable = np.minimum(positives, k)
@@ -64,7 +64,7 @@ def paired_t_test(values, reference):
     """Two-sided paired t-test over units.
 
     Args:
-        values, reference (numpy.ndarray): A metric of each unit, float64 ``[n_units]``.
+        values, reference (numpy.ndarray): A metric of each unit, float64 ``[n_queries]``.
 
     Returns:
         float: The p value; 1 where no unit differs, and where a single unit leaves
@@ -96,7 +96,7 @@ def bootstrap_interval(values, level=0.95, seed=0):
     """Percentile bootstrap of the mean over units.
 
     Args:
-        values (numpy.ndarray): Metrics of each unit, float64 ``[n_units, n_metrics]``;
+        values (numpy.ndarray): Metrics of each unit, float64 ``[n_queries, n_metrics]``;
             all are resampled together, and NaN are left out.
         level (float): Share of resampled means within the interval.
         seed (int): For the resampling.
@@ -104,16 +104,16 @@ def bootstrap_interval(values, level=0.95, seed=0):
     Returns:
         numpy.ndarray: Lower and upper ends, float64 ``[2, n_metrics]``.
     """
-    n_units = len(values)
+    n_queries = len(values)
     present = ~np.isnan(values)
     values = np.where(present, values, 0)
     rng = np.random.default_rng(seed)
     means = []
     for _ in range(RESAMPLES // 50):
         # how often each unit is drawn says as much as which ones are, and is a product
-        drawn = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=50)
+        drawn = rng.multinomial(n_queries, np.full(n_queries, 1 / n_queries), size=50)
         drawn = drawn.astype(float)
-        counted = n_units if present.all() else np.maximum(drawn @ present, 1)
+        counted = n_queries if present.all() else np.maximum(drawn @ present, 1)
         means.append(drawn @ values / counted)
     tail = (1 - level) / 2
     return np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)

@@ -10,20 +10,21 @@
     metrics                                 [name], e.g. "ndcg@10", in table order
     main_metric                             name; orders rows and chooses the reference
     smaller_is_better                       [name]
-    metrics_of_units                        [name]; those with statistics over units
+    metrics_of_queries                      [name]; those with statistics over queries
     reference                               name of the row the others are tested against
     significance                            how p values and intervals were computed
     dataset_folder                          where pictures lie (``items.image``)
-    exams: [{                               one, or one for each seed (random splits)
+    test_sets: [{                           one, or one for each seed (random splits);
+                                            none where the dataset has no requests
         fingerprint, valid_fingerprint,
-        seeds, units, positives, items}]    counts
+        seeds, queries, positives, items}]  counts
     rows: [{                                best first; failed rows last
-        name, model, sees: [str],
+        name, model, inputs: [str],         null: not stated
         settings, tuned,                    the yaml's for this row; chosen by --tune
         errors: {seed: str},                failed runs
         metrics: {name: {
             mean, deviation,                over seeds; deviation null for one seed
-            low, high,                      95 % bootstrap interval over units, or null
+            low, high,                      95 % bootstrap interval over queries, or null
             p, p_holm}},                    against the reference; null for itself
         cost: {train_seconds, prepare_seconds, encode_seconds, evaluate_seconds,
                parameters, peak_memory_mb, (peak_gpu_memory_mb)},  means over seeds
@@ -31,14 +32,14 @@
                       peak_memory_mb, eval_step,
                       valid_curve: [{seconds, (metric): value}]}}}]
                                             a point of it every eval_step epochs
-    examples: [{user, request_id, request,  sample requests of the first exam
+    examples: [{user, request_id, request,  sample requests of the first test set
         positives: [item], top: {row name: [item], best first}}]
     items: {item: {title, text, image}}     of the examples; title: the text's first
                                             column; image null without one, else
                                             relative to dataset_folder
 
-A seed is a str as a key. ``units.npz`` holds, for the exam number e, the arrays of a unit
-file (see :mod:`recbole_whisperlite.unit_file`) that all models share as ``e/user``,
+A seed is a str as a key. ``units.npz`` holds, for the test set number e, the arrays of a
+``unit_file`` (see :mod:`recbole_whisperlite.evaluation.rank_file`) that all models share as ``e/user``,
 ``e/request``, …, and for each row and seed ``e/rank/<row>/<seed>`` and
 ``e/top/<row>/<seed>``.
 """
@@ -53,32 +54,37 @@ import numpy as np
 from recbole.evaluator.register import smaller_metrics
 
 from recbole_whisperlite.benchmark import examples, statistics
-from recbole_whisperlite.benchmark.sees import may_see
+from recbole_whisperlite.benchmark.inputs import inputs, told as told_inputs
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.rank_file import read_ranks
+from recbole_whisperlite.evaluation.result_file import versions
 from recbole_whisperlite.files import plain, whole_file
-from recbole_whisperlite.report import versions
-from recbole_whisperlite.unit_file import read_units
 
 ALPHA = 0.05
 SIGNIFICANCE = (
-    "Two-sided paired t-test over units (metrics averaged over seeds first) against the "
+    "Two-sided paired t-test over queries (metrics averaged over seeds first) against the "
     "reference, Holm-corrected over the rows of each metric; 95 % percentile bootstrap "
-    f"intervals over units, {statistics.RESAMPLES} resamples."
+    f"intervals over queries, {statistics.RESAMPLES} resamples."
 )
 SMALLER = {*smaller_metrics, "violation_share"}
 COSTS = ("prepare", "encode", "train", "evaluate")
+NO_REQUESTS = (
+    "It has no requests, so each family is evaluated as RecBole does it: general models "
+    "once a user, sequential models once an interaction and without leaving out the "
+    "history. Only rows of one family can be compared, and there are no tests."
+)
+REVIEWS = (
+    "Requests are reviews of the chosen item, written after the choice: they may name it."
+)
 
 
-REVIEWS = "Requests are reviews of the chosen item, written after the choice: they may name it."
-
-
-def assemble(plan, outcomes, exams, tuned):
+def assemble(plan, outcomes, test_sets, tuned):
     """Put together what ``benchmark.json`` and ``units.npz`` will hold.
 
     Args:
         plan (Plan): What was to be run.
         outcomes (list of Outcome): What became of it.
-        exams (list of Exam): From :func:`exam.same_exam`.
+        test_sets (list of TestSet): From :func:`fingerprints.same_test_set`.
         tuned (dict): ``{row name: chosen settings}``.
 
     Returns:
@@ -97,20 +103,20 @@ def assemble(plan, outcomes, exams, tuned):
         "metrics": [],
         "main_metric": None,
         "smaller_is_better": [],
-        "metrics_of_units": [],
+        "metrics_of_queries": [],
         "reference": None,
         "significance": SIGNIFICANCE,
         "dataset_folder": None,
-        "exams": [
+        "test_sets": [
             {
-                "fingerprint": exam.fingerprint,
-                "valid_fingerprint": exam.valid_fingerprint,
-                "seeds": exam.seeds,
-                "units": len(exam.units["user"]),
-                "positives": len(exam.units["positive_unit"]),
-                "items": len(exam.units["tokens"]) - 1,
+                "fingerprint": test_set.fingerprint,
+                "valid_fingerprint": test_set.valid_fingerprint,
+                "seeds": test_set.seeds,
+                "queries": len(test_set.units["user"]),
+                "positives": len(test_set.units["positive_unit"]),
+                "items": len(test_set.units["tokens"]) - 1,
             }
-            for exam in exams
+            for test_set in test_sets
         ],
         "rows": rows,
         "examples": [],
@@ -120,11 +126,13 @@ def assemble(plan, outcomes, exams, tuned):
     if not results:
         return benchmark
     _add_metrics(benchmark, results)
-    ranks = [_ranks(exam) for exam in exams]
-    _add_statistics(benchmark, plan, exams, ranks)
-    for number, exam in enumerate(exams):
-        benchmark["units"].update(_unit_arrays(number, exam, ranks[number]))
-    benchmark.update(examples.sample(exams[0], ranks[0], results[0]["settings"]))
+    ranks = [_ranks(test_set) for test_set in test_sets]
+    _add_statistics(benchmark, plan, test_sets, ranks)
+    if not test_sets:
+        return benchmark
+    for number, test_set in enumerate(test_sets):
+        benchmark["units"].update(_unit_arrays(number, test_set, ranks[number]))
+    benchmark.update(examples.sample(test_sets[0], ranks[0], results[0]["settings"]))
     if any(item["image"] for item in benchmark["items"].values()):
         # relative where it can be: the folder of a project may be moved as a whole
         folder = Path(results[0]["settings"]["data_path"]).absolute()
@@ -152,7 +160,7 @@ def _row(row, outcomes, tuned):
     return {
         "name": row.name,
         "model": row.model,
-        "sees": may_see(row, settings),
+        "inputs": inputs(row, settings),
         "settings": row.settings,
         "tuned": tuned.get(row.name),
         "errors": {str(o.job.seed): o.error for o in of_row if o.error},
@@ -183,21 +191,21 @@ def _add_metrics(benchmark, results):
     benchmark["main_metric"] = main if main in names else names[0]
     smaller = [n for n in names if statistics.split_name(n)[0] in SMALLER]
     benchmark["smaller_is_better"] = smaller
-    benchmark["metrics_of_units"] = [
+    benchmark["metrics_of_queries"] = [
         n for n in names if statistics.split_name(n)[0] in statistics.METRICS
     ]
 
 
-def _ranks(exam):
+def _ranks(test_set):
     """Return ``{(row name, seed): (rank, top)}`` as in a unit file."""
     ranks = {}
-    for key, outcome in exam.outcomes.items():
-        units = read_units(outcome.unit_file)
+    for key, outcome in test_set.outcomes.items():
+        units = read_ranks(outcome.unit_file)
         ranks[key] = units["rank"], units["top"]
     return ranks
 
 
-def _add_statistics(benchmark, plan, exams, ranks):
+def _add_statistics(benchmark, plan, test_sets, ranks):
     """Fill in ``metrics`` of the rows, choose the reference, sort."""
     rows = [row for row in benchmark["rows"] if row["runs"]]
     for row in rows:
@@ -217,8 +225,11 @@ def _add_statistics(benchmark, plan, exams, ranks):
     reference = plan.reference if plan.reference in named else named[0]
     benchmark["reference"] = reference
 
-    names = benchmark["metrics_of_units"]
-    values = {row["name"]: _of_units(row, names, exams, ranks) for row in rows}
+    if not test_sets:
+        benchmark["metrics_of_queries"] = []
+        return
+    names = benchmark["metrics_of_queries"]
+    values = {row["name"]: _of_queries(row, names, test_sets, ranks) for row in rows}
     intervals = statistics.bootstrap_interval(
         np.concatenate([*values.values()], axis=1)
     )
@@ -235,21 +246,21 @@ def _add_statistics(benchmark, plan, exams, ranks):
             row["metrics"][name].update(p=p, p_holm=corrected)
 
 
-def _of_units(row, names, exams, ranks):
-    """Return metrics of units, mean over seeds, float64 ``[n_units, n_metrics]``.
+def _of_queries(row, names, test_sets, ranks):
+    """Return metrics of queries, mean over seeds, float64 ``[n_queries, n_metrics]``.
 
-    Where seeds have exams of their own, their units stand one below the other; units of
-    an exam that the row failed in are NaN.
+    Where seeds have test sets of their own, their queries stand one below the other;
+    queries of a test set that the row failed on are NaN.
     """
     parts = []
-    for exam, of_exam in zip(exams, ranks):
-        unit, n_units = exam.units["positive_unit"], len(exam.units["user"])
-        runs = [rank for (name, _), (rank, _) in of_exam.items() if name == row["name"]]
-        values = np.full((n_units, len(names)), np.nan)
+    for test_set, of_test_set in zip(test_sets, ranks):
+        unit, n_queries = test_set.units["positive_unit"], len(test_set.units["user"])
+        runs = [rank for (name, _), (rank, _) in of_test_set.items() if name == row["name"]]
+        values = np.full((n_queries, len(names)), np.nan)
         for column, name in enumerate(names):
             metric, k = statistics.split_name(name)
             each = [
-                statistics.metric_of_units(metric, unit, rank, n_units, k)
+                statistics.metric_of_queries(metric, unit, rank, n_queries, k)
                 for rank in runs
             ]
             if each:
@@ -264,9 +275,9 @@ def _p_value(values, name, reference, column):
     return statistics.paired_t_test(own[both], other[both])
 
 
-def _unit_arrays(number, exam, ranks):
-    arrays = {f"{number}/{name}": array for name, array in exam.units.items()}
-    texts = json.dumps(exam.units["texts"]).encode()
+def _unit_arrays(number, test_set, ranks):
+    arrays = {f"{number}/{name}": array for name, array in test_set.units.items()}
+    texts = json.dumps(test_set.units["texts"]).encode()
     arrays[f"{number}/texts"] = np.frombuffer(texts, dtype=np.uint8)
     for (row, seed), (rank, top) in ranks.items():
         arrays[f"{number}/rank/{row}/{seed}"] = rank
@@ -306,9 +317,9 @@ def as_csv(benchmark):
     out = io.StringIO()
     writer = csv.writer(out)
     costs = ["train_seconds", "parameters", "peak_memory_mb"]
-    writer.writerow(["name", "model", "may see", "seed", *names, *costs, "error"])
+    writer.writerow(["name", "model", "inputs", "seed", *names, *costs, "error"])
     for row in benchmark["rows"]:
-        about = [row["name"], row["model"], "; ".join(row["sees"])]
+        about = [row["name"], row["model"], told_inputs(row["inputs"])]
         for seed, run in row["runs"].items():
             figures = [run["test_result"][name] for name in names]
             spent = [run["seconds"]["train"], run["parameters"], run["peak_memory_mb"]]
@@ -371,12 +382,14 @@ def differs(row, name):
 def notes(benchmark):
     """Return what has to be said under a table, a list of sentences."""
     told = []
-    for exam in benchmark["exams"]:
+    for test_set in benchmark["test_sets"]:
         told.append(
-            f"Dataset {benchmark['dataset']}: {exam['units']} test requests, "
-            f"{exam['items']} items, exam {exam['fingerprint']}, "
-            f"seeds {', '.join(map(str, exam['seeds']))}."
+            f"Dataset {benchmark['dataset']}: {test_set['queries']} test queries, "
+            f"{test_set['items']} items, fingerprint {test_set['fingerprint']}, "
+            f"seeds {', '.join(map(str, test_set['seeds']))}."
         )
+    if not benchmark["test_sets"]:
+        told.append(f"Dataset {benchmark['dataset']}. {NO_REQUESTS}")
     if benchmark["composed_requests"]:
         told.append(
             "Requests are composed from attributes of the chosen item "
@@ -387,11 +400,13 @@ def notes(benchmark):
         told.append(REVIEWS)
     if len(benchmark["seeds"]) > 1:
         told.append("Mean ± standard deviation over seeds.")
-    if benchmark["reference"]:
+    if benchmark["reference"] and benchmark["test_sets"]:
         told.append(
             f"* differs from {benchmark['reference']} with p < {ALPHA}. "
             f"{benchmark['significance']}"
         )
+    if any(row["inputs"] is None for row in benchmark["rows"]):
+        told.append("Not stated: the model's class has no attribute inputs.")
     return told
 
 
@@ -399,10 +414,10 @@ def as_markdown(benchmark):
     """Return the table as GitHub has it: best bold, second underlined, * significant."""
     names = _shown(benchmark)
     marks = {name: places(benchmark, name) for name in names}
-    head = ["model", "may see", *names, "training s"]
+    head = ["model", "inputs", *names, "training s"]
     lines = [head, ["---", "---"] + ["---:"] * (len(names) + 1)]
     for row in benchmark["rows"]:
-        cells = [row["name"], ", ".join(row["sees"]) or "nothing"]
+        cells = [row["name"], told_inputs(row["inputs"])]
         for name in names if row["runs"] else ():
             cell = _figure(row, name, " ± ")
             if row["name"] in marks[name][0]:
@@ -439,12 +454,12 @@ def as_latex(benchmark):
         f"\\caption{{{_tex(' '.join(notes(benchmark)))}}}",
         f"\\begin{{tabular}}{{ll{'r' * max(len(names), 1)}}}",
         "\\toprule",
-        " & ".join(["Model", "May see", *(_tex(shown_name(n)) for n in names)])
+        " & ".join(["Model", "Inputs", *(_tex(shown_name(n)) for n in names)])
         + " \\\\",
         "\\midrule",
     ]
     for row in benchmark["rows"]:
-        cells = [_tex(row["name"]), _tex(", ".join(row["sees"]) or "nothing")]
+        cells = [_tex(row["name"]), _tex(told_inputs(row["inputs"]))]
         for name in names if row["runs"] else ():
             cell = _figure(row, name, " $\\pm$ ")
             if row["name"] in marks[name][0]:

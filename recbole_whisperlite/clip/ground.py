@@ -15,11 +15,11 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from recbole_whisperlite.clip import arguments, heatmap, output, pointing
-from recbole_whisperlite.encoder.clip import some
 from recbole_whisperlite.encoder.pictures import (
     IN_ARCHIVE,
     PictureError,
     read_picture,
+    some,
 )
 from recbole_whisperlite.errors import UserError
 

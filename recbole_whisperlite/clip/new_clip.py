@@ -7,7 +7,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from tqdm import tqdm
 
-from recbole_whisperlite.encoder.mini_clip import END_TOKEN, save_clip
+from recbole_whisperlite.encoder.clip.mini_clip import END_TOKEN, save_clip
 from recbole_whisperlite.errors import UserError, did_you_mean
 
 _PREPROCESS = set(vars(PreprocessCfg())) - {"size"}

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from recbole_whisperlite.data.stylist_mini import vocabulary
-from recbole_whisperlite.data.stylist_mini.catalogue import make_products
-from recbole_whisperlite.data.stylist_mini.drawing import BACKGROUND, draw
+from recbole_whisperlite.stylist_mini import vocabulary
+from recbole_whisperlite.stylist_mini.catalogue import make_products
+from recbole_whisperlite.stylist_mini.drawing import BACKGROUND, draw
 
 SIDE = 160  # pixels of a scene
 _GARMENT_SIDES = (64, 80)  # pixels of a garment's own drawing, margin included

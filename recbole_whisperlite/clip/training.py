@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from recbole_whisperlite.clip.output import refusals
 from recbole_whisperlite.encoder import digest
-from recbole_whisperlite.encoder.mini_clip import save_clip
+from recbole_whisperlite.encoder.clip.mini_clip import save_clip
 from recbole_whisperlite.encoder.pictures import read_picture
 from recbole_whisperlite.encoder.text_tower import TextTower
 from recbole_whisperlite.errors import UserError

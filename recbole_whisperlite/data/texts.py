@@ -7,7 +7,6 @@ Texts never go through RecBole's reader (it drops quotes and ``NA``) nor through
 import string
 from pathlib import Path
 
-from recbole_whisperlite.data.atomic import read_atomic
 from recbole_whisperlite.errors import UserError, did_you_mean
 
 IMAGE_FIELD = "image"
@@ -19,21 +18,19 @@ class TextFile:
     Args:
         path (str or Path): The ``.request`` or ``.item`` file.
         id_field (str): The column of ids.
-        config (Config): For ``field_separator`` and ``encoding``.
+        frame (pandas.DataFrame): What stands in the file, as :func:`read_atomic` gives it.
+        columns (dict): ``{column name: atomic type}`` in file order.
 
     Attributes:
         frame (pandas.DataFrame): All columns as str, indexed by id.
-        columns (dict): ``{column name: atomic type}`` in file order.
+        columns (dict): As given.
 
     Raises:
-        UserError: If the id column is missing, an id is empty or stands there twice.
+        UserError: If the id column is missing, or an id is empty or appears twice.
     """
 
-    def __init__(self, path, id_field, config):
-        self.path = Path(path)
-        frame, self.columns = read_atomic(
-            path, config["field_separator"], config["encoding"] or "utf-8"
-        )
+    def __init__(self, path, id_field, frame, columns):
+        self.path, self.columns = Path(path), columns
         self.require(id_field)
         ids = frame[id_field]
         if (ids == "").any():

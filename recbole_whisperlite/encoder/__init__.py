@@ -3,7 +3,7 @@
 import numpy as np
 
 from recbole_whisperlite.encoder import cache, options, precomputed
-from recbole_whisperlite.encoder.open_clip import OpenClip
+from recbole_whisperlite.encoder.clip.open_clip import OpenClip
 from recbole_whisperlite.encoder.presets import PRESETS
 from recbole_whisperlite.encoder.sentence_transformers import SentenceTransformers
 from recbole_whisperlite.encoder.tfidf import Tfidf

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from recbole_whisperlite.encoder import cache, digest, options
 from recbole_whisperlite.encoder.base import Encoder
-from recbole_whisperlite.encoder.clip_source import ClipSource
+from recbole_whisperlite.encoder.clip.source import ClipSource
 from recbole_whisperlite.encoder.pictures import read_picture
 from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS
 from recbole_whisperlite.errors import UserError

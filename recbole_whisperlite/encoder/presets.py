@@ -29,7 +29,7 @@ PRESETS = {
     "fashion-clip": Preset("transformers:patrickjohncyh/fashion-clip"),
     "marqo-fashionclip": Preset("hf-hub:Marqo/marqo-fashionCLIP"),
     "marqo-fashionsiglip": Preset("hf-hub:Marqo/marqo-fashionSigLIP"),
-    OFFLINE: Preset(f"local-dir:{Path(__file__).parent / 'mini'}"),
+    OFFLINE: Preset(f"local-dir:{Path(__file__).parent / 'clip/mini'}"),
 }
 
 

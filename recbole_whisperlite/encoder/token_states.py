@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from recbole_whisperlite.encoder import options
-from recbole_whisperlite.encoder.open_clip import OpenClip
+from recbole_whisperlite.encoder.clip.open_clip import OpenClip
 from recbole_whisperlite.encoder.presets import PRESETS
 from recbole_whisperlite.encoder.tfidf import Tfidf
 from recbole_whisperlite.errors import UserError

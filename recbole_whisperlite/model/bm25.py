@@ -22,6 +22,8 @@ class BM25(UntrainedRequestModel):
     words, which have a small weight anyway. The variant is Lucene's.
     """
 
+    inputs = ("request", "item text")
+
     def __init__(self, config, dataset):
         super(BM25, self).__init__(config, dataset)
 

@@ -33,6 +33,7 @@ class GraphRec(GeneralRecommender):
     """
 
     input_type = InputType.POINTWISE
+    inputs = ("user", "trust", "item id")
 
     def __init__(self, config, dataset):
         super(GraphRec, self).__init__(config, dataset)

@@ -13,11 +13,12 @@ from recbole.config import Config
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.general_recommender import Pop
-from recbole.utils import InputType, ModelType, get_model
+from recbole.utils import InputType, ModelType
 
-from recbole_whisperlite import settings
-from recbole_whisperlite.data.evaluation import MAX_SCORES
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.inputs import stated_inputs
+from recbole_whisperlite.model.names import find_model
+from recbole_whisperlite.model.untrained import MAX_SCORES
 
 
 class LateFusion(GeneralRecommender):
@@ -40,6 +41,13 @@ class LateFusion(GeneralRecommender):
 
     input_type = InputType.POINTWISE
     type = ModelType.TRADITIONAL
+
+    @staticmethod
+    def inputs(settings):
+        parts = map(find_model, settings["fusion_models"])
+        return [
+            word for part in parts for word in stated_inputs(part, settings) or ()
+        ]
 
     def __init__(self, config, dataset):
         super(LateFusion, self).__init__(config, dataset)
@@ -64,7 +72,7 @@ class LateFusion(GeneralRecommender):
         # define layers and loss
         self.parts = torch.nn.ModuleDict(
             {
-                name: get_model(name)(part_config, dataset)
+                name: find_model(name)(part_config, dataset)
                 for name, part_config in self.part_config.items()
             }
         )
@@ -139,8 +147,7 @@ def _checked_names(names):
             "models, such as [RequestPop, ItemKNN, BM25]."
         )
     for name in names:
-        settings.check_model(name)
-        kind = get_model(name).type
+        kind = find_model(name).type
         if name == "LateFusion" or kind not in (
             ModelType.GENERAL,
             ModelType.TRADITIONAL,

@@ -19,6 +19,8 @@ class RequestPop(UntrainedRequestModel):
     what was chosen equally often, and everything where the text was never asked.
     """
 
+    inputs = ("request", "item id")
+
     def __init__(self, config, dataset):
         super(RequestPop, self).__init__(config, dataset)
 

@@ -9,8 +9,10 @@ import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType, ModelType
 
-from recbole_whisperlite.data.evaluation import MAX_SCORES
 from recbole_whisperlite.errors import UserError
+
+# Scores of the catalogue held at once where single items are scored: 16 MB as float32.
+MAX_SCORES = 2**22
 
 
 class UntrainedRequestModel(GeneralRecommender):

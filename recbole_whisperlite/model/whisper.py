@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 
-from recbole_whisperlite.encoder.token_states import token_states
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.untrained import check_requests
 
@@ -34,6 +33,7 @@ class Whisper(GeneralRecommender):
     """
 
     input_type = InputType.POINTWISE
+    inputs = ("request", "item text")
 
     def __init__(self, config, dataset):
         super(Whisper, self).__init__(config, dataset)
@@ -52,14 +52,10 @@ class Whisper(GeneralRecommender):
         self.hidden_size = config["hidden_size"]
 
         # define layers and loss
-        fit_texts = dataset._fit_texts
         self.request_tower = TokenTower(
-            *token_states(config, dataset.request_texts[1:], fit_texts),
-            self.hidden_size,
+            *dataset.request_token_states(), self.hidden_size
         )
-        self.item_tower = TokenTower(
-            *token_states(config, dataset.item_texts[1:], fit_texts), self.hidden_size
-        )
+        self.item_tower = TokenTower(*dataset.item_token_states(), self.hidden_size)
         self.loss = nn.CosineEmbeddingLoss(margin=config["margin"])
 
     def forward(self, request, item):

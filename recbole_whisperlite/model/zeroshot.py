@@ -17,6 +17,8 @@ class ZeroShot(UntrainedRequestModel):
         UserError: If requests and items have vectors of different sizes.
     """
 
+    inputs = ("request", "item text")
+
     def __init__(self, config, dataset):
         super(ZeroShot, self).__init__(config, dataset)
 

@@ -1,4 +1,4 @@
-"""Side by side: one command, one exam, one table."""
+"""Side by side: one command, one test_set, one table."""
 
 import json
 import signal
@@ -13,10 +13,10 @@ from tiny import CHOICES, REQUESTS
 from tqdm import tqdm
 
 from recbole_whisperlite.benchmark import plan, runner, statistics
-from recbole_whisperlite.benchmark.sees import may_see
+from recbole_whisperlite.benchmark.inputs import may_see
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.settings import check_model
-from recbole_whisperlite.unit_file import read_units
+from recbole_whisperlite.config.settings import check_model
+from recbole_whisperlite.evaluation.rank_file import read_ranks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -32,9 +32,9 @@ def test_every_row_is_in_every_table(benchmark, started):
     written = read()
     assert {row["name"] for row in written["rows"]} == set(models)
     assert [len(row["runs"]) for row in written["rows"]] == [2, 2, 2]
-    (exam,) = written["exams"]
-    assert (exam["units"], exam["positives"], exam["items"]) == (4, 4, 9)
-    assert exam["seeds"] == [1, 2]
+    (test_set,) = written["test_sets"]
+    assert (test_set["units"], test_set["positives"], test_set["items"]) == (4, 4, 9)
+    assert test_set["seeds"] == [1, 2]
     sees = {row["name"]: row["sees"] for row in written["rows"]}
     assert sees["Pop"] == ["item id"] and "history" in sees["SASRec"]
     main = [row["metrics"]["ndcg@3"]["mean"] for row in written["rows"]]
@@ -55,10 +55,10 @@ def test_metrics_computed_from_ranks_are_those_of_recbole(benchmark):
     # Pop gives equal scores to many items: ties are what could go wrong here
     benchmark({"Pop": None, "Random": None, "BPR": None})
     for row in read()["rows"]:
-        units = read_units(f"results/tiny/runs/{row['name']}/2020/units.npz")
+        units = read_ranks(f"results/tiny/runs/{row['name']}/2020/units.npz")
         result = row["runs"]["2020"]["test_result"]
         for name in result:
-            values = statistics.metric_of_units(
+            values = statistics.metric_of_queries(
                 name.split("@")[0],
                 units["positive_unit"],
                 units["rank"],
@@ -71,7 +71,7 @@ def test_metrics_computed_from_ranks_are_those_of_recbole(benchmark):
 def test_a_unit_file_says_who_asked_what_and_what_was_right(benchmark):
     benchmark({"Pop": None, "SASRec": None, "DeepFM": None})
     for model in ("Pop", "SASRec", "DeepFM"):
-        units = read_units(f"results/tiny/runs/{model}/2020/units.npz")
+        units = read_ranks(f"results/tiny/runs/{model}/2020/units.npz")
         assert list(zip(units["user"], units["request"])) == [
             ("u1", "r4"),
             ("u2", "r7"),
@@ -136,7 +136,7 @@ def test_a_row_with_another_exam_is_refused_by_name(benchmark, capsys):
     models = {"Pop": None, "Random": None, "BPR": {"eval_args": args}}
     assert benchmark(models) == 2
     error = capsys.readouterr().err
-    assert "\n  BPR, seed 2020: " in error and "same exam" in error
+    assert "\n  BPR, seed 2020: " in error and "same test_set" in error
     assert "eval_args is" in error and "units are missing" in error
     assert "\n  Random, seed 2020: " not in error
     assert not Path("results/tiny/benchmark.md").exists()
@@ -146,12 +146,12 @@ def test_random_splits_are_one_exam_a_seed(benchmark):
     args = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO", "group_by": "none"}
     assert benchmark({"Pop": None, "Random": None}, "--seeds=1,2", eval_args=args) == 0
     written = read()
-    assert [exam["seeds"] for exam in written["exams"]] == [[1], [2]]
+    assert [test_set["seeds"] for test_set in written["test_sets"]] == [[1], [2]]
     with np.load("results/tiny/units.npz") as arrays:
         for number, seed in enumerate((1, 2)):
             rank = arrays[f"{number}/rank/Pop/{seed}"]
             top = arrays[f"{number}/top/Pop/{seed}"]
-            units = read_units(f"results/tiny/runs/Pop/{seed}/units.npz")
+            units = read_ranks(f"results/tiny/runs/Pop/{seed}/units.npz")
             assert rank.tolist() == units["rank"].tolist()
             assert top.tolist() == units["top"].tolist()
 
@@ -298,14 +298,14 @@ def test_a_finished_run_that_was_damaged_is_run_again(benchmark, started, name, 
 
 def test_runs_on_other_data_are_not_kept(benchmark, started, tiny):
     assert benchmark({"Pop": None}) == 0
-    (exam,) = read()["exams"]
+    (test_set,) = read()["test_sets"]
     requests = tiny / "tiny" / "tiny.request"
     requests.write_text(requests.read_text().replace("a warm coat", "a cold coat"))
     started.clear()
     assert benchmark({"Pop": None}) == 0
     assert started == ["Pop"]
     # the fingerprint alone would not have told
-    assert read()["exams"] == [exam]
+    assert read()["test_sets"] == [test_set]
 
 
 def test_absent_data_are_told_before_any_model_is_started(benchmark, started, capsys):

@@ -25,7 +25,7 @@ UNIT, RANK = np.array([0, 0, 1, 2]), np.array([4, 1, 3, 9])
     ],
 )
 def test_metrics_of_units_are_those_computed_by_hand(metric, k, by_hand):
-    values = statistics.metric_of_units(metric, UNIT, RANK, 3, k)
+    values = statistics.metric_of_queries(metric, UNIT, RANK, 3, k)
     assert values == pytest.approx(by_hand)
 
 

@@ -30,7 +30,7 @@ BENCHMARK = {
     "reference": "First",
     "significance": "By a test.",
     "composed_requests": None,
-    "exams": [{"units": 4, "items": 9, "fingerprint": "abc", "seeds": [1, 2]}],
+    "test_sets": [{"units": 4, "items": 9, "fingerprint": "abc", "seeds": [1, 2]}],
     "rows": [
         row("First", cell(0.5, deviation=0.01), cell(0.3)),
         row("Second", cell(0.4, 0.2), cell(0.1)),

@@ -17,7 +17,7 @@ from recbole_whisperlite.clip.new_clip import new_clip
 from recbole_whisperlite.clip.pairs import read_pairs
 from recbole_whisperlite.clip.training import Recipe, learning_rate, train_clip
 from recbole_whisperlite.encoder.clip import load_clip
-from recbole_whisperlite.encoder.mini_clip import save_clip
+from recbole_whisperlite.encoder.clip.mini_clip import save_clip
 from recbole_whisperlite.encoder.text_tower import TextTower
 from recbole_whisperlite.errors import UserError
 from squares import COLOURS, square

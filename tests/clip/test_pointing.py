@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recbole_whisperlite.clip import pointing
-from recbole_whisperlite.data.stylist_mini.drawing import BACKGROUND
+from recbole_whisperlite.stylist_mini.drawing import BACKGROUND
 
 
 def differs(scene):

@@ -10,7 +10,10 @@ from recbole.data.dataset import Dataset, SequentialDataset
 
 from recbole_whisperlite.data.atomic import write_atomic
 from recbole_whisperlite.data.dataset import RequestDatasetMixin
+from recbole_whisperlite.data.incidence import incidence
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.queries import make_queries
+from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
 
 FAMILIES = ["WhisperLite", "BPR", "BERT4Rec", "DeepFM"]
 RATIO = {"split": {"RS": [0.5, 0.0, 0.5]}, "order": "TO", "group_by": "user"}
@@ -18,16 +21,16 @@ RATIO = {"split": {"RS": [0.5, 0.0, 0.5]}, "order": "TO", "group_by": "user"}
 
 def exam(loader):
     """Return {(user, request): (positives, excluded)} in external tokens."""
-    data, units = loader._dataset, loader.units
+    data, queries = loader._dataset, loader.queries
     return {
         (
-            data.id2token("user_id", units.user[n]),
-            data.id2token("request_id", units.request[n]),
+            data.id2token("user_id", queries.user[n]),
+            data.id2token("request_id", queries.request[n]),
         ): (
-            set(data.id2token("item_id", units.positive[n].indices)),
-            set(data.id2token("item_id", units.excluded[n].indices)),
+            set(data.id2token("item_id", queries.positives[n].indices)),
+            set(data.id2token("item_id", queries.excluded[n].indices)),
         )
-        for n in range(len(units))
+        for n in range(len(queries))
     }
 
 
@@ -61,7 +64,7 @@ def test_all_families_sit_the_same_exam(tiny, prepare):
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_two_requests_of_one_user_in_one_phase_are_two_units(model, tiny, prepare):
+def test_two_requests_of_one_user_in_one_phase_are_two_queries(model, tiny, prepare):
     _, _, (_, _, test) = prepare(model, tiny, eval_args=RATIO)
     had = {"i1", "i2", "i3"}  # by r1 and r2; not by r3, which is of the same phase
     assert exam(test)["u1", "r3"] == ({"i4"}, had)
@@ -69,7 +72,7 @@ def test_two_requests_of_one_user_in_one_phase_are_two_units(model, tiny, prepar
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_several_items_of_one_request_are_positives_of_one_unit(
+def test_several_items_of_one_request_are_positives_of_one_query(
     model, tmp_path, prepare
 ):
     choices = [row for row in CHOICES if row[2] not in ("r3", "r4")]
@@ -92,7 +95,7 @@ def test_no_request_falls_into_two_phases(order, group_by, seed, tiny, prepare):
 def test_the_ratio_counts_requests_not_interactions(tiny, prepare):
     args = {"split": {"RS": [0.75, 0.0, 0.25]}, "order": "TO", "group_by": "none"}
     _, _, (_, _, test) = prepare("BPR", tiny, eval_args=args)
-    assert len(test.units) == 3
+    assert len(test.queries) == 3
     # times 1 1 1 1 2 2 2 3 3 3 4 5: the latest, equal times in the order of the file
     assert set(exam(test)) == {("u3", "r10"), ("u1", "r4"), ("u4", "r12")}
 
@@ -127,13 +130,13 @@ def test_a_history_ends_where_the_request_begins(tiny, prepare):
     feat = train._dataset.inter_feat
     assert sorted(data.id2token("item_id", feat["item_id"])) == ["i2", "i3"]
     assert histories(feat) == {("u1", "r2"): ["i1"]}
-    assert histories(test.unit_feat) == {
+    assert histories(test.query_feat) == {
         ("u1", "r4"): ["i1", "i2", "i3", "i4"],
         ("u2", "r7"): ["i2", "i5"],
         ("u3", "r10"): ["i3", "i7"],
         ("u4", "r12"): ["i5"],
     }
-    assert "item_id" not in test.unit_feat
+    assert "item_id" not in test.query_feat
 
 
 def test_a_request_without_history_is_asked_all_the_same(tmp_path, prepare):
@@ -146,8 +149,8 @@ def test_a_request_without_history_is_asked_all_the_same(tmp_path, prepare):
         *("r3", "r4", "r7", "r10", "r11", "r12")
     }
     row = list(exam(test)).index(("u4", "r11"))
-    assert test.unit_feat["item_length"][row] == 1
-    assert test.unit_feat["item_id_list"][row].sum() == 0
+    assert test.query_feat["item_length"][row] == 1
+    assert test.query_feat["item_id_list"][row].sum() == 0
     stock = prepare("BPR", tmp_path, eval_args=args)[2][2]
     assert test.fingerprint == stock.fingerprint
     with pytest.raises(UserError, match="order to TO"):
@@ -157,7 +160,7 @@ def test_a_request_without_history_is_asked_all_the_same(tmp_path, prepare):
 def test_a_history_keeps_the_latest_items(tiny, prepare):
     _, data, (_, _, test) = prepare("SASRec", tiny, MAX_ITEM_LIST_LENGTH=2)
     row = list(exam(test)).index(("u1", "r4"))
-    items = data.id2token("item_id", test.unit_feat["item_id_list"][row])
+    items = data.id2token("item_id", test.query_feat["item_id_list"][row])
     assert list(items) == ["i3", "i4"]
 
 
@@ -208,7 +211,7 @@ def test_context_models_see_the_request_as_a_category_and_no_id_of_the_asking(
     assert data.fields() == ["user_id", "item_id", "timestamp", "request", "label"]
     # a text that training never had is no category
     row = list(exam(test)).index(("u4", "r12"))
-    assert test.unit_feat["request"][row] == 0
+    assert test.query_feat["request"][row] == 0
     assert (train._dataset.inter_feat["request"] > 0).all()
 
 
@@ -223,10 +226,10 @@ def test_composed_requests_say_what_they_are_made_of(tmp_path, prepare, caplog):
     _, data, (_, _, test) = prepare("BPR", tmp_path, request_template=template)
     assert data.composed_from == template
     assert "carry attributes of the target" in caplog.text
-    assert len(test.units) == 4
-    for n in range(len(test.units)):
-        item = data.item_texts[test.units.positive[n].indices[0]]
-        text = data.request_texts[test.unit_feat["request"][n]]
+    assert len(test.queries) == 4
+    for n in range(len(test.queries)):
+        item = data.item_texts[test.queries.positives[n].indices[0]]
+        text = data.request_texts[test.query_feat["request"][n]]
         assert text == f"Thing number {item}"
     with pytest.raises(UserError, match="no column 'colour'"):
         prepare("BPR", tmp_path, request_template="{colour}")
@@ -268,7 +271,7 @@ def test_ruled_out_items_follow_the_predicates(tmp_path, prepare):
         [(id_, text, rules.get(id_, "")) for id_, text in REQUESTS.items()],
     )
     _, data, _ = prepare("BPR", tmp_path)
-    ruled_out = data.ruled_out_items()
+    ruled_out = ruled_out_items(data)
     for request, items in {
         "r1": {"i2", "i4", "i6", "i8"},
         "r2": {"i1", "i2", "i3", "i4", "i6", "i8"},
@@ -375,22 +378,20 @@ def test_presplit_files_keep_their_split(tmp_path, prepare):
         prepare("BPR", tmp_path, benchmark_filename=names)
 
 
-def test_units_are_grouped_as_a_plain_loop_groups_them():
-    from recbole_whisperlite.data.units import incidence, make_units
-
+def test_queries_are_grouped_as_a_plain_loop_groups_them():
     rng = np.random.default_rng(0)
     user, request = rng.integers(1, 6, 200), rng.integers(1, 9, 200)
     item = rng.integers(1, 20, 200)
     had = {(u, i) for u, i in zip(rng.integers(1, 6, 40), rng.integers(1, 20, 40))}
     rows, columns = map(list, zip(*had))
-    units = make_units(user, request, item, incidence(rows, columns, (6, 20)))
+    queries = make_queries(user, request, item, incidence(rows, columns, (6, 20)))
     expected = {}
     for key, choice in zip(zip(user, request), item):
         expected.setdefault(key, set()).add(choice)
-    assert list(zip(units.user, units.request)) == list(expected)
+    assert list(zip(queries.user, queries.request)) == list(expected)
     for n, (key, positives) in enumerate(expected.items()):
-        assert set(units.positive[n].indices) == positives
+        assert set(queries.positives[n].indices) == positives
         assert (
-            set(units.excluded[n].indices)
+            set(queries.excluded[n].indices)
             == {i for u, i in had if u == key[0]} - positives
         )

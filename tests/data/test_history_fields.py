@@ -85,7 +85,7 @@ def test_a_history_is_what_the_user_had_before_the_request(
 ):
     args = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": group_by}
     _, _, loaders = prepare(
-        "WhisperLite", path, MAX_ITEM_LIST_LENGTH=longest, eval_args=args
+        "WhisperLitePlus", path, MAX_ITEM_LIST_LENGTH=longest, eval_args=args
     )
     found = {}
     for loader in loaders:
@@ -97,14 +97,14 @@ def test_a_history_is_what_the_user_had_before_the_request(
 
 
 def test_of_the_dozen_requests_they_are_those_one_can_see(tiny, prepare):
-    _, data, (train, valid, test) = prepare("WhisperLite", tiny)
+    _, data, (train, valid, test) = prepare("WhisperLitePlus", tiny)
     feat = train._dataset.inter_feat
     # both items of r2 have the same history, without each other
     asked = tokens(data, "request_id", feat["request_id"])
     assert asked.count("r2") == 2
     assert histories(data, feat)["u1", "r2"] == ["i1"]
     assert histories(data, feat)["u2", "r5"] == []
-    assert histories(data, valid.unit_feat) == {
+    assert histories(data, valid.query_feat) == {
         ("u1", "r3"): ["i1", "i2", "i3"],
         ("u2", "r6"): ["i2"],
         ("u3", "r9"): ["i3"],
@@ -114,15 +114,15 @@ def test_of_the_dozen_requests_they_are_those_one_can_see(tiny, prepare):
 @pytest.mark.parametrize("mode", ["full", "uni2"])
 def test_what_is_asked_in_evaluation_has_the_fields(path, prepare, mode):
     args = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user"}
-    _, _, (_, _, test) = prepare("WhisperLite", path, eval_args={**args, "mode": mode})
+    _, _, (_, _, test) = prepare("WhisperLitePlus", path, eval_args={**args, "mode": mode})
     expected = brute_force(path)
     seen = set()
     for interaction, *_ in test:
         for key, items in histories(test._dataset, interaction).items():
             assert items == expected[key]
             seen.add(key)
-    assert len(seen) == len(test.units) == 4
-    assert "item_id" not in test.unit_feat
+    assert len(seen) == len(test.queries) == 4
+    assert "item_id" not in test.query_feat
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -131,7 +131,7 @@ def test_in_a_random_order_training_rows_have_training_items_only(
     path, prepare, seed, group_by
 ):
     args = {"split": {"RS": [0.5, 0.2, 0.3]}, "order": "RO", "group_by": group_by}
-    _, data, loaders = prepare("WhisperLite", path, eval_args=args, seed=seed)
+    _, data, loaders = prepare("WhisperLitePlus", path, eval_args=args, seed=seed)
     # the row of history_items that each row of a part is
     _, request, _, phase = data._raw
     for number, loader in enumerate(loaders):
@@ -151,12 +151,12 @@ def test_a_training_history_is_one_of_the_file_without_what_is_held_out(
     choices, requests = random_choices()
     write_tiny(tmp_path, choices=choices, requests=requests, items=MANY)
     args = {"split": {"RS": [0.5, 0.2, 0.3]}, "order": "RO", "group_by": "none"}
-    _, data, (train, valid, test) = prepare("WhisperLite", tmp_path, eval_args=args)
+    _, data, (train, valid, test) = prepare("WhisperLitePlus", tmp_path, eval_args=args)
     found = histories(data, train._dataset.inter_feat)
     held_out = {
         request
         for loader in (valid, test)
-        for _, request in histories(data, loader.unit_feat)
+        for _, request in histories(data, loader.query_feat)
     }
     left = [choice for choice in choices if choice[2] not in held_out]
     assert len(left) < len(choices)
@@ -165,7 +165,7 @@ def test_a_training_history_is_one_of_the_file_without_what_is_held_out(
 
 
 def test_history_fields_are_no_features_and_in_no_other_dataset(tiny, prepare):
-    _, data, _ = prepare("WhisperLite", tiny)
+    _, data, _ = prepare("WhisperLitePlus", tiny)
     assert not set(FIELDS) & set(data.fields())
     _, data, (train, *_) = prepare("BPR", tiny)
     assert not set(FIELDS) & set(train._dataset.inter_feat.columns)
@@ -175,7 +175,7 @@ def test_history_fields_are_no_features_and_in_no_other_dataset(tiny, prepare):
 def test_sampled_negatives_share_the_history_of_their_choice(path, prepare):
     negatives = {"distribution": "uniform", "sample_num": 2}
     _, _, (train, *_) = prepare(
-        "WhisperLite", path, train_neg_sample_args=negatives, bce_weight=1
+        "WhisperLitePlus", path, train_neg_sample_args=negatives, bce_weight=1
     )
     expected = brute_force(path)
     for interaction in train:
@@ -189,7 +189,7 @@ def test_sampled_negatives_share_the_history_of_their_choice(path, prepare):
 def test_the_model_trains_and_is_evaluated_on_it(path, prepare, mode, order):
     args = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": order, "group_by": "none"}
     config, _, (train, valid, test) = prepare(
-        "WhisperLite",
+        "WhisperLitePlus",
         path,
         eval_args={**args, "mode": mode},
         encoder_dim=4,
@@ -197,8 +197,8 @@ def test_the_model_trains_and_is_evaluated_on_it(path, prepare, mode, order):
         train_batch_size=8,
         show_progress=False,
     )
-    model = get_model("WhisperLite")(config, train._dataset)
-    trainer = get_trainer(config["MODEL_TYPE"], "WhisperLite")(config, model)
+    model = get_model("WhisperLitePlus")(config, train._dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], "WhisperLitePlus")(config, model)
     trainer.fit(train, valid, saved=False)
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     assert 0 <= trainer.evaluate(test, load_best_model=False)["ndcg@3"] <= 1
@@ -208,7 +208,7 @@ def test_the_model_trains_and_is_evaluated_on_it(path, prepare, mode, order):
 
 
 def test_what_rules_nothing_out_has_a_refusal_of_zeros(tiny, prepare):
-    _, data, _ = prepare("WhisperLite", tiny, encoder_dim=4)
+    _, data, _ = prepare("WhisperLitePlus", tiny, encoder="tfidf", encoder_dim=4)
     wish, refusal = data.wish_and_refusal_vectors()
     assert wish.dtype == refusal.dtype == np.float32
     assert wish.shape == refusal.shape == (data.num("request"), 4)
@@ -221,7 +221,7 @@ def test_what_rules_nothing_out_has_a_refusal_of_zeros(tiny, prepare):
 
 
 def test_without_a_refusal_the_wish_is_the_request(tiny, prepare):
-    _, data, _ = prepare("WhisperLite", tiny, encoder_dim=4)
+    _, data, _ = prepare("WhisperLitePlus", tiny, encoder="tfidf", encoder_dim=4)
     wish, _ = data.wish_and_refusal_vectors()
     whole = data.request_vectors()
     for text in ("a red dress", "a warm coat", "👗 for a wedding"):
@@ -233,7 +233,7 @@ def test_without_a_refusal_the_wish_is_the_request(tiny, prepare):
 def test_vectors_of_parts_are_those_of_requests_that_say_no_more(tmp_path, prepare):
     requests = {**REQUESTS, "r4": "blue shoes", "r9": "heels"}
     _, data, _ = prepare(
-        "WhisperLite", write_tiny(tmp_path, requests=requests), encoder_dim=4
+        "WhisperLitePlus", write_tiny(tmp_path, requests=requests), encoder_dim=4
     )
     wish, refusal = data.wish_and_refusal_vectors()
     row = {text: row for row, text in enumerate(data.request_texts)}
@@ -255,11 +255,11 @@ def test_precomputed_vectors_are_of_whole_requests(tiny, prepare, tmp_path, enco
             vectors=rng.normal(size=(len(ids), 3)),
         )
     config, data, (train, *_) = prepare(
-        "WhisperLite", tiny, encoder=encoder, encoder_dim=4, **files
+        "WhisperLitePlus", tiny, encoder=encoder, encoder_dim=4, **files
     )
     wish, refusal = data.wish_and_refusal_vectors()
     np.testing.assert_array_equal(wish, data.request_vectors())
     assert wish[1:].any(axis=1).all()
     assert refusal.shape == wish.shape and not refusal.any()
-    model = get_model("WhisperLite")(config, train._dataset)
+    model = get_model("WhisperLitePlus")(config, train._dataset)
     assert "refusal_weight" not in model.state_dict()

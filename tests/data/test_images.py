@@ -153,7 +153,7 @@ def test_whisperlite_trains_on_texts_pictures_or_both(
         **pictured,
     )
     model = get_model("WhisperLite")(config, loaders[0].dataset)
-    assert model.item_tower.vectors.shape == (10, width)
+    assert model.items.vectors.shape == (10, width)
     trainer = get_trainer(config["MODEL_TYPE"], "WhisperLite")(config, model)
     trainer.fit(loaders[0], loaders[1], saved=False, show_progress=False)
     assert trainer.evaluate(loaders[2], load_best_model=False)["ndcg@3"] >= 0

@@ -88,10 +88,10 @@ def test_a_request_model_trains_on_requests_only(path, prepare):
 
 
 def test_what_the_user_had_without_asking_is_no_candidate(path, prepare):
-    *_, test = parts(*prepare("BPR", path)[::2])
+    _, data, (*_, test) = prepare("BPR", path)
 
-    assert len(test.units) == 1
-    excluded = test.id2token("item_id", test.units.excluded[0].indices)
+    assert len(test.queries) == 1
+    excluded = data.id2token("item_id", test.queries.excluded[0].indices)
     # all of training and valid, i6 and i7 with it; i8 is later than the test request
     assert set(excluded) == {"i1", "i2", "i3", "i5", "i6", "i7", "i9"}
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from recbole_whisperlite.encoder import encode
 from recbole_whisperlite.encoder.clip import load_clip
-from recbole_whisperlite.encoder.clip_source import ClipSource
+from recbole_whisperlite.encoder.clip.source import ClipSource
 from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS
 from recbole_whisperlite.errors import UserError
 

@@ -1,4 +1,4 @@
-"""Hand-made datasets for WhisperLite, and what its tests do with a model."""
+"""Hand-made datasets for WhisperLite and WhisperLitePlus, and what their tests do."""
 
 import numpy as np
 import torch
@@ -6,14 +6,22 @@ import yaml
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
+from recbole_whisperlite.model.names import settings_files
 from recbole_whisperlite.model.whisperlite import WhisperLite
-from recbole_whisperlite.paths import PROPERTIES
+from recbole_whisperlite.model.whisperliteplus import WhisperLitePlus
 
 DIM = 6
-DEFAULTS = yaml.safe_load((PROPERTIES / "model" / "WhisperLite.yaml").read_text())
+DEFAULTS = {
+    model: {
+        key: value
+        for path in settings_files(model)
+        for key, value in yaml.safe_load(path.read_text()).items()
+    }
+    for model in (WhisperLite, WhisperLitePlus)
+}
 SWITCHES = ("use_memory", "use_neighbors", "use_history", "use_refusals")
-#: The paper's model: two towers and nothing else.
-PLAIN = dict.fromkeys(SWITCHES, False)
+#: WhisperLitePlus with every part switched off.
+PLAIN = {**dict.fromkeys(SWITCHES, False), "mask_user_items": False}
 
 
 class Config(dict):
@@ -94,11 +102,11 @@ class People(Dataset):
         return self.vectors["request"], self.refusals
 
 
-def build(dataset, seed=1, **settings):
+def build(dataset, seed=1, model=WhisperLitePlus, **settings):
     init_seed(seed, True)
     config = Config(
         {
-            **DEFAULTS,
+            **DEFAULTS[model],
             "embedding_size": 4,
             "mlp_hidden_size": [5],
             "USER_ID_FIELD": "user_id",
@@ -110,7 +118,7 @@ def build(dataset, seed=1, **settings):
             **settings,
         }
     )
-    return WhisperLite(config, dataset)
+    return model(config, dataset)
 
 
 def train(model, batch, steps=3, lr=0.01):

@@ -114,7 +114,7 @@ def test_a_dataset_without_trust_is_refused_at_the_door(tiny):
     with pytest.raises(
         UserError, match=r"tiny\.net: this file does not exist.*GraphRec"
     ):
-        from recbole_whisperlite.settings import check_dataset
+        from recbole_whisperlite.config.datasets import check_dataset
 
         check_dataset(Config("GraphRec", "tiny", config_dict=config))
 

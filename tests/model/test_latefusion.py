@@ -50,7 +50,7 @@ def test_the_grid_holds_every_point_of_the_simplex_once(n_parts, grid):
 def test_scores_are_the_weighted_sum_of_the_parts(tiny, prepare):
     _, (train, _, test), model, _ = build(prepare, tiny)
     model.weight.copy_(torch.tensor([0.5, 0.2, 0.3]))
-    units = test.unit_feat
+    units = test.query_feat
     expected = 0
     for weight, name in zip([0.5, 0.2, 0.3], ["RequestPop", "ItemKNN", "BM25"]):
         scores = model.parts[name].full_sort_predict(units).view(len(units), -1)
@@ -136,7 +136,7 @@ def test_pop_may_be_a_part(tiny, prepare):
     parts = {"fusion_models": ["Pop", "BM25"]}
     _, (train, valid, test), model, trainer = build(prepare, tiny, **parts)
     # RecBole counts a model's operations before it is trained
-    assert (model.full_sort_predict(test.unit_feat).isfinite()).all()
+    assert (model.full_sort_predict(test.query_feat).isfinite()).all()
     trainer.fit(train, valid, saved=False)
     count, most = model.parts["Pop"].item_cnt, model.parts["Pop"].max_cnt
     assert most == count.max() > 0

@@ -61,7 +61,7 @@ def test_a_run_ends_with_the_metrics_of_its_checkpoint(tiny, prepare, name, mode
     _, _, (train, valid, test), _, trainer = build(prepare, tiny, name, **args)
     trainer.fit(train, valid)
     expected = trainer.evaluate(test, load_best_model=False)
-    assert test.units.positive.nnz == 4
+    assert test.queries.positives.nnz == 4
 
     *_, fresh = build(prepare, tiny, name, **args)
     assert fresh.evaluate(test, model_file=trainer.saved_model_file) == expected
@@ -72,7 +72,5 @@ def test_a_run_ends_with_the_metrics_of_its_checkpoint(tiny, prepare, name, mode
 def test_a_dataset_without_requests_is_refused(name, tmp_path):
     settings = {"state": "ERROR", "data_path": str(tmp_path), "request_template": None}
     config = Config(name, "ml-100k", config_dict=settings)
-    dataset = create_dataset(config)
-    train, _, _ = data_preparation(config, dataset)
     with pytest.raises(UserError, match=f"{name} ranks items for a request"):
-        get_model(name)(config, train._dataset)
+        create_dataset(config)

@@ -69,7 +69,7 @@ def test_loss_is_the_cosine_embedding_loss(built):
 @torch.no_grad()
 def test_one_item_scores_as_in_the_full_catalogue(built):
     _, dataset, (_, _, test), model = built
-    units, n_items = test.unit_feat, dataset.item_num
+    units, n_items = test.query_feat, dataset.item_num
     full = model.eval().full_sort_predict(units)
     rows = units.repeat_interleave(n_items)
     rows.update(Interaction({"item_id": torch.arange(n_items).repeat(len(units))}))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from handmade import DEFAULTS, DIM, PLAIN, Dataset
+from handmade import DEFAULTS, DIM, Dataset
 from recbole.data.interaction import Interaction
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.whisperlite import WhisperLite
 from recbole_whisperlite.paths import PROPERTIES
 
 PAPER = yaml.safe_load(
@@ -20,7 +21,7 @@ PAPER = yaml.safe_load(
 
 
 def build(dataset=None, **settings):
-    return handmade.build(dataset or Dataset(), **{**PLAIN, **settings})
+    return handmade.build(dataset or Dataset(), model=WhisperLite, **settings)
 
 
 # Four choices; item 2 answers request 1 twice.
@@ -51,7 +52,7 @@ class RowsSeen:
 
     def __init__(self, tower):
         self.rows = []
-        tower.mlp_layers.register_forward_hook(
+        tower.tower.mlp_layers.register_forward_hook(
             lambda module, inputs, output: self.rows.append(len(inputs[0]))
         )
 
@@ -63,8 +64,8 @@ def test_a_score_is_the_dot_product_of_the_towers_over_the_temperature(normalize
     assert scores.shape == (6, 8) and scores.std() > 0.1
     for request in range(1, 6):
         for item in range(8):
-            a = model.request_tower.mlp_layers(model.request_tower.vectors[request])
-            b = model.item_tower.mlp_layers(model.item_tower.vectors[item])
+            a = model.requests.tower.mlp_layers(model.requests.vectors[request])
+            b = model.items.tower.mlp_layers(model.items.vectors[item])
             if normalize:
                 a, b = a / max(a.norm(), 1e-12), b / max(b.norm(), 1e-12)
             expected = (a @ b).item() / 0.1
@@ -97,15 +98,15 @@ def test_training_changes_the_towers_and_never_the_vectors():
     for name in before:
         if name.endswith("weight"):
             assert not torch.equal(before[name], after[name]), name
-    for side, tower in (("request", model.request_tower), ("item", model.item_tower)):
+    for side, tower in (("request", model.requests), ("item", model.items)):
         assert torch.equal(tower.vectors, torch.tensor(dataset.vectors[side]))
         assert not tower.vectors.requires_grad
 
 
 def test_a_checkpoint_holds_the_towers_and_the_temperature_only():
     assert set(build().state_dict()) == {"logit_scale"} | {
-        f"{side}_tower.mlp_layers.mlp_layers.{layer}.{part}"
-        for side in ("request", "item")
+        f"{side}.tower.mlp_layers.mlp_layers.{layer}.{part}"
+        for side in ("requests", "items")
         for layer in (1, 4)
         for part in ("weight", "bias")
     }
@@ -144,7 +145,7 @@ def test_training_lowers_the_loss():
 
 def test_each_distinct_text_of_a_batch_goes_through_its_tower_once():
     model = build(bce_weight=1.0)
-    request, item = RowsSeen(model.request_tower), RowsSeen(model.item_tower)
+    request, item = RowsSeen(model.requests), RowsSeen(model.items)
     train(model, steps=1)
     assert request.rows == [3]  # requests 1, 2, 3
     assert item.rows == [7]
@@ -152,7 +153,7 @@ def test_each_distinct_text_of_a_batch_goes_through_its_tower_once():
 
 def test_sampled_negatives_are_dropped_where_no_term_needs_them():
     model = build(bce_weight=0)
-    item = RowsSeen(model.item_tower)
+    item = RowsSeen(model.items)
     assert model.calculate_loss(BATCH) == model.calculate_loss(POSITIVES)
     assert item.rows == [3, 3]  # items 2, 3, 4
 
@@ -166,7 +167,7 @@ def test_the_order_of_a_batch_does_not_matter():
 
 def test_an_evaluation_sends_each_text_through_its_tower_once():
     model = build()
-    request, item = RowsSeen(model.request_tower), RowsSeen(model.item_tower)
+    request, item = RowsSeen(model.requests), RowsSeen(model.items)
     model.eval()
     with torch.no_grad():
         model.predict(BATCH)
@@ -228,7 +229,7 @@ def test_remembered_embeddings_follow_to_another_type_and_into_a_copy():
         scores = twin.full_sort_predict(REQUESTS).view(6, 8)
     assert scores.dtype == torch.double
     torch.testing.assert_close(scores.float(), before, rtol=0, atol=1e-5)
-    assert twin.item_tower._embedding is not model.item_tower._embedding
+    assert twin.items._embedding is not model.items._embedding
 
 
 def test_log_q_is_the_share_of_the_training_positives():
@@ -240,6 +241,16 @@ def test_log_q_is_the_share_of_the_training_positives():
     dataset.inter_feat = Interaction({**dataset.inter_feat.interaction, "label": label})
     expected = torch.tensor([1 / 2, 1 / 2]).log()
     torch.testing.assert_close(build(dataset).log_q[1:3], expected)
+
+
+def test_both_terms_of_the_loss_are_on_by_default():
+    model = build()
+    both = model.calculate_loss(BATCH)
+    assert model.loss.bce_weight > 0 and model.loss.contrastive_weight > 0
+    bce = build(contrastive_weight=0).calculate_loss(BATCH)
+    infonce = build(bce_weight=0).calculate_loss(BATCH)
+    torch.testing.assert_close(both, bce + infonce)
+    assert bce > 0 and infonce > 0
 
 
 def test_the_correction_reaches_the_loss():
@@ -271,17 +282,9 @@ def test_a_learned_temperature_stays_above_a_hundredth():
 def test_a_loss_that_needs_negatives_and_has_none_is_refused(settings):
     dataset = Dataset()
     dataset.field2type = {"user_id": "token", "item_id": "token"}
-    build(dataset)
+    build(dataset, bce_weight=0)
     with pytest.raises(UserError, match="train_neg_sample_args"):
         build(dataset, **settings)
-
-
-def test_a_dataset_without_requests_is_refused_by_name():
-    class Plain(Dataset):
-        request_vectors = property()
-
-    with pytest.raises(UserError, match="'hand-made' has none.*hand-made.request"):
-        build(Plain())
 
 
 @pytest.mark.parametrize("temperature", [0, -1])
@@ -296,7 +299,7 @@ def test_the_paper_preset_is_what_the_paper_says():
     assert PAPER["train_neg_sample_args"]["distribution"] == "uniform"
     assert PAPER["encoder"] == "open_clip"
     model = build(**PAPER)
-    embeddings = model.request_tower.embed(torch.arange(1, 6))
+    embeddings = model.requests.embed(torch.arange(1, 6))
     assert not torch.allclose(embeddings.norm(dim=1), torch.ones(5))
     assert model.logit_scale.exp() == 1 and not model.logit_scale.requires_grad
     assert model.loss.contrastive == "cosine" and not model.popularity_correction
@@ -305,7 +308,7 @@ def test_the_paper_preset_is_what_the_paper_says():
 
 def test_the_presets_name_only_settings_that_exist():
     model_settings = set(PAPER) - {"encoder", "clip_model", "clip_pretrained"}
-    assert model_settings <= set(DEFAULTS)
+    assert model_settings <= set(DEFAULTS[WhisperLite])
 
 
 class Pictured(Dataset):
@@ -322,17 +325,17 @@ def test_the_item_tower_takes_text_and_picture_and_whether_there_is_one():
     images, has_image = dataset.item_image_vectors()
     model = build(dataset, use_image=True)
     expected = np.hstack([dataset.item_vectors(), images, has_image[:, None]])
-    np.testing.assert_array_equal(model.item_tower.vectors, expected)
+    np.testing.assert_array_equal(model.items.vectors, expected)
     assert expected[:, -1].tolist() == [0, 1, 1, 1, 1, 1, 0, 0]
     model = build(dataset, use_image=True, use_text=False)
-    np.testing.assert_array_equal(model.item_tower.vectors, expected[:, DIM:])
+    np.testing.assert_array_equal(model.items.vectors, expected[:, DIM:])
     train(model)
     assert rank(model).std() > 0.01
 
 
 def test_without_pictures_the_dataset_is_not_asked_for_them():
     model = build(Dataset(), use_image=False)
-    np.testing.assert_array_equal(model.item_tower.vectors, Dataset().item_vectors())
+    np.testing.assert_array_equal(model.items.vectors, Dataset().item_vectors())
 
 
 def test_an_item_without_text_and_picture_is_refused():

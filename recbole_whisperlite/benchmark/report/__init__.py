@@ -54,4 +54,16 @@ def read(folder):
             f"{folder}: benchmark.json or units.npz cannot be read: {error}. Run the "
             "benchmark again: finished runs are kept."
         ) from None
+    _rename_old_keys(benchmark)
     return {**benchmark, "units": units}
+
+
+def _rename_old_keys(benchmark):
+    """Version 0.1 said exams, units and sees for test sets, queries and inputs."""
+    if "exams" in benchmark:
+        benchmark["test_sets"] = benchmark.pop("exams")
+        benchmark["metrics_of_queries"] = benchmark.pop("metrics_of_units")
+        for test_set in benchmark["test_sets"]:
+            test_set["queries"] = test_set.pop("units")
+        for row in benchmark["rows"]:
+            row["inputs"] = row.pop("sees")

@@ -31,7 +31,7 @@ def by_k(benchmark):
             given.setdefault(metric, set()).add(k)
     found = {}
     for metric, ks in given.items():
-        exact = f"{metric}@{min(ks)}" in benchmark["metrics_of_units"]
+        exact = f"{metric}@{min(ks)}" in benchmark["metrics_of_queries"]
         if exact:
             ks = ks | {k for k in USUAL if k < max(ks)}
         if len(ks) > 1:
@@ -52,11 +52,11 @@ def by_k(benchmark):
 def _from_ranks(benchmark, row, metric, k):
     """Return the mean over seeds of the mean over units."""
     units, means = benchmark["units"], []
-    for exam in range(len(benchmark["exams"])):
-        of, n_units = units[f"{exam}/positive_unit"], len(units[f"{exam}/user"])
+    for test_set in range(len(benchmark["test_sets"])):
+        of, n_queries = units[f"{test_set}/positive_unit"], len(units[f"{test_set}/user"])
         for seed in row["runs"]:
-            rank = units.get(f"{exam}/rank/{row['name']}/{seed}")
+            rank = units.get(f"{test_set}/rank/{row['name']}/{seed}")
             if rank is not None:
-                of_units = statistics.metric_of_units(metric, of, rank, n_units, k)
-                means.append(of_units.mean())
+                of_queries = statistics.metric_of_queries(metric, of, rank, n_queries, k)
+                means.append(of_queries.mean())
     return float(np.mean(means))

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from recbole_whisperlite.benchmark import statistics, tables
+from recbole_whisperlite.benchmark.inputs import told
 from recbole_whisperlite.benchmark.report.curves import by_k
 from recbole_whisperlite.benchmark.report.pictures import embedded
 from recbole_whisperlite.benchmark.report.plots import SHORTEST, plots
@@ -63,7 +64,7 @@ def render(benchmark):
     return environment.get_template("page.html").render(
         benchmark=benchmark,
         command=shlex.join(
-            ["python", "-m", "recbole_whisperlite", "benchmark", *benchmark["command"]]
+            ["recbole-whisperlite", "benchmark", *benchmark["command"]]
         ),
         costs=[
             cost
@@ -104,10 +105,10 @@ def _policy(scripts):
 
 def _slice_metric(benchmark):
     """The main metric, or the first that follows from ranks, or None."""
-    of_units = benchmark["metrics_of_units"]
-    if benchmark["main_metric"] in of_units:
+    of_queries = benchmark["metrics_of_queries"]
+    if benchmark["main_metric"] in of_queries:
         return benchmark["main_metric"]
-    return of_units[0] if of_units else None
+    return of_queries[0] if of_queries else None
 
 
 def _metrics(benchmark):
@@ -129,6 +130,7 @@ def _rows(benchmark):
     return [
         {
             **row,
+            "told_inputs": told(row["inputs"]),
             "cells": {
                 name: {
                     **cell,

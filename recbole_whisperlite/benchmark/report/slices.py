@@ -1,7 +1,7 @@
 """For whom a model is good: a metric by kinds of test requests.
 
 Every unit (user, request) is in exactly one slice of each kind, and the units of
-several exams (random splits with several seeds) are counted together.
+several test_sets (random splits with several seeds) are counted together.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Slice:
         label (str): The range.
         units (int): How many units are in it.
         means (dict): ``{row name: mean of the metric}``; None where the row failed in
-            all exams that have units in it.
+            all test_sets that have units in it.
         errors (dict): ``{row name: standard error of that mean}``, None likewise and
             where a single unit has none.
     """
@@ -74,23 +74,23 @@ def by_kind(benchmark, metric):
     Args:
         benchmark (dict): ``benchmark.json`` with the arrays of ``units.npz`` under
             ``units``.
-        metric (str): One of ``metrics_of_units``, e.g. ``ndcg@10``.
+        metric (str): One of ``metrics_of_queries``, e.g. ``ndcg@10``.
 
     Returns:
         dict: ``{kind name: [Slice]}``, ascending; slices without units are left out.
     """
     rows = [row for row in benchmark["rows"] if row["runs"]]
-    exams = range(len(benchmark["exams"]))
+    test_sets = range(len(benchmark["test_sets"]))
     values = {
         row["name"]: np.concatenate(
-            [values_of_units(benchmark["units"], e, row, metric) for e in exams]
+            [values_of_queries(benchmark["units"], e, row, metric) for e in test_sets]
         )
         for row in rows
     }
     found = {}
     for kind in KINDS:
-        of_unit = [_sliced(benchmark["units"], exam, kind.name) for exam in exams]
-        place = np.digitize(np.concatenate(of_unit), kind.starts) - 1
+        of_query = [_sliced(benchmark["units"], test_set, kind.name) for test_set in test_sets]
+        place = np.digitize(np.concatenate(of_query), kind.starts) - 1
         found[kind.name] = [
             _slice(kind.label(number), place == number, values)
             for number in range(len(kind.starts))
@@ -99,44 +99,44 @@ def by_kind(benchmark, metric):
     return found
 
 
-def values_of_units(units, exam, row, metric):
+def values_of_queries(units, test_set, row, metric):
     """Return a metric of each unit, mean over the row's seeds.
 
     Args:
         units (dict): The arrays of ``units.npz``.
-        exam (int): The number of the exam.
+        test_set (int): The number of the test_set.
         row (dict): Of ``benchmark.json``.
         metric (str): E.g. ``ndcg@10``.
 
     Returns:
-        numpy.ndarray: float64 ``[n_units]``; NaN where the row has no run of this exam.
+        numpy.ndarray: float64 ``[n_queries]``; NaN where the row has no run of this test_set.
     """
-    of = units[f"{exam}/positive_unit"]
-    n_units = len(units[f"{exam}/user"])
+    of = units[f"{test_set}/positive_unit"]
+    n_queries = len(units[f"{test_set}/user"])
     name, k = statistics.split_name(metric)
-    keys = [f"{exam}/rank/{row['name']}/{seed}" for seed in row["runs"]]
+    keys = [f"{test_set}/rank/{row['name']}/{seed}" for seed in row["runs"]]
     each = [
-        statistics.metric_of_units(name, of, units[key], n_units, k)
+        statistics.metric_of_queries(name, of, units[key], n_queries, k)
         for key in keys
         if key in units
     ]
-    return np.mean(each, axis=0) if each else np.full(n_units, np.nan)
+    return np.mean(each, axis=0) if each else np.full(n_queries, np.nan)
 
 
-def _sliced(units, exam, name):
-    """Return what ``name`` says of each unit, int64 ``[n_units]``."""
+def _sliced(units, test_set, name):
+    """Return what ``name`` says of each unit, int64 ``[n_queries]``."""
     if name != "popularity":
-        return units[f"{exam}/{name}"]
+        return units[f"{test_set}/{name}"]
     # of several chosen items the rarest: it is the hardest to find
-    rarest = np.full(len(units[f"{exam}/user"]), np.iinfo(np.int64).max)
-    np.minimum.at(rarest, units[f"{exam}/positive_unit"], units[f"{exam}/popularity"])
+    rarest = np.full(len(units[f"{test_set}/user"]), np.iinfo(np.int64).max)
+    np.minimum.at(rarest, units[f"{test_set}/positive_unit"], units[f"{test_set}/popularity"])
     return rarest
 
 
 def _slice(label, members, values):
     means, errors = {}, {}
-    for name, of_units in values.items():
-        present = of_units[members & ~np.isnan(of_units)]
+    for name, of_queries in values.items():
+        present = of_queries[members & ~np.isnan(of_queries)]
         n = len(present)
         means[name] = float(present.mean()) if n else None
         errors[name] = float(present.std(ddof=1) / n**0.5) if n > 1 else None

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+OUR_MODELS = ("WhisperLite", "WhisperLitePlus")
 #: Okabe and Ito's palette, which colour-blind readers can tell apart, without black and
-#: yellow: they vanish on dark and on white ground. Vermilion is WhisperLite's.
+#: yellow: they vanish on dark and on white ground. Vermilion is WhisperLite's and WhisperLitePlus's.
 OURS = "#D55E00"
 OTHERS = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C8C8C")
 DASHES = ("solid", "dash", "dot")
@@ -29,7 +30,8 @@ class Style:
         marker (str): plotly's name of the marker.
         sign (str): A character that looks like the marker.
         width (float): Of the line, in pixels.
-        ours (bool): Whether the row is a WhisperLite, which is drawn above the others.
+        ours (bool): Whether the row is a WhisperLite or WhisperLitePlus, which are drawn
+            above the others.
     """
 
     colour: str
@@ -49,7 +51,7 @@ def styles(rows):
     """
     found = {}
     for ours in (True, False):
-        names = [r["name"] for r in rows if (r["model"] == "WhisperLite") == ours]
+        names = [r["name"] for r in rows if (r["model"] in OUR_MODELS) == ours]
         colours = (OURS,) if ours else OTHERS
         for number, name in enumerate(names):
             marker, sign = MARKERS[number % len(MARKERS)]

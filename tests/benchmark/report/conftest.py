@@ -97,11 +97,11 @@ def made():
         "metrics": ["ndcg@1", "ndcg@3", "hit@3", "auc"],
         "main_metric": "ndcg@3",
         "smaller_is_better": [],
-        "metrics_of_units": ["ndcg@1", "ndcg@3", "hit@3"],
+        "metrics_of_queries": ["ndcg@1", "ndcg@3", "hit@3"],
         "reference": "WhisperLite",
         "significance": "By a test.",
         "dataset_folder": None,
-        "exams": [
+        "test_sets": [
             {
                 "fingerprint": "0123456789abcdef",
                 "valid_fingerprint": "fedcba9876543210",

@@ -184,8 +184,8 @@ def test_pictures_are_carried_along_once_and_small(made, tmp_path):
 
 def test_a_benchmark_in_which_everything_failed_has_a_page(made):
     made["rows"] = made["rows"][2:]
-    made.update(metrics=[], metrics_of_units=[], main_metric=None, reference=None)
-    made.update(exams=[], examples=[], items={}, units={}, composed_requests=None)
+    made.update(metrics=[], metrics_of_queries=[], main_metric=None, reference=None)
+    made.update(test_sets=[], examples=[], items={}, units={}, composed_requests=None)
     rendered = Page(page.render(made))
     assert "n_heads <3> is no divisor" in rendered.text
     assert not rendered.figures

@@ -44,7 +44,7 @@ def test_the_slices_of_a_kind_are_all_units_once(made):
     units["0/popularity"] = rng.integers(0, 3000, n + 200)
     for key in (f"0/rank/{OURS}/1", f"0/rank/{OURS}/2", f"0/rank/{POP}/1"):
         units[key] = rng.integers(1, 9, n + 200)
-    whole = slices.values_of_units(units, 0, made["rows"][1], "ndcg@3").sum()
+    whole = slices.values_of_queries(units, 0, made["rows"][1], "ndcg@3").sum()
     for parts in slices.by_kind(made, "ndcg@3").values():
         assert sum(part.units for part in parts) == n
         total = sum(part.units * part.means[OURS] for part in parts)
@@ -56,9 +56,9 @@ def test_units_of_several_exams_are_counted_together(made):
     units = made["units"]
     for name in ("user", "words", "history", "positive_unit", "popularity"):
         units[f"1/{name}"] = units[f"0/{name}"]
-    # the second seed has an exam of its own, which Pop failed in
+    # the second seed has an test_set of its own, which Pop failed in
     units[f"1/rank/{OURS}/2"] = units.pop(f"0/rank/{OURS}/2")
-    made["exams"] *= 2
+    made["test_sets"] *= 2
     history = slices.by_kind(made, "hit@3")["history"]
     assert labels(history) == [("0", 2), ("1–2", 4), ("6+", 2)]
     # units 1 and 2 with seed 1: 1, 1; with seed 2: 1, 0
@@ -72,14 +72,14 @@ def test_curves_go_through_the_figures_of_the_runs(made):
     assert found["hit"][OURS] == {1: 0.5, 2: 0.625, 3: 0.625}
     assert found["hit"][POP] == {1: 0.5, 2: 0.5, 3: 0.75}
     assert list(found["ndcg"][POP]) == [1, 2, 3]
-    of_units = statistics.metric_of_units(
+    of_queries = statistics.metric_of_queries(
         "ndcg",
         made["units"]["0/positive_unit"],
         made["units"][f"0/rank/{POP}/1"],
         4,
         3,
     )
-    assert found["ndcg"][POP][3] == pytest.approx(of_units.mean())
+    assert found["ndcg"][POP][3] == pytest.approx(of_queries.mean())
     assert "auc" not in found
 
 

@@ -1,0 +1,81 @@
+"""The command ``recbole-whisperlite benchmark``."""
+
+import sys
+
+from recbole_whisperlite.benchmark import plan
+from recbole_whisperlite.errors import UserError
+
+
+def main(argv: list[str]) -> int:
+    """Run ``recbole-whisperlite benchmark``.
+
+    Finished pairs of model and seed stay in the output folder and are not run again
+    while their settings are the same; an interrupted benchmark goes on that way.
+
+    Args:
+        argv (list of str): See :func:`plan.make_plan`.
+
+    Returns:
+        int: 0; 1 if a model failed (its row says why); 130 if it was interrupted.
+
+    Raises:
+        UserError: For a mistake in the settings, if the data are absent or the output
+            folder cannot be written to, or if the models did not have the same test set, so
+            that no table may hold them.
+    """
+    made = plan.make_plan(argv)
+    # only now: RecBole takes seconds, which a mistake or --help need not wait for
+    from recbole_whisperlite.benchmark import data
+
+    data.check(made)
+    try:
+        made.output.mkdir(parents=True, exist_ok=True)
+        return _run(made)
+    except OSError as error:
+        raise UserError(
+            f"output: {made.output} cannot be written to. {error}"
+        ) from error
+    except KeyboardInterrupt:
+        print(
+            f"\nInterrupted. What is finished is kept in {made.output}; the same "
+            "command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _run(made):
+    from recbole_whisperlite.benchmark import (
+        data,
+        fingerprints,
+        report,
+        runner,
+        tables,
+        tuning,
+    )
+
+    tuned = tuning.tune(made) if made.trials else {}
+    outcomes = runner.run_all(
+        [
+            runner.Job(
+                row,
+                seed,
+                made,
+                made.output / "runs" / row.name / str(seed),
+                units=data.has_requests(made, row),
+            )
+            for row in made.rows_with(tuned)
+            for seed in made.seeds
+        ],
+        "models and seeds",
+    )
+    test_sets = fingerprints.same_test_set(outcomes)
+    benchmark = tables.assemble(made, outcomes, test_sets, tuned)
+    tables.write(made.output, benchmark)
+    written = report.write(made.output)
+    print((made.output / "benchmark.md").read_text("utf-8"))
+    print(f"To look at: {written}")
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    if failed:
+        print(f"{failed} of {len(outcomes)} runs failed.", file=sys.stderr)
+    return 1 if failed else 0

@@ -1,0 +1,237 @@
+"""Costs against RecBole's own models, as ratios within one run.
+
+Machines differ, so nothing here is compared with a number from another run. What is
+compared is timed in turns (one epoch of each model, then the next), so that a slow
+minute of the machine hits all of them, and medians are reported.
+"""
+
+import argparse
+import copy
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_model, get_trainer, init_seed
+from tqdm import tqdm
+
+BASELINES = ("NGCF", "LightGCN", "BPR")
+OURS = ("WhisperLite", "WhisperLitePlus")
+MODELS = (*OURS, *BASELINES)
+SEEDS = (2020, 2021, 2022)
+
+
+def cold(args):
+    """Test requests of users whose histories are hidden, by models that were trained."""
+    figures = {}
+    for model in (*OURS, "RequestPop"):
+        found = {"": [], ", histories hidden": []}
+        for seed in tqdm(SEEDS, desc=model, unit="seed"):
+            settings = {"seed": seed, "stopping_step": 5}
+            trainer, train, valid, test = _loaded(model, args, **settings)
+            with tempfile.TemporaryDirectory() as folder:
+                trainer.saved_model_file = str(Path(folder) / "model.pth")
+                trainer.fit(train, valid, verbose=False)
+                found[""].append(trainer.evaluate(test)["ndcg@10"])
+                for field in test._dataset.history_fields[1:]:
+                    test.query_feat[field].zero_()
+                hidden = trainer.evaluate(test)["ndcg@10"]
+                found[", histories hidden"].append(hidden)
+        for how, each in found.items():
+            figures[f"{model}, test NDCG@10{how}"] = float(np.mean(each))
+            figures[f"{model}, deviation over seeds{how}"] = float(np.std(each, ddof=1))
+    return figures
+
+
+def main(argv):
+    """Run ``recbole-whisperlite costs``; return the exit status."""
+    parts = {
+        "training": training,
+        "evaluation": evaluation,
+        "encoding": encoding,
+        "cache": cache,
+        "convergence": convergence,
+        "cold": cold,
+    }
+    parser = argparse.ArgumentParser(
+        prog="recbole-whisperlite costs", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--dataset", default="hm", help="dataset to measure on")
+    parser.add_argument("--data_path", default="dataset/", help="folder it lies in")
+    parser.add_argument("--rounds", type=int, default=5, help="medians are of so many")
+    parser.add_argument("--texts", type=int, default=1000, help="texts to encode")
+    parser.add_argument(
+        "--item_text_fields", nargs="+", help="columns of the texts (default: all)"
+    )
+    parser.add_argument("--parts", nargs="+", default=list(parts), choices=list(parts))
+    parser.add_argument("--output", help="write the figures into this json file too")
+    args = parser.parse_args(argv)
+    sys.argv = sys.argv[:1]  # RecBole's Config reads it, and these flags are ours
+    figures = {}
+    for part in args.parts:
+        print(f"\n{parts[part].__doc__.splitlines()[0]}", flush=True)
+        figures[part] = parts[part](args)
+        for name, value in figures[part].items():
+            print(f"  {name:56}{value:>12.4g}", flush=True)
+    if args.output:
+        figures["threads"] = torch.get_num_threads()
+        Path(args.output).write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def _trainer(model, args):
+    """Return trainer, train and test dataloader: equal batches and negatives for all."""
+    trainer, train, _, test = _loaded(
+        model,
+        args,
+        train_batch_size=2048,
+        train_neg_sample_args={"distribution": "uniform", "sample_num": 1},
+    )
+    trainer.eval_collector.data_collect(train)
+    return trainer, train, test
+
+
+def _loaded(model, args, **settings):
+    config = Config(
+        model,
+        args.dataset,
+        config_dict={
+            "data_path": args.data_path,
+            "item_text_fields": args.item_text_fields,
+            "state": "ERROR",
+            "checkpoint_dir": tempfile.gettempdir(),
+            **settings,
+        },
+    )
+    init_seed(config["seed"], config["reproducibility"])
+    train, valid, test = data_preparation(config, create_dataset(config))
+    model = get_model(config["model"])(config, train._dataset).to(config["device"])
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    return trainer, train, valid, test
+
+
+def _in_turns(rounds, tasks):
+    """Time each task in turn; return ``{name: median seconds}`` after one warm-up."""
+    seconds = {name: [] for name in tasks}
+    for number in tqdm(range(rounds + 1), desc="rounds"):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def training(args):
+    """A training epoch, at batches of 2048 with one negative for each positive."""
+
+    def task(model):
+        trainer, train, _ = _trainer(model, args)
+        return lambda: trainer._train_epoch(train, 0)
+
+    seconds = _in_turns(args.rounds, {model: task(model) for model in MODELS})
+    figures = {f"{model}, seconds an epoch": seconds[model] for model in MODELS}
+    for ours in OURS:
+        for model in BASELINES:
+            figures[f"{ours} / {model}"] = seconds[ours] / seconds[model]
+    return figures
+
+
+def evaluation(args):
+    """Full ranking of the test requests."""
+    queries = {}
+
+    def task(model):
+        trainer, _, test = _trainer(model, args)
+        queries[model] = len(test.queries)
+        return lambda: trainer.evaluate(test, load_best_model=False)
+
+    seconds = _in_turns(args.rounds, {model: task(model) for model in MODELS})
+    figures = {
+        f"{model}, milliseconds a query": 1000 * seconds[model] / queries[model]
+        for model in MODELS
+    }
+    for ours in OURS:
+        figures[f"{ours} / BPR"] = seconds[ours] / seconds["BPR"]
+    return figures
+
+
+def encoding(args):
+    """Item texts through the text tower of CLIP ViT-B-32 (random weights)."""
+    import open_clip
+
+    from recbole_whisperlite.encoder.text_tower import TextTower
+
+    def no_bar(total, description):
+        return tqdm(disable=True)
+
+    _, train, _ = _trainer("BPR", args)
+    texts = sorted(set(train._dataset.item_texts[1:]))[: args.texts]
+    tokenizer = open_clip.get_tokenizer("ViT-B-32")
+    torch.manual_seed(0)
+    model = open_clip.create_model("ViT-B-32", pretrained=None).eval()
+    # the tower changes the model that it is given
+    tower = TextTower(copy.deepcopy(model), tokenizer, "cpu", no_bar)
+    vectors = {}
+
+    @torch.no_grad()
+    def plain():
+        vectors["plain"] = np.concatenate(
+            [
+                model.encode_text(tokenizer(texts[n : n + 256]), normalize=True)
+                for n in range(0, len(texts), 256)
+            ]
+        )
+
+    def ours():
+        vectors["ours"] = tower.encode(list(texts), 256)
+
+    seconds = _in_turns(args.rounds, {"plain": plain, "ours": ours})
+    return {
+        "plain open_clip loop, texts a second": len(texts) / seconds["plain"],
+        "this package, texts a second": len(texts) / seconds["ours"],
+        "times as fast": seconds["plain"] / seconds["ours"],
+        "largest difference": np.abs(vectors["plain"] - vectors["ours"]).max(),
+    }
+
+
+def cache(args):
+    """A run whose vectors are in the cache."""
+    figures = {}
+    for run in ("first", "second"):
+        _, train, _ = _trainer("WhisperLite", args)
+        seconds = train._dataset.encode_seconds.values()
+        figures[f"{run} run, seconds in encoding"] = sum(seconds)
+    return figures
+
+
+def convergence(args):
+    """Whole runs at each model's own settings, one after another."""
+    figures = {}
+    for model in (*OURS, "LightGCN", "NGCF"):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "result.json"
+            subprocess.run(
+                [sys.executable, "-m", "recbole_whisperlite", "run"]
+                + [f"--model={model}", f"--dataset={args.dataset}"]
+                + [f"--data_path={os.path.abspath(args.data_path)}"]
+                + [f"--result_file={file}", "--show_progress=False"],
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=True,
+            )
+            result = json.loads(file.read_text())
+        best = max(result["valid_curve"], key=lambda epoch: epoch["ndcg@10"])
+        figures[f"{model}, seconds to the best validation score"] = best["seconds"]
+        figures[f"{model}, test NDCG@10"] = result["test_result"]["ndcg@10"]
+        figures[f"{model}, peak memory in MB"] = result["peak_memory_mb"]
+    return figures

@@ -1,0 +1,5 @@
+"""What RecBole 1.2.1 needs to run on a current stack."""
+
+from recbole_whisperlite.compat.repairs import apply, status, unusable
+
+__all__ = ["apply", "status", "unusable"]

@@ -1,0 +1,509 @@
+"""The repairs that RecBole 1.2.1 needs on a current stack.
+
+Each repair looks at what is installed, steps in only where something is missing, and
+names the symptom it cures. ``recbole-whisperlite doctor`` lists them.
+"""
+
+import functools
+import importlib
+import importlib.util
+import io
+import os
+import pickle
+import sys
+import threading
+import types
+import warnings
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from recbole_whisperlite.errors import UserError
+
+
+@dataclass(frozen=True)
+class Repair:
+    """One repair: what goes wrong without it, when it is needed, what it does.
+
+    Attributes:
+        name (str): What is repaired, in a few words.
+        symptom (str): What the user sees without it.
+        issues (tuple of int): Issues in RecBole's tracker that report it.
+        needed (callable): Returns whether this installation needs it.
+        fix (callable): Repairs it, in this process.
+    """
+
+    name: str
+    symptom: str
+    issues: tuple
+    needed: Callable
+    fix: Callable
+
+
+# What became of each repair in this process: name -> was it needed?
+_applied = {}
+
+
+def apply():
+    """Apply every repair that this installation needs; later calls do nothing.
+
+    Raises:
+        UserError: Something installed cannot be repaired, only replaced. The message
+            names the command that does it.
+    """
+    problems = unusable()
+    if problems:
+        raise UserError(" ".join(problems))
+    for repair in REPAIRS:
+        if repair.name not in _applied:
+            needed = repair.needed()
+            if needed:
+                repair.fix()
+            _applied[repair.name] = needed
+
+
+def status():
+    """Return ``[(Repair, active), ...]``; ``active`` is None before ``apply``."""
+    return [(repair, _applied.get(repair.name)) for repair in REPAIRS]
+
+
+def unusable():
+    """Return one sentence, with its remedy, for each package RecBole cannot work with."""
+    import pandas
+
+    problems = []
+    if importlib.util.find_spec("recbole") is None:
+        # pip finds no ray for it on Python 3.12, so that its dependencies are left out
+        without = "--no-deps " if sys.version_info >= (3, 12) else ""
+        problems.append(
+            "RecBole is not installed: run "
+            f'pip install {without}"recbole>=1.2.1,<1.3".'
+        )
+    if int(pandas.__version__.split(".")[0]) >= 3:
+        problems.append(
+            f"RecBole 1.2 cannot read data with pandas {pandas.__version__}: run "
+            'pip install "pandas<3".'
+        )
+    if _has_ray() and importlib.util.find_spec("pkg_resources") is None:
+        problems.append(
+            "ray is installed, but cannot be imported without pkg_resources, which "
+            'setuptools dropped in version 81: run pip install "setuptools<81".'
+        )
+    return problems
+
+
+class _Instead(types.ModuleType):
+    """A module but for some names; RecBole's own modules get it under the old name.
+
+    What RecBole alone is to see is repaired this way, and nobody else's module changes.
+    """
+
+    def __init__(self, module, **names):
+        super().__init__(module.__name__)
+        vars(self).update(names, _module=module)
+
+    def __getattr__(self, name):
+        return getattr(self._module, name)
+
+
+# --- numpy ---------------------------------------------------------------------------
+
+# The names ray 2.6 and RecBole use, with the meaning RecBole gives them in
+# Config.compatibility_settings.
+_NUMPY_ALIASES = {
+    "bool8": np.bool_,
+    "float_": np.float64,
+    "complex_": np.complex128,
+    "unicode_": np.str_,
+    "bool": np.bool_,
+    "int": np.int_,
+    "float": np.float64,
+    "complex": np.complex128,
+    "object": np.object_,
+    "str": np.str_,
+    "long": np.int_,
+    "unicode": np.str_,
+}
+
+
+def _add_numpy_aliases():
+    for name, meaning in _NUMPY_ALIASES.items():
+        if name not in vars(np):
+            setattr(np, name, meaning)
+
+
+# --- ray and hyperopt ----------------------------------------------------------------
+
+
+def _has_ray():
+    return importlib.util.find_spec("ray") is not None
+
+
+class _AbsentRay(types.ModuleType):
+    """The ``ray.tune`` that RecBole gets where ray is not installed."""
+
+    def report(self, **metrics):
+        """Do nothing, as ray does outside of its own sessions.
+
+        RecBole's objective_function reports also when hyperopt is in charge.
+        """
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise UserError(
+            f"ray.tune.{name} needs ray, which is not installed: on Python 3.11 or "
+            'older run pip install "ray[tune]<=2.6.3" "setuptools<81"; a newer Python '
+            "has no version of ray that RecBole 1.2 works with. Tuning with hyperopt "
+            "(recbole.trainer.HyperTuning) needs no ray."
+        )
+
+
+def _import_quick_start_without_ray():
+    ray = types.ModuleType("ray")
+    ray.tune = _AbsentRay("ray.tune")
+    # Only RecBole's own "from ray import tune" is to find it: other packages ask
+    # whether ray is installed, and have to be told the truth.
+    sys.modules["ray"] = ray
+    try:
+        importlib.import_module("recbole.quick_start")
+    finally:
+        del sys.modules["ray"]
+
+
+def _lacks_hyperopt():
+    return importlib.util.find_spec("hyperopt") is None
+
+
+def _say_hyperopt_is_absent():
+    from recbole.trainer import HyperTuning
+
+    @functools.wraps(HyperTuning.__init__)
+    def __init__(self, *args, **kwargs):
+        raise UserError(
+            "HyperTuning searches with hyperopt, which is not installed: run "
+            "pip install hyperopt."
+        )
+
+    HyperTuning.__init__ = __init__
+
+
+class _RandomState(np.random.RandomState):
+    """What RecBole gives to hyperopt, which asks it for ``integers`` since 0.2.6."""
+
+    integers = np.random.RandomState.randint
+
+
+def _search_with_current_hyperopt():
+    from recbole.trainer import hyper_tuning
+
+    hyper_tuning.np = _Instead(np, random=_Instead(np.random, RandomState=_RandomState))
+
+
+# --- scipy ---------------------------------------------------------------------------
+
+
+def _lacks_dok_update():
+    from scipy.sparse import dok_matrix
+
+    return not hasattr(dok_matrix, "_update")
+
+
+def _give_back_dok_update():
+    from scipy.sparse import dok_matrix
+
+    def _update(self, data):
+        """Set the entries ``{(row, column): value}`` without checking them."""
+        self._dict.update(data)
+
+    dok_matrix._update = _update
+
+
+# --- torch.load ----------------------------------------------------------------------
+
+# Where RecBole calls torch.load by the module's global name "torch".
+_MODULES_THAT_LOAD = (
+    "recbole.trainer.trainer",
+    "recbole.model.context_aware_recommender.kd_dagfm",
+    "recbole.model.general_recommender.convncf",
+    "recbole.model.general_recommender.nais",
+    "recbole.model.general_recommender.neumf",
+    "recbole.model.general_recommender.ract",
+    "recbole.model.sequential_recommender.s3rec",
+)
+
+
+class _Probe:
+    """Like RecBole's Config: an object of a class torch does not know."""
+
+
+def _refuses_objects():
+    import torch
+
+    file = io.BytesIO()
+    torch.save(_Probe(), file, pickle_protocol=4)
+    file.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            torch.load(file)
+        except pickle.UnpicklingError:
+            return True
+    return False
+
+
+def _read_own_checkpoints():
+    import torch
+
+    from recbole_whisperlite.compat.checkpoint import load_checkpoint
+
+    torch_for_recbole = _Instead(torch, load=load_checkpoint)
+    # Importing RecBole's sequential models turns anomaly detection on (sine.py), which
+    # would slow down every model; without us only those who use one of them pay.
+    anomaly_detection = torch.is_anomaly_enabled()
+    for name in _MODULES_THAT_LOAD:
+        importlib.import_module(name).torch = torch_for_recbole
+    torch.autograd.set_detect_anomaly(anomaly_detection)
+
+    # load_data_and_model imports torch inside, where no module's global can be set.
+    from recbole.quick_start import load_data_and_model
+
+    _replace(
+        load_data_and_model, _with_first_load(load_data_and_model, load_checkpoint)
+    )
+
+
+_first_load_lock = threading.RLock()
+
+
+def _with_first_load(function, load):
+    """Let the first ``torch.load`` of ``function``, in this thread, be ``load``."""
+    import torch
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        thread = threading.get_ident()
+
+        def first_load(*load_args, **load_kwargs):
+            if threading.get_ident() != thread:
+                return original(*load_args, **load_kwargs)
+            torch.load = original
+            return load(*load_args, **load_kwargs)
+
+        with _first_load_lock:
+            original = torch.load
+            torch.load = first_load
+            try:
+                return function(*args, **kwargs)
+            finally:
+                if torch.load is first_load:  # it never came to loading
+                    torch.load = original
+
+    return wrapper
+
+
+def _replace(old, new):
+    """Put ``new`` wherever a module imported ``old`` by name."""
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", {})
+        if names.get(old.__name__) is old:
+            names[old.__name__] = new
+
+
+# --- several processes ---------------------------------------------------------------
+
+
+def run_recboles(rank, *args):
+    """RecBole's function of this name, found by spawned processes through us.
+
+    A spawned process imports the module of the function it is to run. With RecBole's own
+    function that is RecBole alone: no repairs, and none of our models.
+    """
+    importlib.import_module("recbole")  # repairs it, and so sets what is wrapped
+    return run_recboles.__wrapped__(rank, *args)
+
+
+def _spawn_through_us():
+    from recbole.quick_start import quick_start
+
+    run_recboles.__wrapped__ = quick_start.run_recboles
+    quick_start.run_recboles = run_recboles
+
+
+def _knows_only_nccl():
+    from recbole.config import Config
+
+    return "nccl" in Config._init_device.__code__.co_consts
+
+
+def _use_gloo_on_the_cpu():
+    from torch import distributed
+    from torch.nn.parallel import DistributedDataParallel
+
+    from recbole.config import Config
+    from recbole.trainer.trainer import AbstractTrainer
+
+    init_device = Config._init_device
+    init_trainer = AbstractTrainer.__init__
+
+    @functools.wraps(init_device)
+    def _init_device(self):
+        config = self.final_config_dict
+        rank = config.pop("local_rank", None)
+        init_device(self)  # without a rank: one process, on the GPU if there is one
+        if rank is None:
+            return
+        config["local_rank"] = rank
+        if config["device"].type != "cpu":
+            init_device(self)
+            return
+        distributed.init_process_group(
+            backend="gloo",
+            rank=rank + config["offset"],
+            world_size=config["world_size"],
+            init_method=f"tcp://{config['ip']}:{config['port']}",
+        )
+        config["single_spec"] = False
+        if rank != 0:
+            config.update(state="error", show_progress=False, verbose=False)
+
+    @functools.wraps(init_trainer)
+    def __init__(self, config, model):
+        if config["single_spec"] or config["device"].type != "cpu":
+            init_trainer(self, config, model)
+            return
+        # As RecBole does it, less what is for GPUs only: device_ids and SyncBatchNorm.
+        self.config, self.model = config, model
+        self.distributed_model = DistributedDataParallel(model)
+
+    Config._init_device = _init_device
+    AbstractTrainer.__init__ = __init__
+
+
+def _let_anyone_make_folders():
+    from recbole.utils import utils
+
+    @functools.wraps(utils.ensure_dir)
+    def ensure_dir(dir_path):
+        os.makedirs(dir_path, exist_ok=True)
+
+    _replace(utils.ensure_dir, ensure_dir)
+
+
+def _share_the_checkpoint():
+    from torch import distributed
+
+    from recbole.trainer import Trainer
+
+    init, evaluate, save = Trainer.__init__, Trainer.evaluate, Trainer._save_checkpoint
+
+    @functools.wraps(init)
+    def __init__(self, config, model):
+        init(self, config, model)
+        if not config["single_spec"]:
+            # Each process put the second it started in into the name.
+            name = [self.saved_model_file]
+            distributed.broadcast_object_list(name, src=0)
+            self.saved_model_file = name[0]
+
+    @functools.wraps(evaluate)
+    def evaluate_what_is_written(
+        self, eval_data, load_best_model=True, *args, **kwargs
+    ):
+        if load_best_model and not self.config["single_spec"]:
+            distributed.barrier()  # the first process may still be writing the file
+        return evaluate(self, eval_data, load_best_model, *args, **kwargs)
+
+    @functools.wraps(save)
+    def save_for_one_process(self, *args, **kwargs):
+        settings = self.config.final_config_dict
+        if settings["single_spec"] or settings["local_rank"] != 0:
+            save(self, *args, **kwargs)
+            return
+        # Whoever loads the file has no group of processes to share the data with.
+        settings["single_spec"] = True
+        try:
+            save(self, *args, **kwargs)
+        finally:
+            settings["single_spec"] = False
+
+    Trainer.__init__ = __init__
+    Trainer.evaluate = evaluate_what_is_written
+    Trainer._save_checkpoint = save_for_one_process
+
+
+# --- the list, in the order in which they are applied ---------------------------------
+
+REPAIRS = (
+    Repair(
+        name="numpy names",
+        symptom="module 'numpy' has no attribute 'bool8' (ray), 'float_' (RecBole)",
+        issues=(2215, 2162, 2174),
+        needed=lambda: not hasattr(np, "float_"),
+        fix=_add_numpy_aliases,
+    ),
+    Repair(
+        name="ray absent",
+        symptom="No module named 'ray' at import recbole.quick_start",
+        issues=(1820,),
+        needed=lambda: not _has_ray(),
+        fix=_import_quick_start_without_ray,
+    ),
+    Repair(
+        name="hyperopt absent",
+        symptom="No module named 'hyperopt' from the middle of HyperTuning",
+        issues=(),
+        needed=_lacks_hyperopt,
+        fix=_say_hyperopt_is_absent,
+    ),
+    Repair(
+        name="exhaustive search",
+        symptom="'RandomState' object has no attribute 'integers' in HyperTuning",
+        issues=(1868, 1240, 1081),
+        needed=lambda: not _lacks_hyperopt(),
+        fix=_search_with_current_hyperopt,
+    ),
+    Repair(
+        name="scipy dok_matrix._update",
+        symptom="'dok_matrix' object has no attribute '_update' (LightGCN, NGCF, ...)",
+        issues=(2034, 2090, 2185),
+        needed=_lacks_dok_update,
+        fix=_give_back_dok_update,
+    ),
+    Repair(
+        name="reading RecBole's checkpoints",
+        symptom="Weights only load failed, when the best model is read back",
+        issues=(2215, 2212, 2174),
+        needed=_refuses_objects,
+        fix=_read_own_checkpoints,
+    ),
+    Repair(
+        name="spawned processes",
+        symptom="with nproc=2 the processes know neither repairs nor our models",
+        issues=(),
+        needed=lambda: True,
+        fix=_spawn_through_us,
+    ),
+    Repair(
+        name="several processes on the CPU",
+        symptom="with nproc=2 RecBole asks for nccl and a GPU each",
+        issues=(),
+        needed=_knows_only_nccl,
+        fix=_use_gloo_on_the_cpu,
+    ),
+    Repair(
+        name="folders for all processes",
+        symptom="with nproc=2 now and then: File exists: './log'",
+        issues=(),
+        needed=lambda: True,
+        fix=_let_anyone_make_folders,
+    ),
+    Repair(
+        name="one checkpoint for all processes",
+        symptom="with nproc=2 the best model's file is absent, half-written or unusable",
+        issues=(2063, 2149),
+        needed=lambda: True,
+        fix=_share_the_checkpoint,
+    ),
+)

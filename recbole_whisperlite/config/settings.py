@@ -1,0 +1,207 @@
+"""Our yaml files and checks inside RecBole's ``Config``.
+
+RecBole reads defaults from its own ``properties/`` only. The functions here are called
+by the ``Config`` methods that :mod:`recbole_whisperlite.register` wraps; what a user
+sets in files, dict or command line wins as always, because ``Config`` merges it later.
+"""
+
+import ast
+import os
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from recbole.utils import (
+    ModelType,
+    dataset_arguments,
+    evaluation_arguments,
+    general_arguments,
+    training_arguments,
+)
+
+from recbole_whisperlite.config.datasets import RECBOLE
+from recbole_whisperlite.data.requests import has_requests
+from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.model import own
+from recbole_whisperlite.model.names import find_model, our_models, settings_files
+from recbole_whisperlite.paths import PROPERTIES
+
+REQUEST_SETTINGS = PROPERTIES / "dataset" / "request.yaml"
+OUR_PROGRAMS = ("run_recbole.py", "__main__.py", "recbole-whisperlite")
+# The flags of run_recbole.py and what RecBole's ``run`` adds for several processes.
+RUN_FLAGS = (
+    "model dataset config_files nproc ip port world_size group_offset offset local_rank"
+).split()
+
+
+def add_defaults(config, model_class: type, dataset: str) -> None:
+    """Put our yaml files between RecBole's defaults and the user's settings.
+
+    Args:
+        config (Config): With ``internal_config_dict`` as RecBole filled it and
+            ``external_config_dict`` as the user gave it.
+        model_class (type): The model.
+        dataset (str): Dataset name.
+
+    Our own files about a dataset that RecBole has settings for too (ml-100k) are used
+    for our models only: RecBole's models behave as without us.
+
+    Raises:
+        UserError: If a model that is not RecBole's, or a request-aware dataset, is given
+            a setting that is not known or belongs to another model.
+    """
+    # a bar that is redrawn is a nuisance in a file
+    config.internal_config_dict["show_progress"] = sys.stderr.isatty()
+    theirs = model_class.__module__.startswith("recbole.")
+    recboles_dataset = RECBOLE / "properties" / "dataset" / f"{dataset}.yaml"
+    files = settings_files(model_class)
+    if not theirs or not recboles_dataset.is_file():
+        files.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
+    layers = [_read(config, path) for path in files if path.is_file()]
+    if own.is_own(model_class):
+        layers.append(own.own_settings(model_class))
+    requests = _read(config, REQUEST_SETTINGS)
+    known = {**config.internal_config_dict, **requests}
+    for layer in [*layers, config.external_config_dict]:
+        known.update(layer)
+    folder = os.path.join(known["data_path"], dataset)
+    if theirs and not has_requests(dataset, folder, known["request_template"]):
+        return
+    _check_settings(config, model_class, [*layers, requests])
+    config.internal_config_dict.update(requests)
+    config.internal_config_dict.update(_training_defaults(config, known))
+    for layer in layers:
+        config.internal_config_dict.update(layer)
+
+
+def unquoted_list(value):
+    """Return the list that ``[NDCG,Recall]`` means, where the shell took the quotes away.
+
+    Args:
+        value: A setting. What is no text, or what Python reads as it is, is returned as it
+            is.
+    """
+    if not isinstance(value, str) or not re.fullmatch(r"\s*\[.*\]\s*", value):
+        return value
+    try:
+        ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError):
+        try:
+            return yaml.safe_load(value)
+        except yaml.YAMLError:
+            pass
+    return value
+
+
+def check_evaluation(settings: dict) -> None:
+    """Raise a UserError if the validation metric is not among those that are computed.
+
+    Args:
+        settings (dict): Final settings, with ``metrics``, ``topk`` and ``valid_metric``.
+    """
+    metric, at, k = str(settings["valid_metric"]).partition("@")
+    topk, metrics = settings["topk"], settings["metrics"]
+    topk = topk if isinstance(topk, (list, tuple)) else [topk]
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    if not all(isinstance(each, int) and each > 0 for each in topk):
+        return  # RecBole says so
+    if at and k.isdigit() and int(k) not in topk:
+        raise UserError(
+            f"valid_metric is {settings['valid_metric']}, but topk is {topk}: the metric "
+            f"that stops the training is not computed. Set topk to {[*topk, int(k)]}, or "
+            f"valid_metric to {metric}@{topk[0]}."
+        )
+    computed = {str(name).lower() for name in metrics}
+    if metric.lower().removesuffix("_share") not in computed:  # of Violation
+        raise UserError(
+            f"valid_metric is {settings['valid_metric']}, but metrics are "
+            f"{', '.join(map(str, metrics))}. Add {metric} to metrics, or choose one of "
+            "them as valid_metric."
+        )
+
+
+def _read(config, path):
+    with open(path, encoding="utf-8") as file:
+        return yaml.load(file, Loader=config.yaml_loader) or {}
+
+
+def _training_defaults(config, settings):
+    """Negatives that fit the family, where all rows are choices.
+
+    RecBole trains context models on labels by default, and refuses sequential models
+    with cross-entropy unless negative sampling is turned off.
+    """
+    kind = config.internal_config_dict["MODEL_TYPE"]
+    if kind == ModelType.CONTEXT:
+        return {
+            "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1},
+            "threshold": None,
+        }
+    if kind == ModelType.SEQUENTIAL and settings.get("loss_type") == "CE":
+        return {"train_neg_sample_args": None}
+    return {}
+
+
+def _check_settings(config, model_class, layers):
+    accepted = {
+        *general_arguments,
+        *training_arguments,
+        *evaluation_arguments,
+        *dataset_arguments,
+        *config.internal_config_dict,
+        *RUN_FLAGS,
+    }.union(*layers)
+    unknown = set(config.external_config_dict) - accepted
+    if not unknown:
+        return
+    accepted.update(_recbole_settings())  # slow, and rarely needed
+    ours = set().union(*layers)
+    elsewhere = _settings_of_our_models()
+    for name in sorted(unknown - accepted):
+        if name in elsewhere:
+            # a benchmark gives it to all of its rows, LateFusion to all of its parts; but
+            # whoever gives WhisperLite a part of WhisperLitePlus takes one for the other
+            other = elsewhere[name]
+            if issubclass(find_model(other), model_class):
+                raise UserError(
+                    f"{name} is a setting of {other}, not of {model_class.__name__}. Run "
+                    f"--model={other}, or leave {name} out."
+                )
+            continue
+        if _is_of_another_program(config, name) and not did_you_mean(name, ours):
+            continue
+        raise UserError(
+            f"There is no setting '{name}'.{did_you_mean(name, accepted)} Settings of "
+            f"this package are {', '.join(sorted(ours))}; all of RecBole's are "
+            "accepted too."
+        )
+
+
+def _settings_of_our_models():
+    """Return ``{setting: model}`` of the models that this package brings."""
+    return {
+        name: model
+        for model in our_models()
+        for name in re.findall(
+            r"^(\w+):",
+            (PROPERTIES / "model" / f"{model}.yaml").read_text("utf-8"),
+            re.MULTILINE,
+        )
+    }
+
+
+def _is_of_another_program(config, name):
+    """Config reads the whole command line, also of a user's own script or of pytest."""
+    given = {**config.file_config_dict, **config.variable_config_dict}
+    return name not in given and Path(sys.argv[0]).name not in OUR_PROGRAMS
+
+
+def _recbole_settings():
+    """Return every key of RecBole's models: in their yaml files and their source."""
+    keys = set()
+    for path in RECBOLE.glob("properties/**/*.yaml"):
+        keys.update(re.findall(r"^(\w+):", path.read_text("utf-8"), re.MULTILINE))
+    for path in RECBOLE.glob("**/*.py"):
+        keys.update(re.findall(r"""config\[["'](\w+)["']\]""", path.read_text("utf-8")))
+    return keys

@@ -1,0 +1,281 @@
+"""Reading a request-aware dataset: its files checked, its requests found or composed."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+from recbole.utils import FeatureSource, FeatureType
+
+from recbole_whisperlite.data.atomic import read_atomic
+from recbole_whisperlite.data.columns import check_filled, parse_column
+from recbole_whisperlite.data.texts import (
+    Template,
+    TextFile,
+    join_fields,
+    text_fields,
+)
+from recbole_whisperlite.errors import UserError
+
+
+class RequestReading:
+    """The part of :class:`RequestDatasetMixin` that reads files."""
+
+    def _get_field_from_config(self):
+        super()._get_field_from_config()
+        self.request_field = self.config["REQUEST_ID_FIELD"]
+        self.request_text_field = self.config["REQUEST_FIELD"]
+        self._hidden_fields = set()
+        self._atomic = {}  # {path: what stands in the file}, while it is loaded
+
+    def _get_load_and_unload_col(self, source):
+        """Load what the contract needs beside what the user's ``load_col`` names."""
+        load_col, unload_col = super()._get_load_and_unload_col(source)
+        if load_col is not None:
+            if source == FeatureSource.INTERACTION:
+                load_col = load_col | {
+                    self.uid_field,
+                    self.iid_field,
+                    self.request_field,
+                    self.time_field,
+                }
+            elif source == FeatureSource.ITEM:
+                # The catalogue is every item with a text, bought or not.
+                load_col = load_col | {self.iid_field}
+        return load_col, unload_col
+
+    def _load_feat(self, filepath, source):
+        """Replace ``Dataset._load_feat``, whose reader interprets quotes and NA."""
+        load_col, unload_col = self._get_load_and_unload_col(source)
+        if load_col == set():
+            return None
+        frame, columns = self._read_once(filepath)
+        keep = [
+            field
+            for field in columns
+            if (load_col is None or field in load_col)
+            and (unload_col is None or field not in unload_col)
+        ]
+        for field in (self.uid_field, self.iid_field):
+            if source == FeatureSource.INTERACTION and field not in keep:
+                raise UserError(
+                    f"{filepath}, line 1: there is no column '{field}'; the columns "
+                    f"are {', '.join(columns)}. Add it, or name yours with the "
+                    "settings USER_ID_FIELD and ITEM_ID_FIELD."
+                )
+        return pd.DataFrame(
+            {
+                field: self._read_column(
+                    filepath, frame[field], field, FeatureType(columns[field]), source
+                )
+                for field in keep
+            }
+        )
+
+    def _read_once(self, path):
+        """Return an atomic file as :func:`read_atomic` does, each read once a run."""
+        path = os.path.abspath(path)
+        if path not in self._atomic:
+            self._atomic[path] = read_atomic(
+                path, self.config["field_separator"], self.config["encoding"] or "utf-8"
+            )
+        return self._atomic[path]
+
+    def _text_file(self, suffix, id_field):
+        path = self._file(suffix)
+        return TextFile(path, id_field, *self._read_once(path))
+
+    def _file(self, suffix):
+        return os.path.join(self.config["data_path"], f"{self.dataset_name}.{suffix}")
+
+    def _read_column(self, filepath, values, field, ftype, source):
+        if field in (self.uid_field, self.iid_field, self.time_field):
+            check_filled(filepath, values, field)
+        if isinstance(source, FeatureSource) or source != "link":
+            self.field2source[field] = source
+            self.field2type[field] = ftype
+        if "float" in ftype.value:
+            self.field2bucketnum[field] = 2
+        try:
+            column, self.field2seqlen[field] = parse_column(
+                values,
+                ftype,
+                self.config["seq_separator"],
+                (self.config["seq_len"] or {}).get(field),
+            )
+        except ValueError as error:
+            row = error.args[0]
+            raise UserError(
+                f"{filepath}, line {row + 2}: the {field} '{values[row]}' is not a "
+                f"number, but the header says {field}:{ftype.value}."
+            ) from None
+        return column
+
+    def _load_data(self, token, dataset_path):
+        super()._load_data(token, dataset_path)
+        self.item_file = self.request_file = None
+        self.composed_from = self.request_kind = None
+        if os.path.isfile(self._file("item")):
+            self.item_file = self._text_file("item", self.iid_field)
+            self._item_text_fields = text_fields(
+                self.item_file, self.iid_field, self.config["item_text_fields"]
+            )
+            self._check_item_texts()
+        if os.path.isfile(self._file("request")):
+            self._load_requests()
+        else:
+            self._compose_requests()
+        self._atomic = {}
+
+    def _check_item_texts(self):
+        used = set(self.inter_feat[self.iid_field])
+        for item in self.inter_feat[self.iid_field].drop_duplicates():
+            if item not in self.item_file:
+                line = self.inter_feat.index[self.inter_feat[self.iid_field] == item][0]
+                raise UserError(
+                    f"{self._file('inter')}, line {line + 2}: the item "
+                    f"'{item}' is not in {self.item_file.path}. Add its line there, or "
+                    "remove its interactions."
+                )
+        self._item_text = {
+            id_: join_fields(values)
+            for id_, *values in self.item_file.frame[
+                [self.iid_field, *self._item_text_fields]
+            ].itertuples(index=False)
+        }
+        for item, text in self._item_text.items():
+            if not text and item in used:
+                raise UserError(
+                    f"{self.item_file.path}, line {self.item_file.line(item)}: the "
+                    f"item '{item}' has no text: {', '.join(self._item_text_fields)} "
+                    "are empty. Fill one, or choose columns with item_text_fields."
+                )
+
+    def _load_requests(self):
+        file = self._text_file("request", self.request_field)
+        file.require(self.request_text_field)
+        if self.config["request_template"]:
+            self.logger.warning(
+                f"request_template is not used: {file.path} has the requests."
+            )
+        inter = self._file("inter")
+        if self.request_field not in self.inter_feat:
+            raise UserError(
+                f"{inter}, line 1: there is no column '{self.request_field}', which "
+                f"{file.path.name} needs; the columns are "
+                f"{', '.join(self._read_once(inter)[1])}."
+            )
+        asked = self.inter_feat[self.request_field].dropna()
+        if not len(asked):
+            raise UserError(
+                f"{inter}: the {self.request_field} of every line is empty, so there is "
+                f"no request. Name those of {file.path} there."
+            )
+        if len(asked) < len(self.inter_feat):
+            self.logger.info(
+                f"{len(self.inter_feat) - len(asked)} choices of '{self.dataset_name}' "
+                "have no request: they are history, and are never asked."
+            )
+        for row, id_ in asked.drop_duplicates().items():
+            if id_ not in file:
+                raise UserError(
+                    f"{inter}, line {row + 2}: the {self.request_field} '{id_}' is not "
+                    f"in {file.path}. Add its text there, or remove the interaction."
+                )
+            if not file.frame.at[id_, self.request_text_field].strip():
+                raise UserError(
+                    f"{file.path}, line {file.line(id_)}: the request '{id_}' has no "
+                    "text. Write it, or remove the request and its interactions."
+                )
+        self._request_text = file.frame[self.request_text_field].to_dict()
+        self.request_file = file
+        about = f"{file.path}.json"
+        if os.path.isfile(about):
+            with open(about, encoding="utf-8") as stream:
+                about = json.load(stream)
+            if about.get("composed"):
+                self.composed_from = about.get("template")
+            self.request_kind = about.get("kind")
+
+    def _compose_requests(self):
+        """Make each interaction a request of its own, composed from its item."""
+        if self.item_file is None:
+            raise UserError(
+                f"{self._file('item')}: this file does not exist, but "
+                f"request_template '{self.config['request_template']}' composes "
+                "requests from its columns."
+            )
+        template = Template(
+            self.config["request_template"],
+            self.item_file.columns,
+            self.item_file.path,
+        )
+        composed = {}
+        for item in self.inter_feat[self.iid_field].unique():
+            composed[item] = template.compose(self.item_file.frame.loc[item].to_dict())
+            if not composed[item]:
+                raise UserError(
+                    f"{self.item_file.path}, line {self.item_file.line(item)}: "
+                    f"request_template '{template.template}' composes no text for item "
+                    f"'{item}'."
+                )
+        ids = (self.inter_feat.index + 2).astype(str)
+        self.inter_feat[self.request_field] = ids
+        self.set_field_property(
+            self.request_field, FeatureType.TOKEN, FeatureSource.INTERACTION, 1
+        )
+        items = self.inter_feat[self.iid_field]
+        self._request_text = {id_: composed[item] for id_, item in zip(ids, items)}
+        self.composed_from = template.template
+
+    def _data_processing(self):
+        super()._data_processing()
+        # Only what is known when a request is made may be a feature of context models;
+        # the id of an asking is a new one every time.
+        known = {
+            self.uid_field,
+            self.iid_field,
+            self.request_text_field,
+            self.label_field,
+            self.time_field,
+        }
+        self._hidden_fields = set(self.inter_feat.columns) - known
+        if self.composed_from:
+            self.logger.warning(
+                f"Requests of '{self.dataset_name}' are composed from columns of the "
+                f"chosen item ({self.composed_from}): they carry attributes of the "
+                "target, and every result on them must say so."
+            )
+        if self.request_kind == "review":
+            self.logger.warning(
+                f"Requests of '{self.dataset_name}' are reviews of the chosen item, "
+                "written after the choice: they may name it, and every result on them "
+                "must say so."
+            )
+
+    def _remap_ID_all(self):
+        super()._remap_ID_all()
+        tokens = self.field2id_token[self.request_field]
+        texts = [self._request_text[token] for token in tokens[1:]]
+        codes, distinct = pd.factorize(np.array(texts, dtype=object))
+        self._text_of_request = np.concatenate([[0], codes + 1])
+        self.set_field_property(
+            self.request_text_field, FeatureType.TOKEN, FeatureSource.INTERACTION, 1
+        )
+        # an object array: numpy's own strings are all as wide as the longest request
+        self.field2id_token[self.request_text_field] = np.array(
+            ["[PAD]", *distinct], dtype=object
+        )
+        self.field2token_id[self.request_text_field] = {
+            text: id_ for id_, text in enumerate(distinct, start=1)
+        }
+        self.inter_feat[self.request_text_field] = self._text_of_request[
+            self.inter_feat[self.request_field]
+        ]
+
+    def fields(self, ftype=None, source=None):
+        return [
+            field
+            for field in super().fields(ftype, source)
+            if field not in self._hidden_fields
+        ]

@@ -1,0 +1,235 @@
+"""Splitting a request-aware dataset, and the histories of its interactions."""
+
+import numpy as np
+import torch
+from recbole.data.dataset import SequentialDataset
+from recbole.data.interaction import Interaction
+from recbole.utils import ModelType
+from scipy.sparse import csr_matrix
+
+from recbole_whisperlite.data.history import Histories
+from recbole_whisperlite.data.incidence import incidence
+from recbole_whisperlite.data.split import (
+    PHASES,
+    RequestTable,
+    events,
+    unasked_phases,
+)
+from recbole_whisperlite.errors import UserError
+
+
+class RequestSplitting:
+    """The part of :class:`RequestDatasetMixin` that splits requests into phases."""
+
+    def build(self):
+        """Split into train, valid and test so that no request falls into two of them.
+
+        Returns:
+            list: Three datasets with :attr:`phase`, :attr:`held_out` and :attr:`seen`.
+        """
+        if isinstance(self, SequentialDataset):
+            self._check_sequential()
+        self._change_feat_format()
+        asked = self.inter_feat[self.request_field].numpy() > 0
+        # of the rows in inter_feat: those that are asked, or trained on
+        used = asked | ((self._phase == 0) & (not self.trains_on_requests_only))
+        self._drop_unused_col()
+        if not (self._phase[used] == 0).any():
+            raise UserError(
+                f"Dataset '{self.dataset_name}' leaves no interaction to train on with "
+                f"eval_args {self.config['eval_args']}: of {len(self._raw[0])} "
+                "interactions none is in the training split with a history where the "
+                "model needs one. Choose another split, or more data."
+            )
+        user, request, item, phase = self._raw
+        parts = []
+        earlier = csr_matrix((self.user_num, self.item_num), dtype=bool)
+        for number, name in enumerate(PHASES):
+            rows = np.flatnonzero(used & (self._phase == number))
+            part = self.copy(self.inter_feat[rows])
+            part.phase, part.seen = name, earlier
+            of_phase = phase == number
+            raw = of_phase & (request > 0)
+            part.held_out = user[raw], request[raw], item[raw]
+            earlier = earlier + incidence(user[of_phase], item[of_phase], earlier.shape)
+            parts.append(part)
+        return parts
+
+    @property
+    def all_chosen_items(self):
+        """Item of every interaction of all phases, int64 ``[n_interactions]``."""
+        return self._raw[2]
+
+    def _check_sequential(self):
+        if self.config["eval_args"]["order"] != "TO":
+            raise UserError(
+                f"Sequential models need interactions in order of time: set eval_args' "
+                f"order to TO (it is {self.config['eval_args']['order']})."
+            )
+        if self.config["benchmark_filename"] is not None:
+            raise UserError(
+                "benchmark_filename cannot be used with sequential models on a dataset "
+                "with requests: give one .inter file and let eval_args split it."
+            )
+        augments = [
+            base
+            for base in type(self).__mro__
+            if "data_augmentation" in vars(base) and base is not RequestSplitting
+        ]
+        if augments[0] is not SequentialDataset:
+            raise UserError(
+                f"{self.config['model']} builds sequences of its own "
+                f"({augments[0].__name__}), which do not stop before the request. It "
+                "cannot be used on a dataset with requests."
+            )
+
+    def _change_feat_format(self):
+        """Sort by user and time of the request, note each row's phase, convert."""
+        frame, request = self.inter_feat, self.request_field
+        rank, phase = self._order_and_split(frame)
+        # training first: where the split is not by time, too, what is held out must not be
+        # history of what is trained on
+        by_user = np.lexsort((rank, phase, frame[self.uid_field]))
+        self.inter_feat = frame = frame.iloc[by_user].reset_index(drop=True)
+        self._phase = phase[by_user]
+        training = (self._phase == 0) & (frame[request] > 0)
+        self._training_texts = np.unique(frame[self.request_text_field][training])
+        if self.config["MODEL_TYPE"] == ModelType.CONTEXT:
+            # To a context model a request is a category: one never seen in training
+            # would be scored by an embedding that is still random.
+            seen = frame[self.request_text_field].isin(self._training_texts)
+            frame[self.request_text_field] = frame[self.request_text_field].where(
+                seen, 0
+            )
+        self._raw = tuple(
+            frame[field].to_numpy(np.int64, copy=True)
+            for field in (self.uid_field, request, self.iid_field)
+        ) + (self._phase,)
+        super()._change_feat_format()
+
+    def _order_and_split(self, frame):
+        """Return rank in time and phase of each row, both int64 ``[n_rows]``.
+
+        Rows of one request share them. Of a row without request see :func:`unasked_phases`.
+        """
+        n_requests = self.num(self.request_field)
+        event = events(frame[self.request_field].to_numpy(), n_requests)
+        ids, first = np.unique(event, return_index=True)
+        user = frame[self.uid_field].to_numpy(np.int64)[first]
+        when = first.astype(np.float64)
+        timed = self.time_field in frame
+        if timed:
+            earliest = np.full(event.max() + 1, np.inf)
+            np.minimum.at(earliest, event, frame[self.time_field].to_numpy(np.float64))
+            when = earliest[ids]
+        if not timed and self.config["eval_args"]["order"] == "TO":
+            raise UserError(
+                f"{self._file('inter')}, line 1: eval_args' order TO needs a "
+                f"column '{self.time_field}:float'. Add it, name yours with TIME_FIELD, "
+                "or set order to RO."
+            )
+        asked = ids < n_requests
+        # Events of the same time stay in the order of the file; but only what is earlier
+        # than a request is its history.
+        by_time = np.lexsort((first, ~asked, when))
+        rank, phase = np.zeros((2, len(ids)), dtype=np.int64)
+        rank[by_time] = np.arange(len(ids))
+        if self.benchmark_filename_list is not None:
+            file = np.repeat(np.arange(len(self.file_size_list)), self.file_size_list)
+            phase = file[first]
+            self._check_benchmark(frame[self.request_field].to_numpy(), file)
+        else:
+            self._check_sharing(frame)
+            requests = by_time[asked[by_time]]
+            table = RequestTable(self.config, user[requests], when[requests])
+            phase[requests] = table.phases()
+            if self.config["eval_args"]["order"] == "TO":
+                phase[~asked] = unasked_phases(
+                    user, when, asked, phase, self.user_num if self._by_user else None
+                )
+        row = np.searchsorted(ids, event)
+        return rank[row], phase[row]
+
+    @property
+    def _by_user(self):
+        """Whether each user's requests are split for themselves."""
+        args = self.config["eval_args"]
+        return "RS" not in args["split"] or str(args["group_by"]).lower() == "user"
+
+    def _check_benchmark(self, request, file):
+        ids, first = np.unique(request, return_index=True)
+        file_of_request = file[first][np.searchsorted(ids, request)]
+        split = np.flatnonzero((file != file_of_request) & (request > 0))
+        if len(split):
+            token = self.field2id_token[self.request_field][request[split[0]]]
+            raise UserError(
+                f"benchmark_filename: the request '{token}' has interactions in "
+                f"'{self.benchmark_filename_list[file_of_request[split[0]]]}' and in "
+                f"'{self.benchmark_filename_list[file[split[0]]]}'. All interactions of "
+                "a request belong into one file."
+            )
+
+    def _check_sharing(self, frame):
+        """A request that two users share has no place in a split by user."""
+        args = self.config["eval_args"]
+        asked = frame[frame[self.request_field] > 0]
+        users = asked.groupby(self.request_field)[self.uid_field].nunique()
+        if self._by_user and (users > 1).any():
+            token = self.field2id_token[self.request_field][users.idxmax()]
+            raise UserError(
+                f"{self._file('inter')}: the request '{token}' is shared by "
+                f"{users.max()} users, but eval_args {args['split']} splits each "
+                f"user's requests. Give every asking its own {self.request_field}, or "
+                "split by {'RS': [0.8, 0.1, 0.1]} with group_by none."
+            )
+
+    @property
+    def text_of_request(self):
+        """Id of the text of each request ID, int64 ``[num(request_field)]``."""
+        return self._text_of_request
+
+    def seen_counts(self):
+        """Return how many interactions each user had before this dataset's phase.
+
+        Returns:
+            numpy.ndarray: int64 ``[user_num]``.
+        """
+        user, _, _, phase = self._raw
+        earlier = user[phase < PHASES.index(self.phase)]
+        return np.bincount(earlier, minlength=self.user_num)
+
+    def training_counts(self):
+        """Return how many interactions each item has in training, int64 ``[item_num]``."""
+        _, _, item, phase = self._raw
+        return np.bincount(item[phase == 0], minlength=self.item_num)
+
+    def data_augmentation(self):
+        """Give every row the user's items before its request.
+
+        Differs from ``SequentialDataset.data_augmentation`` in two ways: a history ends
+        where the request begins, not at the item before (items of one request are
+        chosen together), and in evaluation a request without history stays, with one
+        padding item, because every model is asked the same requests. Training rows
+        without history are dropped as there.
+        """
+        self._aug_presets()
+        feat = self.inter_feat
+        histories = Histories(
+            feat[self.uid_field].numpy(),
+            feat[self.request_field].numpy(),
+            self.config["MAX_ITEM_LIST_LENGTH"],
+        )
+        asked = feat[self.request_field].numpy() > 0
+        keep = np.flatnonzero(np.where(self._phase > 0, asked, histories.length > 0))
+        lists = {
+            self.item_list_length_field: torch.from_numpy(
+                np.maximum(histories.length[keep], 1)
+            )
+        }
+        for field in feat:
+            if field not in (self.uid_field, self.request_field):
+                list_field = getattr(self, f"{field}_list_field")
+                lists[list_field] = histories.gather(keep, feat[field])
+        self.inter_feat = feat[keep]
+        self.inter_feat.update(Interaction(lists))
+        self._phase = self._phase[keep]

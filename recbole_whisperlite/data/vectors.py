@@ -1,0 +1,145 @@
+"""The texts and pictures of a request-aware dataset, and their frozen vectors."""
+
+import contextlib
+import time
+
+import numpy as np
+import torch
+
+from recbole_whisperlite.data.images import image_vectors
+from recbole_whisperlite.data.negation import split_refusals
+from recbole_whisperlite.encoder import encode
+from recbole_whisperlite.encoder.options import each_encoder
+from recbole_whisperlite.encoder.token_states import token_states
+from recbole_whisperlite.errors import UserError
+
+
+class RequestVectors:
+    """The part of :class:`RequestDatasetMixin` that turns texts into vectors."""
+
+    def _get_field_from_config(self):
+        super()._get_field_from_config()
+        self._vectors = {}
+        self.encode_seconds = {"request": 0.0, "item": 0.0, "image": 0.0}
+
+    @property
+    def request_texts(self):
+        return ["", *self.field2id_token[self.request_text_field][1:]]
+
+    @property
+    def item_texts(self):
+        if self.item_file is None:
+            raise UserError(
+                f"{self._file('item')}: this file does not exist, so the items "
+                f"of '{self.dataset_name}' have no texts. Write it: "
+                f"{self.iid_field}:token and text columns such as title:token."
+            )
+        return ["", *(self._item_text[id_] for id_ in self._item_tokens()[1:])]
+
+    def _item_tokens(self):
+        return self.field2id_token[self.iid_field]
+
+    def request_vectors(self):
+        """Return the frozen vectors of the distinct request texts.
+
+        Returns:
+            numpy.ndarray: float32 ``[num(request_text_field), dim]``; row 0 is zero.
+        """
+        # Any asking with this text names it for the precomputed encoder.
+        first = np.unique(self._text_of_request, return_index=True)[1]
+        ids = self.field2id_token[self.request_field][first]
+        return self._encode("request", self.request_texts, ids)
+
+    def wish_and_refusal_vectors(self):
+        """Return the frozen vectors of what requests ask for and of what they rule out.
+
+        Returns:
+            tuple: Twice float32 ``[num(request_text_field), dim]``; zero where a request
+            has no such part. Reviews, which are written after the choice, rule nothing
+            out, and precomputed vectors are of whole requests.
+        """
+        encoders = [each["encoder"] for each in each_encoder(self.config)]
+        if self.request_kind == "review" or "precomputed" in encoders:
+            vectors = self.request_vectors()
+            return vectors, np.zeros_like(vectors)
+        parts = list(zip(*map(split_refusals, self.request_texts)))
+        texts = ["", *sorted(set().union(*parts) - {""})]
+        vectors = self._encode("request part", texts, texts)
+        row = {text: row for row, text in enumerate(texts)}
+        return tuple(vectors[[row[text] for text in part]] for part in parts)
+
+    def item_vectors(self):
+        """Return the frozen vectors of the item texts.
+
+        Returns:
+            numpy.ndarray: float32 ``[item_num, dim]``; row 0 is zero.
+        """
+        return self._encode("item", self.item_texts, self._item_tokens())
+
+    def item_image_vectors(self):
+        """Return the frozen vectors of the items' pictures.
+
+        Returns:
+            tuple: float32 ``[item_num, dim]``, zero where an item has no picture, and
+            bool ``[item_num]``, whether it has one.
+
+        Raises:
+            UserError: If no item has a picture, the encoder sees none, or one is
+                broken or missing where ``missing_image`` is ``error``.
+        """
+        if "image" not in self._vectors:
+            with self._encoding("image"):
+                self._vectors["image"] = image_vectors(
+                    self.config, self.item_file, self._item_tokens()
+                )
+        return self._vectors["image"]
+
+    def request_token_states(self):
+        """Return the frozen token states of the distinct request texts, without padding.
+
+        Returns:
+            tuple: As :func:`recbole_whisperlite.encoder.token_states.token_states`.
+        """
+        return self._token_states("request", self.request_texts)
+
+    def item_token_states(self):
+        """Return the frozen token states of the item texts, without padding."""
+        return self._token_states("item", self.item_texts)
+
+    def _token_states(self, side, texts):
+        with self._encoding(side):
+            return token_states(self.config, texts[1:], self._fit_texts)
+
+    @contextlib.contextmanager
+    def _encoding(self, side):
+        """Note the seconds, and leave torch's random numbers as they were.
+
+        Building an encoder draws from them, and reading its vectors from the cache does
+        not: the model that is made next must not differ by that.
+        """
+        start = time.time()
+        with torch.random.fork_rng(devices=[]):
+            yield
+        self.encode_seconds[side] = time.time() - start
+
+    def _encode(self, side, texts, ids):
+        if side not in self._vectors:
+            with self._encoding(side):
+                vectors = encode(
+                    self.config,
+                    texts[1:],
+                    ids=[str(id_) for id_ in ids[1:]],
+                    side=side,
+                    fit_texts=self._fit_texts,
+                )
+            self._vectors[side] = np.zeros(
+                (len(texts), vectors.shape[1]), dtype=np.float32
+            )
+            self._vectors[side][1:] = vectors
+        return self._vectors[side]
+
+    @property
+    def _fit_texts(self):
+        """What a fitted encoder may learn from: the catalogue and training requests."""
+        texts = self.request_texts
+        return self.item_texts[1:] + [texts[id_] for id_ in self._training_texts]

@@ -1,0 +1,70 @@
+r"""
+recbole_whisperlite.data.whisperlite_dataset
+############################################
+The dataset of WhisperLite on RecBole's own parts alone, as it could stand in RecBole
+"""
+
+import numpy as np
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
+from recbole.utils import FeatureType
+
+
+class WhisperLiteDataset(Dataset):
+    r"""Interactions that answer a request, whose text is a token column of ``.inter``.
+
+    The column is named by ``REQUEST_FIELD``, so that RecBole's ids of it number the distinct
+    texts. An item's text are its token columns in ``.item``. Where users are ranked, the
+    request is that of the user's first interaction in the phase.
+    """
+
+    def build(self):
+        datasets = super(WhisperLiteDataset, self).build()
+        field = self.config["REQUEST_FIELD"]
+        for dataset in datasets[1:]:
+            user = dataset.inter_feat[self.uid_field].numpy()
+            first = np.unique(user, return_index=True)[1]
+            request = np.zeros(self.user_num, dtype=np.int64)
+            request[user[first]] = dataset.inter_feat[field].numpy()[first]
+            dataset.user_feat = Interaction(
+                {self.uid_field: np.arange(self.user_num), field: request}
+            )
+        return datasets
+
+    @property
+    def request_texts(self):
+        r"""list of str: Texts by id; the first is padding."""
+        return ["", *self.field2id_token[self.config["REQUEST_FIELD"]][1:]]
+
+    @property
+    def item_texts(self):
+        r"""list of str: Texts by item id; the first is padding."""
+        texts = [""] * self.item_num
+        for field, values in self.item_feat.interaction.items():
+            kind, token = self.field2type[field], self.field2id_token.get(field)
+            if field == self.iid_field or token is None:
+                continue
+            for item, value in enumerate(values.tolist()):
+                parts = value if kind == FeatureType.TOKEN_SEQ else [value]
+                words = [texts[item], *(token[part] for part in parts if part)]
+                texts[item] = " ".join(filter(None, words))
+        return texts
+
+    def request_vectors(self):
+        r"""Frozen vectors of the distinct request texts, float32, shape: [n_requests, dim]"""
+        return self._tfidf(self.request_texts)
+
+    def item_vectors(self):
+        r"""Frozen vectors of the item texts, float32, shape: [n_items, dim]"""
+        return self._tfidf(self.item_texts)
+
+    def _tfidf(self, texts):
+        fitted = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(self.item_texts[1:])
+        items = fitted.transform(self.item_texts[1:])
+        svd = TruncatedSVD(min(self.config["encoder_dim"], *items.shape) - 1).fit(items)
+        vectors = svd.transform(fitted.transform(texts)).astype(np.float32)
+        vectors[0] = 0
+        return vectors

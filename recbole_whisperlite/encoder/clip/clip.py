@@ -1,0 +1,229 @@
+"""A CLIP model that encodes texts and pictures into one space."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from recbole_whisperlite.encoder import options
+from recbole_whisperlite.encoder.clip.source import ClipSource
+from recbole_whisperlite.encoder.pictures import PictureError, read_picture, some
+from recbole_whisperlite.encoder.presets import OFFLINE
+from recbole_whisperlite.encoder.text_tower import TextTower
+from recbole_whisperlite.errors import UserError
+
+
+def load_clip(encoder=OFFLINE, clip_model=None, clip_pretrained=None, device="cpu"):
+    """Load a CLIP model.
+
+    Args:
+        encoder (str): A preset of :mod:`presets`, or ``open_clip`` for the model that
+            the other two name.
+        clip_model (str, optional): As the setting: name, ``hf-hub:org/name``, folder, …
+        clip_pretrained (str, optional): As the setting: tag or path; with a preset the
+            path of a local copy.
+        device (str or torch.device): Where it runs.
+
+    Returns:
+        Clip
+
+    Raises:
+        UserError: If a name or path is wrong, or the model cannot be loaded.
+    """
+    return Clip(ClipSource(encoder, clip_model, clip_pretrained), device)
+
+
+class Clip:
+    """A loaded CLIP model.
+
+    Args:
+        source (ClipSource): Where it comes from.
+        device (str or torch.device): Where it runs.
+
+    Attributes:
+        model (torch.nn.Module): open_clip's, float32, in evaluation mode. It may be
+            trained: the methods here read its weights anew at every call, and leave
+            its mode as it was.
+        tokenizer (callable): Texts -> int64 tensor ``[n, context_length]``.
+        preprocess (callable): RGB picture -> float32 tensor ``[3, side, side]``.
+        name (str): The preset or the model's name.
+        device (torch.device): Where it runs.
+        dim (int): The length of a vector.
+        image_size (int): Side of the square picture that the model sees, in pixels.
+        context_length (int): The most tokens that it reads, start and end included.
+    """
+
+    def __init__(self, source, device="cpu"):
+        self._source = source
+        self.name = source.name
+        self.device = torch.device(device)
+        self.model, self.tokenizer, self.preprocess = source.load()
+        self.model = self.model.to(self.device)
+        size = self.model.visual.image_size
+        self.image_size = size[0] if isinstance(size, (tuple, list)) else size
+        self.context_length = self.tokenizer.context_length
+        with torch.inference_mode():
+            text = self.tokenizer([""]).to(self.device)
+            self.dim = self.model.encode_text(text).shape[1]
+
+    @property
+    def logit_scale(self):
+        """float: What cosines are multiplied by, the inverse of the temperature."""
+        return float(self.model.logit_scale.detach().exp())
+
+    @property
+    def logit_bias(self):
+        """float: What is added to scaled cosines: SigLIP's; 0 for other models."""
+        bias = getattr(self.model, "logit_bias", None)
+        return 0.0 if bias is None else float(bias.detach())
+
+    def fingerprint(self, cache_folder=None):
+        """Return what shapes the vectors, as a dict for json: content, never file names.
+
+        Args:
+            cache_folder (Path, optional): Where hashes of known files are kept, by
+                default the folder of cached vectors.
+        """
+        return self._source.fingerprint(cache_folder or options.cache_folder({}))
+
+    def config(self):
+        """Return ``model_cfg`` and ``preprocess_cfg`` as open_clip writes them to disk."""
+        return {
+            "model_cfg": self._source.model_config(),
+            "preprocess_cfg": self.model.visual.preprocess_cfg,
+        }
+
+    def encode_texts(self, texts, batch_size=256, progress=True):
+        """Return the vectors of texts, each cut at :attr:`context_length` tokens.
+
+        Args:
+            texts (list of str): The texts.
+            batch_size (int): The most texts at once.
+            progress (bool): Whether a bar shows after a second.
+
+        Returns:
+            numpy.ndarray: float32 ``[len(texts), dim]``, rows of length 1.
+        """
+        if not len(texts):
+            return np.zeros((0, self.dim), dtype=np.float32)
+
+        def bar(total, description):
+            return _bar(total, description, "text", progress)
+
+        training = self.model.training
+        # Packed layers would be faster on some processors, but could not be trained.
+        tower = TextTower(self.model, self.tokenizer, self.device, bar, packed=False)
+        try:
+            return tower.encode(list(texts), batch_size)
+        finally:
+            self.model.train(training)
+
+    def encode_pictures(
+        self, pictures, batch_size=64, workers=0, progress=True, missing="error"
+    ):
+        """Return the vectors of pictures.
+
+        Args:
+            pictures (list): Of paths, of ``archive.zip::member``, or of PIL images.
+            batch_size (int): Pictures encoded at once.
+            workers (int): Processes that read and decode; 0: this one does.
+            progress (bool): Whether a bar shows after a second.
+            missing (str): What becomes of pictures that are missing or broken:
+                ``error``, or ``skip``: one warning names them.
+
+        Returns:
+            tuple: float32 ``[len(pictures), dim]``, rows of length 1 or, where a
+            picture was skipped, zero; and bool ``[len(pictures)]``, where there is one.
+
+        Raises:
+            PictureError: With ``missing="error"``, at the first that cannot be read.
+        """
+        if missing not in ("error", "skip"):
+            raise UserError(f"missing: '{missing}' is neither 'error' nor 'skip'.")
+        vectors, problems = self.try_pictures(
+            pictures, batch_size, workers, progress, fail=missing == "error"
+        )
+        if problems:
+            logging.getLogger().warning(
+                f"{len(problems)} of {len(pictures)} pictures are left out: "
+                f"{some(list(problems.values()))}"
+            )
+        present = np.ones(len(pictures), dtype=bool)
+        present[list(problems)] = False
+        return vectors, present
+
+    def try_pictures(self, pictures, batch_size, workers, progress, fail):
+        """Return the vectors of pictures, and why some have none.
+
+        Args:
+            pictures, batch_size, workers, progress: As in :meth:`encode_pictures`.
+            fail (bool): Whether the first picture that cannot be read is an error.
+
+        Returns:
+            tuple: float32 ``[len(pictures), dim]``, and ``{place: reason}`` of those
+            that cannot be read, whose rows are zero.
+
+        Raises:
+            PictureError: With ``fail``.
+        """
+        vectors = np.zeros((len(pictures), self.dim), dtype=np.float32)
+        problems = {}
+        loader = DataLoader(
+            _Prepared(pictures, self.preprocess, self.image_size),
+            batch_size=batch_size,
+            num_workers=workers if len(pictures) > batch_size else 0,
+        )
+        training = self.model.training
+        self.model.eval()
+        try:
+            with _bar(len(pictures), "encode pictures", "picture", progress) as bar:
+                for places, tensors, reasons in loader:
+                    fine = torch.tensor([not reason for reason in reasons])
+                    for place, reason in zip(places.tolist(), reasons):
+                        if reason and fail:
+                            raise PictureError(reason)
+                        if reason:
+                            problems[place] = reason
+                    if fine.any():
+                        vectors[places[fine]] = self._encode(tensors[fine])
+                    bar.update(len(places))
+        finally:
+            self.model.train(training)
+        return vectors, problems
+
+    @torch.inference_mode()
+    def _encode(self, tensors):
+        tensors = tensors.to(self.device)
+        return self.model.encode_image(tensors, normalize=True).float().cpu().numpy()
+
+
+class _Prepared(Dataset):
+    """Pictures as the model sees them; reads and decodes, in worker processes or here.
+
+    An item is ``(place, tensor, "")`` or, for one that cannot be read, ``(place, zeros,
+    reason)``: an exception from a worker would come with its traceback as text.
+    """
+
+    def __init__(self, pictures, preprocess, image_size):
+        self.pictures = pictures
+        self.preprocess = preprocess
+        self.image_size = image_size
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, place):
+        picture = self.pictures[place]
+        named = isinstance(picture, (str, Path))
+        try:
+            image = read_picture(picture, None if named else f"picture {place}")
+            return place, self.preprocess(image), ""
+        except PictureError as error:
+            return place, torch.zeros(3, self.image_size, self.image_size), str(error)
+
+
+def _bar(total, description, unit, progress):
+    return tqdm(total=total, desc=description, unit=unit, delay=1, disable=not progress)

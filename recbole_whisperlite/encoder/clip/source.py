@@ -1,0 +1,339 @@
+"""Where a CLIP model comes from: found, checked, known by its content, loaded."""
+
+import importlib.metadata
+import json
+import logging
+import os
+from pathlib import Path
+
+from recbole_whisperlite.encoder import digest, options
+from recbole_whisperlite.encoder.base import quiet
+from recbole_whisperlite.encoder.clip import mini_clip, transformers_clip
+from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS, check_encoder
+from recbole_whisperlite.errors import UserError, did_you_mean
+
+_CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".npz")
+_CONFIG_KEYS = ("embed_dim", "vision_cfg", "text_cfg")
+HUB, FOLDER, TRANSFORMERS = "hf-hub:", "local-dir:", "transformers:"
+
+
+class ClipSource:
+    """A CLIP model that open_clip can run, and where its weights are.
+
+    Building one checks names and paths only; :meth:`load` reads or fetches.
+
+    ``clip_model`` is a name that open_clip knows, with ``clip_pretrained`` one of its
+    tags or a local checkpoint; or ``hf-hub:org/name``; or a folder with
+    ``open_clip_config.json`` (``local-dir:folder``) or in the layout of transformers'
+    CLIPModel (``transformers:folder``, ``transformers:org/name``), which bring their own
+    weights unless ``clip_pretrained`` names another checkpoint in a file; or a file with
+    a model config of open_clip's (json), with ``clip_pretrained`` a local checkpoint.
+
+    Args:
+        encoder (str): ``open_clip`` or a preset. A preset has a model of its own:
+            ``clip_model`` is not looked at, and ``clip_pretrained`` only where it is
+            the path of a local copy, a folder or a checkpoint with its config beside.
+        clip_model (str or None): The setting.
+        clip_pretrained (str or None): The setting.
+
+    Attributes:
+        encoder (str): As given.
+        name (str): The preset, or else the model's name.
+
+    Raises:
+        UserError: If a name or path is wrong.
+    """
+
+    def __init__(self, encoder, clip_model, clip_pretrained):
+        check_encoder(encoder)
+        self.encoder = encoder
+        if encoder in PRESETS:
+            clip_model, clip_pretrained = _of_preset(encoder, clip_pretrained)
+        self._model, self._local_model = _find_model(str(clip_model), encoder)
+        self._weights = _find_weights(clip_pretrained, self._model)
+        self.name = encoder if encoder in PRESETS else self._model
+
+    @classmethod
+    def of(cls, config):
+        """Return the model that settings name (a Config or dict)."""
+        keys = "encoder", "clip_model", "clip_pretrained"
+        return cls(*(options.setting(config, key) for key in keys))
+
+    def fingerprint(self, cache_folder):
+        """Return everything about the model that shapes its vectors, for json.
+
+        Local files count by their content, whatever their names; what the hub has and
+        the tags of open_clip count by name.
+
+        Args:
+            cache_folder (Path): Where the hashes of known files are kept.
+        """
+
+        def content(value):
+            return (
+                digest.of_path(value, cache_folder)
+                if isinstance(value, Path)
+                else value
+            )
+
+        return {
+            "open_clip": _version(),
+            "model": content(self._local_model or self._model),
+            "weights": content(self._weights),
+        }
+
+    def load(self):
+        """Load the model.
+
+        Returns:
+            tuple: The model (``torch.nn.Module`` of open_clip's, float32, in evaluation
+            mode, on the CPU), its tokenizer, and its preprocessing (RGB picture ->
+            float32 tensor ``[3, side, side]``).
+
+        Raises:
+            UserError: If it cannot be loaded; one message says what was looked for and
+                what to do.
+        """
+        open_clip = _import()
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        if self._local_model and self._local_model.is_file():
+            _check_model_config(self._local_model)
+            open_clip.add_model_config(self._local_model)
+        elif not _brings_weights(self._model):
+            self._check_names(open_clip)
+        logging.getLogger().info(f"Loading {self._called()} by open_clip")
+        try:
+            with quiet():
+                model, tokenizer = self._load_by(open_clip)
+        except UserError:
+            raise
+        except ImportError as error:
+            raise UserError(
+                f"{self._called()} needs the package '{error.name}', which is not "
+                f"installed: pip install {error.name}"
+            ) from error
+        except Exception as error:
+            raise UserError(self._failure(error)) from error
+        preprocess = image_transform_v2(
+            PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
+        )
+        return model.eval(), tokenizer, preprocess
+
+    def model_config(self):
+        """Return open_clip's model config (``model_cfg``), a dict; after :meth:`load`."""
+        import open_clip
+
+        if self._model.startswith(TRANSFORMERS):
+            repository = self._model.removeprefix(TRANSFORMERS)
+            folder = self._local_model or transformers_clip.fetch(repository)
+            path = Path(folder) / "config.json"
+            return transformers_clip.model_config(json.loads(path.read_text("utf-8")))
+        return open_clip.get_model_config(self._model)
+
+    def _load_by(self, open_clip):
+        weights = None if self._weights is None else str(self._weights)
+        if self._model.startswith(TRANSFORMERS):
+            repository = self._model.removeprefix(TRANSFORMERS)
+            folder = self._local_model or transformers_clip.fetch(repository)
+            model = transformers_clip.load(folder, self._weights)
+            length = model.context_length
+            return model, open_clip.SimpleTokenizer(context_length=length)
+        if not self._model.startswith(FOLDER):
+            model = open_clip.create_model(
+                self._model, pretrained=weights, require_pretrained=True
+            )
+            return model, open_clip.get_tokenizer(self._model)
+        model = open_clip.create_model(
+            self._model,
+            load_weights=weights is None,
+            require_pretrained=weights is None,
+            pretrained_text=False,
+        )
+        if weights:
+            # With a folder open_clip itself reads no weights but those inside.
+            open_clip.load_checkpoint(model, weights)
+        tokenizer = open_clip.get_tokenizer(self._model)
+        return model, mini_clip.kept_tokenizer(self._local_model, tokenizer)
+
+    def _check_names(self, open_clip):
+        models = open_clip.list_models()
+        if self._model not in models:
+            raise UserError(
+                f"clip_model: open_clip has no model '{self._model}'."
+                f"{did_you_mean(self._model, models)} It has {', '.join(models)}; "
+                "accepted are also 'hf-hub:org/name', 'transformers:org/name', a folder "
+                "with open_clip_config.json or in transformers' layout, and a model "
+                "config (json)."
+            )
+        tags = open_clip.list_pretrained_tags_by_model(self._model)
+        if not isinstance(self._weights, Path) and self._weights not in tags:
+            raise UserError(
+                f"clip_pretrained: open_clip has no weights '{self._weights}' for "
+                f"{self._model}.{did_you_mean(self._weights, tags)} It has "
+                f"{', '.join(tags) or 'none'}; accepted is also the path of a checkpoint."
+            )
+
+    def _called(self):
+        if self.encoder in PRESETS:
+            return f"encoder: {self.encoder} ({self._model})"
+        return f"clip_model '{self._model}'"
+
+    def _failure(self, error):
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(self._weights, Path) or self._local_model:
+            return (
+                f"open_clip could not load {self._called()} with the weights "
+                f"{self._weights or self._local_model}: {reason.rstrip('.')}. Accepted "
+                "are weights of that very model, in a whole file (.safetensors, .bin, "
+                ".pt)."
+            )
+        scheme, _, repository = self._model.rpartition(":")
+        if scheme:
+            sought = f"the repository {repository} of the Hugging Face hub"
+            copy = "download the repository elsewhere"
+            key, place = "clip_model", "/path/of/its/folder"
+        else:
+            sought = f"open_clip's weights '{self._weights}' of {self._model}"
+            copy = "download the checkpoint elsewhere"
+            key, place = "clip_pretrained", "/path/of/the/checkpoint"
+        if self.encoder in PRESETS:
+            key = "clip_pretrained"
+        return (
+            f"{self._called()}: {sought} could not be fetched. Without a network: {copy} "
+            f"and set {key}: {place}; or use encoder: {OFFLINE}, which comes with this "
+            f"package, or, for texts alone, encoder: tfidf. (Found: {reason})"
+        )
+
+
+def _brings_weights(name):
+    return name.startswith((HUB, FOLDER, TRANSFORMERS))
+
+
+def _of_preset(encoder, clip_pretrained):
+    """Return ``clip_model`` and ``clip_pretrained`` of a preset or its local copy."""
+    preset = PRESETS[encoder]
+    copy = _path(clip_pretrained)
+    if copy is None:
+        # A tag: the default of that setting, which says nothing about a preset.
+        return preset
+    if not copy.exists():
+        raise UserError(
+            f"clip_pretrained: there is no file or folder {copy}. With encoder: "
+            f"{encoder} it may be the path of a local copy."
+        )
+    if copy.is_dir():
+        return str(copy), None
+    if not _brings_weights(preset.clip_model):
+        return preset.clip_model, str(copy)
+    if not _scheme_of(copy.parent):
+        raise UserError(
+            f"clip_pretrained: beside {copy} there is neither open_clip_config.json nor "
+            f"config.json, one of which says what model of encoder: {encoder} it is. "
+            "Put it there, or name the folder of the whole repository."
+        )
+    return str(copy.parent), str(copy)
+
+
+def _scheme_of(folder):
+    """Return the prefix that says how a folder is read, "" if it holds no model."""
+    if (folder / "open_clip_config.json").is_file():
+        return FOLDER
+    return TRANSFORMERS if (folder / "config.json").is_file() else ""
+
+
+def _find_model(name, encoder):
+    """Return the name by which the model is loaded, and the local path if any."""
+    where = f"encoder: {encoder}" if encoder in PRESETS else "clip_model"
+    path = Path(name.removeprefix(FOLDER).removeprefix(TRANSFORMERS)).expanduser()
+    if path.is_dir() or name.startswith(FOLDER):
+        scheme = _scheme_of(path)
+        if not scheme:
+            raise UserError(
+                f"{where}: there is no open_clip_config.json in the folder {path}, "
+                "nor a config.json of transformers' CLIPModel. The folder must hold the "
+                "model config and, beside it, the weights (open_clip_model.safetensors "
+                "or model.safetensors)."
+            )
+        return f"{scheme}{path}", path
+    if path.suffix == ".json":
+        if not path.is_file():
+            raise UserError(f"{where}: there is no file {path}.")
+        return path.stem, path
+    scheme = next((s for s in (HUB, TRANSFORMERS) if name.startswith(s)), "")
+    repository = name.removeprefix(scheme)
+    # The hub's names are org/name; a name of open_clip's own has no slash.
+    is_repository = repository.count("/") == 1 and repository[0] not in "./~"
+    if "/" in repository and not (scheme and is_repository):
+        hub = f" A repository of the hub is named '{HUB}{name}'."
+        raise UserError(
+            f"{where}: there is no folder {repository}."
+            f"{hub if is_repository else ' A repository of the hub is named org/name.'}"
+        )
+    return name, None
+
+
+def _path(given):
+    """Return what was given as a Path if it looks like one, else None."""
+    path = Path(given or "").expanduser()
+    looks = given and (
+        os.sep in str(given) or path.suffix in _CHECKPOINTS or path.exists()
+    )
+    return path if looks else None
+
+
+def _find_weights(pretrained, model):
+    """Return a tag (str), a checkpoint (Path), or None where the model brings its own."""
+    path = _path(pretrained)
+    if path is not None:
+        if not path.is_file():
+            raise UserError(f"clip_pretrained: there is no file {path}.")
+        if model.startswith(HUB):
+            raise UserError(
+                f"clip_pretrained: '{pretrained}' would not be used, because clip_model "
+                f"'{model}' brings its own weights. Give a model name, a folder or a "
+                "model config (json) as clip_model, or no path as clip_pretrained."
+            )
+        return path
+    if _brings_weights(model):
+        return None
+    if not pretrained:
+        raise UserError(
+            f"clip_pretrained: without it '{model}' would have random weights. Name one "
+            "of open_clip's pretrained tags or the path of a checkpoint."
+        )
+    return str(pretrained)
+
+
+def _check_model_config(path):
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        missing = [key for key in _CONFIG_KEYS if key not in found]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"clip_model: {path} is not json: {error}") from error
+    if missing:
+        raise UserError(
+            f"clip_model: {path} is not a model config of open_clip's: "
+            f"{', '.join(missing)} is missing."
+        )
+
+
+def _version():
+    try:
+        return importlib.metadata.version("open_clip_torch")
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(
+            "encoder: open_clip is not installed: pip install open_clip_torch"
+        ) from None
+
+
+def _import():
+    try:
+        import open_clip
+    except Exception as error:
+        # torch and torchvision that do not fit raise RuntimeError, not ImportError.
+        raise UserError(
+            f"open_clip cannot be imported: {error}. "
+            "'python -m recbole_whisperlite doctor' says what is wrong."
+        ) from error
+    return open_clip

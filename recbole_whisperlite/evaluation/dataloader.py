@@ -1,0 +1,256 @@
+"""Evaluation by (user, request) for every model family.
+
+RecBole ranks once a user for some families and once an interaction for others, and masks
+the history for the first only. These dataloaders hand the same queries, positives and
+candidates to all of them; scores and metrics stay RecBole's.
+"""
+
+from logging import getLogger
+
+import numpy as np
+import torch
+from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+from recbole.data.interaction import Interaction
+from recbole.sampler.sampler import AbstractSampler
+from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
+
+from recbole_whisperlite.data.dataset import RequestDatasetMixin
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.queries import make_queries
+from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
+
+# Scores of one batch of full ranking, at most: 16 MB as float32.
+MAX_SCORES = 2**22
+
+
+class QuerySampler(AbstractSampler):
+    """RecBole's negative sampling with a query in the place of a user.
+
+    Never sampled are the query's positives and excluded items.
+
+    Args:
+        dataset (RequestDatasetMixin): A valid or test dataset.
+        queries (Queries): Its queries.
+        distribution (str): ``uniform`` or ``popularity`` (over the interactions of all
+            phases, as RecBole's ``Sampler`` does).
+        alpha (float): Power of the popularity.
+    """
+
+    def __init__(self, dataset, queries, distribution, alpha=1.0):
+        self.dataset, self.queries = dataset, queries
+        super().__init__(distribution, alpha)
+
+    def _uni_sampling(self, sample_num):
+        return np.random.randint(1, self.dataset.item_num, sample_num)
+
+    def _get_candidates_list(self):
+        return list(self.dataset.all_chosen_items)
+
+    def get_used_ids(self):
+        never = self.queries.positives + self.queries.excluded
+        full = np.flatnonzero(np.diff(never.indptr) >= self.dataset.item_num - 1)
+        if len(full):
+            user = self.dataset.id2token(self.dataset.uid_field, self.queries.user[full[0]])
+            raise UserError(
+                f"User '{user}' has had all {self.dataset.item_num - 1} items, so no "
+                "negative can be sampled for the evaluation. Use eval_args mode full."
+            )
+        return np.array([set(row.indices) for row in never], dtype=object)
+
+
+class RequestEvalMixin:
+    """What both evaluation modes share: queries, their interactions, their fingerprint.
+
+    Attributes:
+        queries (Queries): The test set.
+        fingerprint (str): Its fingerprint.
+    """
+
+    def _set_queries(self, config, dataset):
+        self.logger = getLogger()
+        self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
+        self.queries = make_queries(*dataset.held_out, dataset.seen)
+        self.sample_size = len(self.queries)
+        self.query_feat = self._make_query_feat(config, dataset)
+        self.ruled_out = None
+        if "violation" in (metric.lower() for metric in config["metrics"]):
+            self.ruled_out = ruled_out_items(dataset)[self.queries.request]
+
+    def _make_query_feat(self, config, dataset):
+        """Return what a model may know of each query: nothing of the chosen item."""
+        feat = dataset.inter_feat[self.queries.row]
+        known = {
+            dataset.uid_field,
+            dataset.request_field,
+            dataset.request_text_field,
+            dataset.time_field,
+            *dataset.history_fields,
+        }
+        if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            known.update(
+                field for field in feat if field.endswith(config["LIST_SUFFIX"])
+            )
+            known.add(dataset.item_list_length_field)
+        return dataset.join(
+            Interaction({field: feat[field] for field in feat if field in known})
+        )
+
+    def _state_test_set(self, dataset, candidates=None):
+        self.fingerprint = self.queries.fingerprint(
+            dataset.field2id_token[dataset.uid_field],
+            dataset.field2id_token[dataset.request_field],
+            dataset.field2id_token[dataset.iid_field],
+            candidates,
+        )
+        self.logger.info(
+            set_color(f"[{dataset.phase}]: ", "pink")
+            + f"{len(self.queries)} queries (user, request), "
+            + f"{self.queries.positives.nnz} positives, fingerprint {self.fingerprint}"
+        )
+
+    def _query_interaction(self, index):
+        interaction = self.transform(self._dataset, self.query_feat[index])
+        if self.ruled_out is not None:
+            interaction["ruled_out_items"] = _padded(self.ruled_out[index])
+        return interaction
+
+
+class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
+    """Full ranking of the catalogue, once a query.
+
+    Yields what ``FullSortEvalDataLoader`` yields, with a query in the place of a user:
+    interaction, (rows, columns) of excluded scores, rows and columns of positives.
+    """
+
+    def __init__(self, config, dataset, sampler, shuffle=False):
+        self._set_queries(config, dataset)
+        AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+        self._state_test_set(dataset)
+
+    def _init_batch_size_and_step(self):
+        item_num = self._dataset.item_num
+        limit = MAX_SCORES
+        if self.config["MODEL_TYPE"] == ModelType.CONTEXT:
+            # Such a model scores (query, item) rows one by one: batches as in RecBole.
+            limit = self.config["eval_batch_size"]
+        queries = min(self.config["eval_batch_size"], limit // item_num)
+        self.step = max(queries, 1)
+        self.set_batch_size(self.step * item_num)
+
+    def collate_fn(self, index):
+        index = np.array(index)
+        excluded = self.queries.excluded[index].tocoo()
+        positive = self.queries.positives[index].tocoo()
+        return (
+            self._query_interaction(index),
+            (_long(excluded.row), _long(excluded.col)),
+            _long(positive.row),
+            _long(positive.col),
+        )
+
+
+class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
+    """Ranking of each query's positives among sampled negatives (``uniN``, ``popN``).
+
+    As in RecBole, N negatives are drawn for each positive. They are drawn once, from
+    ``seed`` alone, so that every model ranks the same candidates.
+    """
+
+    def __init__(self, config, dataset, sampler, shuffle=False):
+        self._set_queries(config, dataset)
+        args = config[f"{dataset.phase}_neg_sample_args"]
+        self.label_field = config["LABEL_FIELD"]
+        dataset.set_field_property(
+            self.label_field, FeatureType.FLOAT, FeatureSource.INTERACTION, 1
+        )
+        self.candidates = self._draw(config, dataset, args)
+        AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+        self._state_test_set(dataset, self.candidates)
+
+    def _draw(self, config, dataset, args):
+        positives = np.diff(self.queries.positives.indptr)
+        number = positives * args["sample_num"]
+        state = np.random.get_state()
+        np.random.seed(config["seed"])
+        try:
+            sampler = QuerySampler(dataset, self.queries, args["distribution"])
+            query = np.repeat(np.arange(len(self.queries)), number)
+            drawn = sampler.sample_by_key_ids(query, 1) if len(query) else []
+        finally:
+            np.random.set_state(state)
+        return np.split(np.asarray(drawn, dtype=np.int64), np.cumsum(number)[:-1])
+
+    def _init_batch_size_and_step(self):
+        rows = max((len(drawn) for drawn in self.candidates), default=0) + 1
+        self.step = max(self.config["eval_batch_size"] // rows, 1)
+        self.set_batch_size(self.step * rows)
+
+    def update_config(self, config):
+        self.config = config
+        self._init_batch_size_and_step()
+
+    def collate_fn(self, index):
+        index = np.array(index)
+        positive = self.queries.positives[index].tocoo()
+        negatives = [self.candidates[query] for query in index]
+        row = np.concatenate(
+            [
+                positive.row,
+                np.repeat(np.arange(len(index)), [len(drawn) for drawn in negatives]),
+            ]
+        )
+        item = np.concatenate([positive.col, *negatives])
+        label = (np.arange(len(row)) < positive.nnz).astype(np.float32)
+        # RecBole wants the candidates of a query together, positives first
+        order = np.argsort(row, kind="stable")
+        row, item, label = row[order], item[order], label[order]
+        interaction = self._query_interaction(index)[row]
+        interaction.update(
+            Interaction({self.iid_field: _long(item), self.label_field: _float(label)})
+        )
+        return (
+            self._dataset.join(interaction),
+            _long(row),
+            _long(positive.row),
+            _long(positive.col),
+        )
+
+
+def _long(values):
+    return torch.from_numpy(np.asarray(values, dtype=np.int64))
+
+
+def _float(values):
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
+
+
+def _padded(matrix):
+    """Return the column numbers of each row, padded by 0, int64 ``[n_rows, longest]``."""
+    length = np.diff(matrix.indptr)
+    padded = np.zeros((matrix.shape[0], max(length.max(initial=0), 1)), dtype=np.int64)
+    padded[np.arange(padded.shape[1]) < length[:, None]] = matrix.indices
+    return _long(padded)
+
+
+def evaluation_dataloader(dataloader_class):
+    """Wrap RecBole's choice: queries where the dataset has requests, else unchanged.
+
+    Args:
+        dataloader_class (type): What ``recbole.data.utils.get_dataloader`` returned.
+
+    Returns:
+        callable: Called like a dataloader class, with config, dataset, sampler.
+    """
+    by_query = {
+        FullSortEvalDataLoader: RequestFullSortEvalDataLoader,
+        NegSampleEvalDataLoader: RequestNegSampleEvalDataLoader,
+    }
+
+    def make(config, dataset, sampler, *args, **kwargs):
+        if isinstance(dataset, RequestDatasetMixin) and sampler is not None:
+            chosen = by_query.get(dataloader_class, dataloader_class)
+            return chosen(config, dataset, sampler, *args, **kwargs)
+        return dataloader_class(config, dataset, sampler, *args, **kwargs)
+
+    return make

@@ -1,0 +1,111 @@
+"""The test set: which queries are ranked, what is right, and their fingerprint."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recbole_whisperlite.data.incidence import incidence
+
+
+@dataclass
+class Queries:
+    """The (user, request) pairs of one phase, in order of first appearance.
+
+    Attributes:
+        user (numpy.ndarray): Internal user id of each query, int64 ``[n_queries]``.
+        request (numpy.ndarray): Internal request id of each query, int64
+            ``[n_queries]``.
+        row (numpy.ndarray): The first interaction of each query, as a row of the arrays
+            given to :func:`make_queries`, int64 ``[n_queries]``.
+        positives (scipy.sparse.csr_matrix): Chosen items, bool
+            ``[n_queries, n_items]``.
+        excluded (scipy.sparse.csr_matrix): Items that are no candidates, because the
+            user has seen them in an earlier phase and they are not positives of the
+            query, bool ``[n_queries, n_items]``.
+    """
+
+    user: np.ndarray
+    request: np.ndarray
+    row: np.ndarray
+    positives: csr_matrix
+    excluded: csr_matrix
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def fingerprint(
+        self,
+        user_tokens: np.ndarray,
+        request_tokens: np.ndarray,
+        item_tokens: np.ndarray,
+        candidates: list[np.ndarray] | None = None,
+    ) -> str:
+        """Hash the test set, so that equal fingerprints prove equal test sets.
+
+        Hashed are the catalogue and, for every query, user, request, positives, excluded
+        items and sampled candidates: all as external tokens and sorted, so that
+        neither internal ids nor the order of queries or files count.
+
+        Args:
+            user_tokens, request_tokens, item_tokens (numpy.ndarray): Tokens by internal
+                id (RecBole's ``field2id_token``).
+            candidates (list of numpy.ndarray, optional): Sampled negatives of each query.
+
+        Returns:
+            str: 16 hexadecimal digits of a SHA-256.
+        """
+
+        def tokens(ids):
+            return sorted(str(token) for token in item_tokens[ids])
+
+        def lines():
+            for query in range(len(self)):
+                parts = [
+                    [str(user_tokens[self.user[query]])],
+                    [str(request_tokens[self.request[query]])],
+                    tokens(self.positives[query].indices),
+                    tokens(self.excluded[query].indices),
+                    tokens(candidates[query]) if candidates is not None else [],
+                ]
+                yield "\n".join("\t".join(part) for part in parts)
+
+        digest = hashlib.sha256()
+        for text in ["\t".join(tokens(slice(1, None))), *sorted(lines())]:
+            digest.update(text.encode() + b"\0")
+        return digest.hexdigest()[:16]
+
+
+def make_queries(
+    user: np.ndarray, request: np.ndarray, item: np.ndarray, seen: csr_matrix
+) -> Queries:
+    """Group interactions into queries.
+
+    Args:
+        user, request, item (numpy.ndarray): Internal ids of one phase's interactions,
+            int64 ``[n_interactions]``.
+        seen (scipy.sparse.csr_matrix): The items that each user had in earlier phases,
+            bool ``[n_users, n_items]``.
+
+    Returns:
+        Queries: One query for each distinct (user, request).
+    """
+    _, row, query_of = np.unique(
+        np.stack([user, request], axis=1),
+        axis=0,
+        return_index=True,
+        return_inverse=True,
+    )
+    # np.unique sorts by id; what people read is the order of the file
+    order = np.argsort(row, kind="stable")
+    query_of = np.argsort(order, kind="stable")[query_of.reshape(-1)]
+    row = row[order]
+    shape = (len(row), seen.shape[1])
+    positives = incidence(query_of, item, shape)
+    of_user = seen[user[row]] if len(row) else csr_matrix(shape, dtype=bool)
+    excluded = of_user.astype(np.int8) - of_user.multiply(positives).astype(np.int8)
+    excluded.eliminate_zeros()
+    return Queries(
+        user[row], request[row], row, positives, csr_matrix(excluded, dtype=bool)
+    )

@@ -1,0 +1,147 @@
+"""``unit_file``: what a test gave query by query, for statistics and for looking at.
+
+An ``.npz`` without pickled objects, in an order that does not depend on the model, so that
+the files of two models with the same test set can be laid side by side:
+
+==================  ==========================  ============================================
+array               dtype and shape             meaning
+==================  ==========================  ============================================
+``tokens``          str ``[1 + n_items]``       the catalogue: "", then item tokens, sorted
+``user``            str ``[n_queries]``         user token
+``request``         str ``[n_queries]``         request token
+``text``            int64 ``[n_queries]``       index of the request's text in ``texts``
+``texts``           uint8                       UTF-8 of a JSON list: the distinct texts
+``words``           int64 ``[n_queries]``       words of the request, split at white space
+``history``         int64 ``[n_queries]``       interactions of the user in earlier phases
+``positive_unit``   int64 ``[n_positives]``     query of each positive, ascending
+``positive_item``   int64 ``[n_positives]``     its item, as an index into ``tokens``
+``popularity``      int64 ``[n_positives]``     its interactions in training
+``rank``            int32 ``[n_positives]``     its rank among the query's candidates, from 1
+``top``             int32 ``[n_queries, K]``    the best K = max(topk) items, best first, as
+                                                indexes into ``tokens``; 0 where there are
+                                                fewer candidates
+==================  ==========================  ============================================
+
+Queries are sorted by user and request, the positives of a query by item. ``rank`` is the
+position in the list of the best K, as RecBole's metrics see it: equal scores stand there in
+the order that ``torch.topk`` leaves them in. Below that list it is 1 + the number of
+candidates with a strictly greater score, and at least K + 1. So metrics computed from
+``rank`` equal RecBole's for every k ≤ K. (A query was called a unit when this format was
+made; its names have stayed.)
+"""
+
+import json
+
+import numpy as np
+import torch
+
+from recbole_whisperlite.data.dataset import RequestDatasetMixin
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.files import whole_file
+
+
+class QueryRanks:
+    """Gathers ranks and best items while an evaluation goes through its batches."""
+
+    def __init__(self):
+        self._query, self._item, self._rank, self._top = [], [], [], []
+        self._seen = 0
+
+    def collect(self, scores, positive_u, positive_i, k):
+        """Note one batch.
+
+        Args:
+            scores (torch.Tensor): ``[n_queries, n_items]``, -inf for what is no candidate.
+            positive_u, positive_i (torch.Tensor): Row and item of each positive.
+            k (int): Length of the lists of best items.
+        """
+        if scores.dim() != 2:
+            raise UserError(
+                "unit_file holds ranks, and metrics of values (AUC, LogLoss, …) rank "
+                "nothing. Choose ranking metrics, or leave unit_file out."
+            )
+        positive_u = positive_u.to(scores.device)
+        positive_i = positive_i.to(scores.device)
+        best, top = torch.topk(scores, min(k, scores.shape[1]), dim=-1)
+        above = torch.empty_like(positive_u)
+        # positives in parts: one row of scores for each would be large
+        for part in torch.arange(len(positive_u), device=scores.device).split(256):
+            rows = scores[positive_u[part]]
+            score = rows.gather(1, positive_i[part, None])
+            above[part] = (rows > score).sum(dim=1)
+        listed = top[positive_u] == positive_i[:, None]
+        position = listed.int().argmax(dim=1)
+        rank = torch.where(listed.any(dim=1), position, above.clamp(min=top.shape[1])) + 1
+        self._query.append((positive_u + self._seen).cpu())
+        self._item.append(positive_i.cpu())
+        self._rank.append(rank.cpu())
+        self._top.append(top.masked_fill(best == -torch.inf, 0).cpu())
+        self._seen += len(scores)
+
+    def arrays(self):
+        """Return query, item and rank of each positive; and the best items of each query."""
+        parts = (self._query, self._item, self._rank, self._top)
+        return tuple(torch.cat(part).numpy() for part in parts)
+
+
+def write_ranks(path, eval_data, ranks):
+    """Write ``unit_file``.
+
+    Args:
+        path (str or Path): Its name, ending in ``.npz``.
+        eval_data (RequestEvalMixin): The test dataloader.
+        ranks (QueryRanks): What was gathered in its evaluation.
+
+    Raises:
+        UserError: If the dataset has no requests, so that there are no queries.
+    """
+    dataset = eval_data._dataset
+    if not isinstance(dataset, RequestDatasetMixin):
+        raise UserError(
+            f"unit_file: dataset '{dataset.dataset_name}' has no requests, so there are "
+            "no queries (user, request) to write down. Compose requests from its item "
+            "columns with request_template."
+        )
+    queries = eval_data.queries
+    users, items = (
+        dataset.field2id_token[field].astype(str)
+        for field in (dataset.uid_field, dataset.iid_field)
+    )
+    items[0] = ""  # sorts before all tokens, of which none is empty
+    tokens, token = np.unique(items, return_inverse=True)
+    requests = dataset.field2id_token[dataset.request_field].astype(str)
+    query, item, rank, top = ranks.arrays()
+    # Not from what a model is given: to sequential models first interactions are no rows,
+    # to context models unseen texts are padding.
+    text_id = dataset.text_of_request[queries.request]
+    order = np.lexsort((requests[queries.request], users[queries.user]))
+    position = np.argsort(order)[query]
+    by_position = np.lexsort((token[item], position))
+    ids, text = np.unique(text_id[order], return_inverse=True)
+    texts = [dataset.request_texts[id_] for id_ in ids]
+    content = {
+        "tokens": tokens,
+        "user": users[queries.user][order],
+        "request": requests[queries.request][order],
+        "text": text,
+        "texts": np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8),
+        "words": np.array([len(text.split()) for text in texts])[text],
+        "history": dataset.seen_counts()[queries.user][order],
+        "positive_unit": position[by_position],
+        "positive_item": token[item][by_position],
+        "popularity": dataset.training_counts()[item][by_position],
+        "rank": rank[by_position].astype(np.int32),
+        "top": token[top][order].astype(np.int32),
+    }
+    # an open file, because savez would add .npz to a name
+    with whole_file(path) as temporary:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **content)
+
+
+def read_ranks(path):
+    """Return the arrays of a ``unit_file`` as a dict, ``texts`` as a list of str."""
+    with np.load(path) as file:
+        content = {name: file[name] for name in file.files}
+    content["texts"] = json.loads(content["texts"].tobytes())
+    return content

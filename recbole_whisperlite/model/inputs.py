@@ -1,0 +1,90 @@
+"""What a model may know of a query and its candidates: the column "inputs" of a table.
+
+A model says it by its class attribute ``inputs``: a sequence of str, or a function of the
+settings that returns one. RecBole's own models have no such attribute; for them it follows
+from the family, and from whether their code reads the user.
+"""
+
+import inspect
+import re
+
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import ModelType
+
+#: The usual words, in the order in which a table shows them.
+ORDER = (
+    "request",
+    "request (as a category)",
+    "item text",
+    "picture",
+    "item features",
+    "knowledge graph",
+    "user",
+    "trust",
+    "history",
+    "item id",
+)
+
+
+def stated_inputs(model_class: type, settings: dict) -> list[str] | None:
+    """Return what a model may know.
+
+    Args:
+        model_class (type): The model.
+        settings (dict): Its final settings.
+
+    Returns:
+        list of str: In the order of :data:`ORDER`, unusual words last; None if it is not
+        RecBole's and does not say.
+    """
+    declared = getattr(model_class, "inputs", None)
+    if declared is None:
+        if not model_class.__module__.startswith("recbole."):
+            return None
+        declared = _of_recbole(model_class, settings)
+    elif callable(declared):
+        declared = declared(settings)
+    declared = [declared] if isinstance(declared, str) else list(declared)
+    usual = [word for word in ORDER if word in declared]
+    return usual + [word for word in declared if word not in ORDER]
+
+
+def needs_requests(model_class: type, settings: dict) -> bool:
+    """Whether a model says that it reads the text of a request."""
+    return "request" in (stated_inputs(model_class, settings) or ())
+
+
+def _of_recbole(model_class, settings):
+    family = model_class.type
+    if family in (ModelType.CONTEXT, ModelType.DECISIONTREE):
+        # which item columns are features is a setting; None loads all
+        columns = (settings.get("load_col") or {"item": "*"}).get("item", ())
+        more = set(columns) - {settings.get("ITEM_ID_FIELD")}
+        features = ["item features"] if more else []
+        return ["request (as a category)", *features, "user", "item id"]
+    scores, user, features = _what_code_reads(model_class)
+    if not scores:
+        return []  # random numbers
+    return [
+        *(["knowledge graph"] if family == ModelType.KNOWLEDGE else []),
+        *(["user"] if user else []),
+        *(["item features"] if features else []),
+        *(["history"] if family == ModelType.SEQUENTIAL else []),
+        "item id",
+    ]
+
+
+def _what_code_reads(model_class):
+    """Tell whether a model's code reads the item, the user's id and selected features."""
+    code = "".join(
+        inspect.getsource(each)
+        for each in model_class.__mro__
+        if issubclass(each, AbstractRecommender)
+        and not each.__module__.endswith("abstract_recommender")
+    )
+    return (
+        bool(re.search(r"self\.ITEM_(ID|SEQ)\b", code)),
+        # the user's id, and not only how many there are
+        bool(re.search(r"interaction\[self\.USER_ID\](?!\.shape)", code)),
+        'config["selected_features"]' in code,
+    )

@@ -1,0 +1,63 @@
+"""Which models there are, by name."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.paths import PROPERTIES
+
+FAMILIES = ("general", "context_aware", "sequential", "knowledge_aware")
+# RecBole's models that stand on a library it does not require
+TREES = ("lightgbm", "xgboost")
+
+
+def our_models() -> list[str]:
+    """Return the names of the models that this package brings, sorted."""
+    return sorted(path.stem for path in (PROPERTIES / "model").glob("*.yaml"))
+
+
+def settings_files(model_class: type) -> list[Path]:
+    """Return the yaml files of a model that this package brings, those of its bases first.
+
+    WhisperLitePlus has all settings of WhisperLite, and so has a model of the user's own
+    that is derived from it; each default is written once.
+    """
+    names = [base.__name__ for base in reversed(model_class.__mro__)]
+    files = [PROPERTIES / "model" / f"{name}.yaml" for name in names]
+    return [file for file in files if file.is_file()]
+
+
+def recbole_models() -> list[str]:
+    """Return the names of RecBole's models that have settings, sorted."""
+    folder = Path(importlib.util.find_spec("recbole").origin).parent
+    return sorted(path.stem for path in (folder / "properties/model").glob("*.yaml"))
+
+
+def find_model(name: str) -> type:
+    """Return a model's class: ``recbole.utils.get_model`` with a helpful error.
+
+    Args:
+        name (str): As in ``get_model``, whose own search ends in an import error of an
+            optional library where there is no such model.
+
+    Raises:
+        UserError: If there is none; the message lists the models.
+    """
+    for family in FAMILIES:
+        module = f"recbole.model.{family}_recommender.{str(name).lower()}"
+        if importlib.util.find_spec(module):
+            found = getattr(importlib.import_module(module), str(name), None)
+            if found is not None:
+                return found
+    if name in TREES:
+        try:
+            module = f"recbole.model.exlib_recommender.{name}"
+            return getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            raise UserError(f"{name} cannot be used: {error}. Run pip install {name}.")
+    known = sorted({*our_models(), *recbole_models()}, key=str.lower)
+    raise UserError(
+        f"There is no model '{name}'.{did_you_mean(name, known)} Models are "
+        f"{', '.join(known)}; one of your own is named module:Class."
+    )

@@ -1,0 +1,109 @@
+r"""
+recbole_whisperlite.model.tower
+###############################
+The two towers of WhisperLite, and the frozen vectors that go through them
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from recbole.model.layers import MLPLayers
+
+
+class Tower(nn.Module):
+    r"""Tower is an MLP from frozen vectors into the space in which WhisperLite compares.
+
+    Args:
+        - dim(int): The size of the vectors
+        - mlp_size(list): The output size of each layer
+        - dropout_prob(float): Dropout before each layer
+        - normalize(bool): Whether embeddings get unit length
+    """
+
+    def __init__(self, dim, mlp_size, dropout_prob, normalize):
+        super(Tower, self).__init__()
+        self.mlp_layers = MLPLayers(
+            [dim] + mlp_size, dropout_prob, last_activation=False
+        )
+        self.embedding_size = mlp_size[-1]
+        self.normalize = normalize
+
+    def forward(self, vectors):
+        r"""Embed vectors.
+
+        Args:
+            vectors (torch.FloatTensor): shape: [n, dim]
+
+        Returns:
+            torch.FloatTensor: shape: [n, embedding_size]
+        """
+        embedding = self.mlp_layers(vectors)
+        return F.normalize(embedding, dim=1) if self.normalize else embedding
+
+
+class EmbeddedTexts(nn.Module):
+    r"""EmbeddedTexts are the texts of one side by id: their frozen vectors and their tower.
+
+    In evaluation (``eval()`` and ``torch.no_grad()``) embeddings are kept, so that each
+    text goes through the tower once an evaluation. They are forgotten when the mode is set
+    or the parameters change. The vectors are not in the state dict: they come from the
+    dataset.
+
+    Args:
+        - vectors(numpy.ndarray): One row a text, shape: [n_texts, dim]
+        - mlp_size(list), dropout_prob(float), normalize(bool): See :class:`Tower`
+    """
+
+    def __init__(self, vectors, mlp_size, dropout_prob, normalize):
+        super(EmbeddedTexts, self).__init__()
+        vectors = torch.tensor(vectors, dtype=torch.float32)
+        self.register_buffer("vectors", vectors, persistent=False)
+        self.tower = Tower(vectors.shape[1], mlp_size, dropout_prob, normalize)
+        # what evaluation keeps, and the state of the tensors it was made from
+        self._embedding = self._is_known = self._made_from = None
+
+    def embed(self, text):
+        r"""Send texts through the tower.
+
+        Args:
+            text (torch.LongTensor): Ids of texts, shape: [n]
+
+        Returns:
+            torch.FloatTensor: shape: [n, embedding_size]
+        """
+        return self.tower(self.vectors[text])
+
+    def forward(self, text):
+        r"""The same as :meth:`embed`, with each distinct text sent through once."""
+        if self.training or torch.is_grad_enabled():
+            distinct, index = torch.unique(text, return_inverse=True)
+            return F.embedding(index, self.embed(distinct))
+        self._keep(text)
+        return self._embedding[text]
+
+    def embed_all(self):
+        r"""Embeddings of all texts, shape: [n_texts, embedding_size]. Not to be written to."""
+        text = torch.arange(len(self.vectors), device=self.vectors.device)
+        if self.training or torch.is_grad_enabled():
+            return self.embed(text)
+        self._keep(text)
+        return self._embedding
+
+    def train(self, mode=True):
+        self._made_from = None
+        return super(EmbeddedTexts, self).train(mode)
+
+    def _keep(self, text):
+        tensors = (self.vectors, *self.parameters())
+        made_from = [(tensor.data_ptr(), tensor._version) for tensor in tensors]
+        if made_from != self._made_from:
+            size = len(self.vectors), self.tower.embedding_size
+            self._embedding = self.vectors.new_empty(size)
+            self._is_known = torch.zeros_like(self.vectors[:, 0], dtype=torch.bool)
+            self._made_from = made_from
+        new = text[~self._is_known[text]]
+        if len(new) > 0:
+            new = torch.unique(new)
+            self._embedding[new] = self.embed(new)
+            self._is_known[new] = True

@@ -1,0 +1,46 @@
+"""The catalogue as a table that wishes, tastes and refusals are looked up in."""
+
+import numpy as np
+
+from recbole_whisperlite.stylist_mini import vocabulary as words
+
+
+class Stock:
+    """Which ``column=value`` facts hold for which product.
+
+    Attributes:
+        facts (list): ``(column, value)``, one a column of ``table``.
+        table (numpy.ndarray): float64 ``[n_items, n_facts]``, 1 where a fact holds.
+        bans (numpy.ndarray): float64 ``[n_items, len(BANS)]``, 1 where a product is
+            ruled out by that member of :data:`vocabulary.BANS`.
+    """
+
+    def __init__(self, products):
+        self.facts = sorted(
+            {
+                (column, product[column])
+                for product in products
+                for column in words.ATTRIBUTES
+                if product[column]
+            }
+        )
+        self.index = {fact: position for position, fact in enumerate(self.facts)}
+        self.table = np.zeros((len(products), len(self.facts)))
+        for row, product in enumerate(products):
+            for column in words.ATTRIBUTES:
+                if product[column]:
+                    self.table[row, self.index[column, product[column]]] = 1
+        bans = [self.matching(ban.predicates) for ban in words.BANS]
+        self.bans = np.stack(bans, axis=1).astype(float)
+
+    def matching(self, predicates):
+        """Boolean mask ``[n_items]`` of the products for which any predicate holds."""
+        facts = [tuple(predicate.split("=")) for predicate in predicates]
+        known = [self.index[fact] for fact in facts if fact in self.index]
+        return self.table[:, known].any(axis=1)
+
+    def of(self, garments):
+        """Boolean mask ``[n_items]`` of the products of these types; of all if none."""
+        if not garments:
+            return np.ones(len(self.table), dtype=bool)
+        return self.matching(f"garment={garment}" for garment in garments)

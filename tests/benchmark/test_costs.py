@@ -1,0 +1,36 @@
+"""`bench` where a number can be known: histories hidden from models that were trained."""
+
+import json
+
+import pytest
+
+from recbole_whisperlite.benchmark import costs
+from tiny import write_tiny
+
+
+def test_cold_hides_histories_from_those_that_look_at_them(tmp_path):
+    # everybody walks around a ring of items: the history tells what comes next; the
+    # request, always the same, does not
+    users, steps = range(36), range(5)
+    choices = [
+        (f"u{u}", f"i{1 + (u + step) % 18}", f"r{u}_{step}", step)
+        for u in users
+        for step in steps
+    ]
+    requests = {request: "a thing" for _, _, request, _ in choices}
+    items = {f"i{n}": f"Thing {n}" for n in range(1, 19)}
+    folder = write_tiny(tmp_path, choices=choices, requests=requests, items=items)
+
+    costs.main(
+        ["--dataset=tiny", f"--data_path={folder}", "--parts", "cold"]
+        + ["--output", str(tmp_path / "cold.json")]
+    )
+
+    figures = json.loads((tmp_path / "cold.json").read_text())["cold"]
+    seen, hidden, pop, pop_hidden = (
+        figures[f"{model}, test NDCG@10{how}"]
+        for model in ("WhisperLite", "RequestPop")
+        for how in ("", ", histories hidden")
+    )
+    assert pop == pytest.approx(pop_hidden)  # it never looks at users
+    assert hidden < seen - 0.1
