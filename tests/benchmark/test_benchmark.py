@@ -138,7 +138,7 @@ def test_a_row_with_another_exam_is_refused_by_name(benchmark, capsys):
     assert benchmark(models) == 2
     error = capsys.readouterr().err
     assert "\n  BPR, seed 2020: " in error and "same test set" in error
-    assert "eval_args is" in error and "units are missing" in error
+    assert "eval_args is" in error and "queries are missing" in error
     assert "\n  Random, seed 2020: " not in error
     assert not Path("results/tiny/benchmark.md").exists()
 
