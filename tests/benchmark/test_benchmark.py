@@ -255,7 +255,9 @@ def test_data_without_requests_are_for_models_that_need_none(
     assert benchmark({"BPR": None, "WhisperLite": None}) == 2
     told = capsys.readouterr().err
     assert "WhisperLite ranks items for a request" in told and not started
-    assert benchmark({"BPR": None, "SASRec": {"train_neg_sample_args": None}}) == 0
+    load_col = {"inter": ["user_id", "item_id", "timestamp"]}  # RecBole's lacks time
+    models = {"BPR": None, "SASRec": {"train_neg_sample_args": None}}
+    assert benchmark(models, load_col=load_col) == 0
     written = read()
     assert [len(row["runs"]) for row in written["rows"]] == [1, 1]
     assert written["test_sets"] == [] and written["metrics_of_queries"] == []
