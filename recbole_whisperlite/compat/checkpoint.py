@@ -92,13 +92,14 @@ def load_checkpoint(file, map_location=None):
         object: What was saved; RecBole's trainer saves a dict.
 
     Raises:
-        UserError: The file holds something no RecBole checkpoint is made of.
+        UserError: The file holds something no RecBole checkpoint is made of, or a
+            WhisperLite of version 0.1.
     """
     name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else repr(file)
     if _is_torchscript(file):
         raise UserError(f"{name} is a TorchScript program, not a RecBole checkpoint.")
     unpickler = type("Unpickler", (_DataUnpickler,), {"file_name": name})
-    return torch.load(
+    checkpoint = torch.load(
         file,
         map_location=map_location,
         weights_only=False,
@@ -108,6 +109,20 @@ def load_checkpoint(file, map_location=None):
             load=lambda stream, **options: unpickler(stream, **options).load(),
         ),
     )
+    _refuse_old_whisperlite(checkpoint, name)
+    return checkpoint
+
+
+def _refuse_old_whisperlite(checkpoint, name):
+    """Version 0.1 called WhisperLite what is two models now."""
+    config = checkpoint.get("config") if isinstance(checkpoint, dict) else None
+    settings = getattr(config, "final_config_dict", {})
+    if settings.get("model") == "WhisperLite" and "use_memory" in settings:
+        raise UserError(
+            f"{name} was written by version 0.1, whose WhisperLite is two models now: "
+            "train WhisperLite (the paper's) or WhisperLitePlus (with memory, neighbors, "
+            "history and refusals) anew."
+        )
 
 
 # The unpickler written in Python, because the one in C does not let a subclass check
