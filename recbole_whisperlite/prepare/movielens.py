@@ -65,7 +65,7 @@ def add_arguments(parser):
     option = parser.add_argument
     option("--input", required=True, help="folder of a release, e.g. ml-latest-small")
     option(
-        "--output", required=True, help="folder to write; its name is the data set's"
+        "--output", required=True, help="folder to write; its name is the dataset's"
     )
     option(
         "--requests",
@@ -107,13 +107,13 @@ def run(args):
 
 
 def convert(input, output, requests="film", min_rating=4.0):
-    """Write a release as the data set ``output`` (see this module's text).
+    """Write a release as the dataset ``output`` (see this module's text).
 
     Memory holds the tags and the films; ratings stream by, twice.
 
     Args:
         input (str or Path): The release's folder.
-        output (str or Path): The data set's folder, named like the data set.
+        output (str or Path): The dataset's folder, named like the dataset.
         requests (str): One of :data:`REQUESTS`.
         min_rating (float): Ratings from here on are choices.
 

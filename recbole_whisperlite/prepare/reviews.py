@@ -47,7 +47,7 @@ def add_arguments(parser):
     """Declare the options that all sources of reviews share."""
     option = parser.add_argument
     option(
-        "--output", required=True, help="folder to write; its name is the data set's"
+        "--output", required=True, help="folder to write; its name is the dataset's"
     )
     option(
         "--min_user_inter",
@@ -74,20 +74,20 @@ def write_reviews(
     min_item_inter=1,
     describing=0,
 ):
-    """Write reviews as the data set ``output``.
+    """Write reviews as the dataset ``output``.
 
     Memory holds ids, times and a digest of each review, never the texts: the reviews
     are read twice, and so are the items.
 
     Args:
-        output (str or Path): The data set's folder, named like the data set.
+        output (str or Path): The dataset's folder, named like the dataset.
         reviews (callable): Without arguments, returns an iterator of :class:`Review`,
             the same each time.
         items (callable): Without arguments, returns an iterator of tuples: item id,
             then a text for each of ``columns``. Of an id that comes twice the first
             that has a text counts. None where ``describing`` is above 0.
         columns (list of str): Names of the text columns of ``.item``.
-        source (str): What the data set is called, for ``.request.json``.
+        source (str): What the dataset is called, for ``.request.json``.
         settings (dict): How it was made, for ``.request.json``.
         min_user_inter (int): Distinct items that a kept user has reviewed at least.
         min_item_inter (int): Distinct users that a kept item has at least.

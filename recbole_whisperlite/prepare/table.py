@@ -64,7 +64,7 @@ def add_arguments(parser):
     """Declare the command's options on an :class:`argparse.ArgumentParser`."""
     parser.add_argument("--config", required=True, help="the mapping, a yaml file")
     parser.add_argument(
-        "--output", required=True, help="folder to write; its name is the data set's"
+        "--output", required=True, help="folder to write; its name is the dataset's"
     )
 
 
@@ -85,11 +85,11 @@ def run(args):
 
 
 def convert(config, output):
-    """Write mapped tables as the data set ``output`` (see this module's text).
+    """Write mapped tables as the dataset ``output`` (see this module's text).
 
     Args:
         config (str or Path): The mapping.
-        output (str or Path): The data set's folder, named like the data set.
+        output (str or Path): The dataset's folder, named like the dataset.
 
     Returns:
         dict: Numbers of interactions, of these without a request (history), requests

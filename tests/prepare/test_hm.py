@@ -481,7 +481,7 @@ def test_a_file_that_cannot_be_read_is_named(write, tmp_path, name, message):
 
 def test_an_output_that_is_a_file_is_refused_before_anything_is_read(write, tmp_path):
     (tmp_path / "hm").write_text("mine")
-    with pytest.raises(UserError, match="no data set was written there"):
+    with pytest.raises(UserError, match="no dataset was written there"):
         convert({**write(), "articles": tmp_path / "missing.csv"})
     assert (tmp_path / "hm").read_text() == "mine"
 
