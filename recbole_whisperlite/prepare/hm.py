@@ -68,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--articles", required=True, help="articles.csv or .parquet")
     option("--transactions", required=True, help="transactions_train.csv or .parquet")
     option(
-        "--output", required=True, help="folder to write; its name becomes the dataset's"
+        "--output",
+        required=True,
+        help="folder to write; its name becomes the dataset's",
     )
     option(
         "--requests",

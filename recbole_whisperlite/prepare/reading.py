@@ -67,7 +67,9 @@ def read_columns(
             yield from _read_csv(path, names, _DELIMITER[kind])
     except (pa.ArrowInvalid, OSError, EOFError) as error:
         reason = " ".join(str(error).split())
-        row = re.search(r"Row #(\d+)", reason)  # Arrow counts from 1 and includes the header
+        row = re.search(
+            r"Row #(\d+)", reason
+        )  # Arrow counts from 1 and includes the header
         place = where(path, int(row[1]) - 2) if row else path
         raise UserError(
             f"{place}: this file cannot be read as {kind[1:]}. {reason}"
