@@ -79,8 +79,8 @@ def write_reviews(
 ) -> dict:
     """Write reviews as the dataset ``output``.
 
-    The id, time and a digest of each review are held in memory, not the texts: reviews
-    are read twice, and so are items.
+    Of each review, ids, time and a digest of the text are held in memory, but not the
+    text itself (unless it describes an item): reviews are read twice, and so are items.
 
     Args:
         output (str or Path): The dataset's folder; its name becomes the dataset's name.

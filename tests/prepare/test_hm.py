@@ -469,7 +469,7 @@ def test_a_file_without_rows_is_said_to_be_empty(write, kind):
     "name, message",
     [
         ("missing.csv", "missing.csv: this file does not exist"),
-        ("missing.txt", "missing.txt: .* ends in .parquet, .csv or .tsv"),
+        ("missing.txt", "missing.txt: .* ends in .parquet, .csv, .tsv"),
         ("empty.parquet", "empty.parquet: this file cannot be read as parquet"),
         ("empty.csv", "empty.csv: there is no column 'article_id'.*Found: none"),
     ],

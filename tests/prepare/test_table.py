@@ -222,9 +222,15 @@ def test_a_mistake_in_a_table_is_named_and_nothing_is_written(
             {**MAPPING, "items": {**MAPPING["items"], "file": ["a.csv", "b.csv"]}},
             "items: file must be a single name",
         ),
-        (changed("items", title=["name", "kinds"]), "columns: title must be a single name"),
+        (
+            changed("items", title=["name", "kinds"]),
+            "columns: title must be a single name",
+        ),
         (changed("items", title=None, kinds=None, image="name"), "at least one text"),
-        (changed("items", user_id="name"), "'user_id' is the name of a column of inter"),
+        (
+            changed("items", user_id="name"),
+            "'user_id' is the name of a column of inter",
+        ),
     ],
 )
 def test_a_mistake_in_the_mapping_is_named(shop, mapping, told):
