@@ -1,8 +1,8 @@
 """Converters: turn a public dataset's files into RecBole's atomic files.
 
 One module per source. Each has a docstring whose first line describes it, an
-``add_arguments(parser)`` and a ``run(args)``, and imports pandas and pyarrow only inside
-the functions that convert, so that ``--help`` answers at once.
+``add_arguments(parser)`` and a ``run(args)``, and imports pandas and pyarrow only
+inside the functions that convert, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="recbole-whisperlite prepare",
-        description="Turn a public dataset or your own tables into RecBole's atomic files.",
+        description="Turn public datasets or your own tables into RecBole's atomic "
+        "files.",
     )
     sources = parser.add_subparsers(dest="source", required=True, metavar="source")
     for name, source in SOURCES.items():

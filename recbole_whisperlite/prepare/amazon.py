@@ -10,11 +10,12 @@ says that the requests are reviews. The layout is detected from the first record
 - 2023: user_id, parent_asin, text, timestamp (milliseconds); metadata with parent_asin,
   title, store, categories, features, description.
 
-The text of a review is a request and the reviewed item its positive, as in WhisperLite's
-paper. A review is written after the interaction and may name the item; published results
-must say so. Reviews without text, or of items without metadata, are left out. If a user
-reviews an item several times, only the earliest review counts; the same text posted by a
-user at the same time under several items is one request with several positives.
+The text of a review is a request and the reviewed item its positive, as in
+WhisperLite's paper. A review is written after the interaction and may name the item;
+published results must say so. Reviews without text, or of items without metadata, are
+left out. If a user reviews an item several times, only the earliest review counts; the
+same text posted by a user at the same time under several items is one request with
+several positives.
 
 Without metadata, --item_text_from_reviews=N uses the N earliest reviews of each item as
 its text. Those reviews are then not requests, so no request can be matched to its own
@@ -97,8 +98,8 @@ def convert(
     """
     if bool(metadata) == (item_text_from_reviews > 0):
         raise UserError(
-            "Give either --metadata, the item file (meta_<category>.json.gz) of the same "
-            "release, or --item_text_from_reviews=N with N above 0, which uses the N "
+            "Give either --metadata, the item file (meta_<category>.json.gz) of the "
+            "same release, or --item_text_from_reviews=N with N above 0, which uses the N "
             "earliest reviews of each item as its text and not as requests. Without "
             "one of the two, items have no text."
         )

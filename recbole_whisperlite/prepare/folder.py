@@ -34,8 +34,8 @@ def replacing(output: str | Path) -> Iterator[Path]:
     name = output.resolve().name
     if not name:
         raise UserError(
-            f"{output}: give a folder with a name, such as dataset/shop; it becomes the "
-            "dataset's name."
+            f"{output}: give a folder with a name, such as dataset/shop; it becomes "
+            "the dataset's name."
         )
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ REQUESTS = {
     "attributes": ["colour_group_name", "product_type_name", "index_group_name"],
 }
 
-# H&M's columns and ours. The long description comes last: where the item text is made of
+# H&M's columns and ours. The long description comes last: if the item text is made of
 # all columns, an encoder that truncates long texts then cuts only the description.
 ITEM_COLUMNS = {
     "article_id": "item_id",
@@ -339,7 +339,7 @@ def _midnight(day):
 
 
 def _in_order(description, seed, days, *columns):
-    """Yield each row's values in ``columns``, in the order in which rows are written."""
+    """Yield each row's values in ``columns``, in the order of the output."""
     with tqdm(desc=description, total=len(days), unit=" rows", unit_scale=True) as bar:
         for rows in random_order_within_days(days, seed):
             yield from zip(*(column[rows].tolist() for column in columns))

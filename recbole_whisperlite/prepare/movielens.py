@@ -6,23 +6,23 @@ dataset/ml-tags, the atomic files ml-tags.inter, ml-tags.item and ml-tags.reques
 beside them ml-tags.request.json, which records how the requests were made.
 
 - Tags are lower-cased and trimmed. Junk, which describes the user's collection rather
-  than the film, is dropped by the rules in JUNK; the dropped tags are printed with their
-  counts.
+  than the film, is dropped by the rules in JUNK; the dropped tags are printed with
+  their counts.
 - --requests=film: the tags that a user gave one film are one request ("heist, twist
   ending"), in the order in which they were typed. --requests=tag: each tag is one.
 - Films to which a user gave the same text on the same day are positives of one request.
   Its time is that of its first tag.
-- Ratings of --min_rating or more are interactions without a request, unless the user has
-  tagged the film: lines of .inter with an empty request_id. They are history and are
-  never ranked as queries.
+- Ratings of --min_rating or more are interactions without a request, unless the user
+  has tagged the film: lines of .inter with an empty request_id. They are history and
+  are never ranked as queries.
 - Item text: title, year, genres. The catalogue holds every film that occurs in .inter.
 - Requests are written after the interaction, by the users themselves.
 
 With --requests=tag a film with several tags is a positive of several requests of one
 user, which may fall into different parts of the split. Items that a user has seen in
-training are not candidates in the test set unless they are positives, so a positive that
-was seen in training stands out by being a candidate at all. That is why film is the
-default.
+training are not candidates in the test set unless they are positives, so a positive
+that was seen in training stands out by being a candidate at all. That is why film is
+the default.
 """
 
 import argparse
@@ -101,8 +101,8 @@ def run(args: argparse.Namespace) -> None:
     print(
         f"Kept {counts['requests']:,} requests of {counts['askers']:,} users with "
         f"{counts['distinct_requests']:,} distinct texts and {counts['answers']:,} "
-        f"positives; for {counts['repeated_answers']:,} of these the film is also in an "
-        "earlier request of the user.\n"
+        f"positives; for {counts['repeated_answers']:,} of these the film is also in "
+        "an earlier request of the user.\n"
         f"{counts['history']:,} ratings of {args.min_rating} or more serve as history; "
         f"{counts['users']:,} users and {counts['items']:,} films in total.\n"
         f"Wrote {output / name}.inter, .item, .request and .request.json.\n"

@@ -144,7 +144,8 @@ def parse_days(
         except ValueError:
             row = first_row + pc.index(column, text).as_py()
             raise UserError(
-                f"{where(path, row)}: {name} is '{text}', not a date such as 2020-09-16."
+                f"{where(path, row)}: {name} is '{text}', not a date such as "
+                "2020-09-16."
             ) from None
     return np.array(days, dtype=np.int32)[distinct.indices.to_numpy()]
 

@@ -1,8 +1,8 @@
 """Rent the Runway (clothing fit): reviews as requests, rented garments as items.
 
-Reads renttherunway_final_data.json (one record per line, gzipped or not) and writes, for
---output dataset/rtr, the atomic files rtr.inter, rtr.item and rtr.request, and beside
-them rtr.request.json, which says that the requests are reviews.
+Reads renttherunway_final_data.json (one record per line, gzipped or not) and writes,
+for --output dataset/rtr, the atomic files rtr.inter, rtr.item and rtr.request, and
+beside them rtr.request.json, which says that the requests are reviews.
 
 The text of a review is a request and the reviewed garment its positive. A review is
 written after the interaction and may name the garment; published results must say so.

@@ -221,7 +221,7 @@ def _starts(*sorted_columns):
 
 
 def _earliest_of_pairs(read, among):
-    """Mark the earliest row of each (user, item) pair in ``among``, bool ``[reviews]``."""
+    """Mark the earliest row of each (user, item) in ``among``, bool ``[reviews]``."""
     rows = np.flatnonzero(among)
     user, item = read.user[rows], read.item[rows]
     order = np.lexsort((read.time[rows], item, user))

@@ -12,16 +12,16 @@ The mapping says which file and which of its columns hold what; paths are relati
       file: catalogue.jsonl
       columns: {item_id: sku, title: name, description: text}
 
-Our name is on the left of each colon, yours on the right. Writes, for --output dataset/shop,
-the atomic files shop.inter, shop.item and shop.request.
+Our name is on the left of each colon, yours on the right. Writes, for --output
+dataset/shop, the atomic files shop.inter, shop.item and shop.request.
 
 - interactions: user_id and item_id are required; timestamp (a number, or a date such as
   2024-05-31 or 2024-05-31 18:30:00, UTC unless it has an offset) and outcome are
   optional. Either request_id names a request whose text is in requests, or a column
   request holds the text itself and there is no table requests: then rows of one user
-  with the same text and timestamp are one request. Where request_id or request is empty,
-  the row is an interaction without a request: history, never ranked as a query. Without
-  both, requests are composed at run time by request_template.
+  with the same text and timestamp are one request. Where request_id or request is
+  empty, the row is an interaction without a request: history, never ranked as a query.
+  Without both, requests are composed at run time by request_template.
 - items: item_id and at least one text column, named as you like; image is a path.
 """
 
@@ -156,8 +156,8 @@ def convert(config: str | Path, output: str | Path) -> dict:
             raise UserError(
                 f"{interactions.path}: no row has a request: the column "
                 f"'{interactions.columns['request_id']}' is empty throughout, so there "
-                "would be no queries to rank. Leave request_id and the section requests "
-                "out of the mapping to compose requests at run time."
+                "would be no queries to rank. Leave request_id and the section "
+                "requests out of the mapping to compose requests at run time."
             )
     return counts
 
@@ -265,8 +265,8 @@ def read_mapping(path: str | Path) -> dict[str, Table]:
             )
         if section == "items" and len({*columns} - {"image"}) < 2:
             raise UserError(
-                f"{path}: items: columns: map at least one text column besides item_id, "
-                "such as title: name."
+                f"{path}: items: columns: map at least one text column besides "
+                "item_id, such as title: name."
             )
         tables[section] = Table(
             path.parent / str(content["file"]), {k: str(v) for k, v in columns.items()}
@@ -311,7 +311,7 @@ def _check_names(path, place, content, needed, accepted):
 
 
 def _items(table, texts):
-    """Yield the lines of ``.item``; fill ``texts`` with ``{id: whether it has a text}``."""
+    """Yield the lines of ``.item``; fill ``texts``: ``{id: whether it has a text}``."""
     for row, values in table:
         item = table.need(row, values, "item_id")
         _check_once(table, row, item, texts)

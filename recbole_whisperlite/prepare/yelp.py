@@ -1,9 +1,9 @@
 """Yelp Open Dataset: reviews as requests, businesses as items.
 
 Reads yelp_academic_dataset_review.json and yelp_academic_dataset_business.json (one
-record per line, gzipped or not), and writes, for --output dataset/yelp, the atomic files
-yelp.inter, yelp.item and yelp.request, and beside them yelp.request.json, which says
-that the requests are reviews. Item text: name, categories, city.
+record per line, gzipped or not), and writes, for --output dataset/yelp, the atomic
+files yelp.inter, yelp.item and yelp.request, and beside them yelp.request.json, which
+says that the requests are reviews. Item text: name, categories, city.
 
 The text of a review is a request and the reviewed business its positive, as in
 WhisperLite's paper. A review is written after the visit and may name the business;

@@ -44,8 +44,8 @@ def make_products(rng: np.random.RandomState, n_items: int) -> list[dict[str, st
 
     Returns:
         list of dict: One per product, every value a str: ``item_id``, ``title``,
-        ``description``, ``shade``, and :data:`vocabulary.ATTRIBUTES` ("" if an attribute
-        does not apply).
+        ``description``, ``shade``, and :data:`vocabulary.ATTRIBUTES` ("" if an
+        attribute does not apply).
     """
     width = len(str(n_items))
     products = []
@@ -171,6 +171,6 @@ def _tell(rng, product, table):
 
 
 def join(parts: Sequence[str], conjunction: str) -> str:
-    """Join parts, at least one: ``["a", "b", "c"]`` and ``"and"`` give ``"a, b and c"``."""
+    """Join at least one part: ``["a", "b", "c"]``, ``"and"`` give ``"a, b and c"``."""
     *first, last = parts
     return f"{', '.join(first)} {conjunction} {last}" if first else last

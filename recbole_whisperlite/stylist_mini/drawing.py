@@ -98,7 +98,7 @@ class Sketch:
         self.marks = []
 
     def piece(self, points: list[Point], round_corners: int = 0) -> None:
-        """Add a polygon of cloth; ``round_corners`` is how often its corners are cut."""
+        """Add a polygon of cloth, its corners cut ``round_corners`` times."""
         self.pieces.append(rounded(points, round_corners) if round_corners else points)
 
     def mark(

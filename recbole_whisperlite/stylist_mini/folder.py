@@ -111,8 +111,8 @@ def _check_sizes(n_items, n_users, n_requests):
     if n_users < 1 or not fewest * n_users <= n_requests <= most * n_users:
         raise UserError(
             f"stylist-mini: {n_requests} requests do not fit {n_users} shoppers, who "
-            f"make {fewest} to {most} each. Choose n_requests between {fewest} and {most} "
-            "times n_users, and n_users of at least 1."
+            f"make {fewest} to {most} each. Choose n_requests between {fewest} and "
+            f"{most} times n_users, and n_users of at least 1."
         )
     if n_items < FEWEST_ITEMS:
         raise UserError(
@@ -122,7 +122,7 @@ def _check_sizes(n_items, n_users, n_requests):
 
 
 def _is_built(folder, receipt):
-    """Return whether the folder holds exactly this dataset; False if absent or empty."""
+    """Return whether the folder holds this very dataset; False if absent or empty."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
@@ -132,8 +132,8 @@ def _is_built(folder, receipt):
     if found != receipt:
         raise UserError(
             f"{folder}: this folder holds something other than the requested "
-            f"stylist-mini ({RECEIPT} says {found}, requested is {receipt}). Delete the "
-            "folder or choose another one."
+            f"stylist-mini ({RECEIPT} says {found}, requested is {receipt}). Delete "
+            "the folder or choose another one."
         )
     return True
 

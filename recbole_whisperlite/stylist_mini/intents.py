@@ -1,6 +1,6 @@
 """What a shopper wants at one moment, before it is put into words.
 
-An intent is drawn from the shopper's needs and tastes and from the catalogue as a whole,
+An intent is drawn from the shopper's needs and tastes and from the whole catalogue,
 never from a single product.
 """
 
@@ -28,7 +28,8 @@ SPREAD_WORDS = np.log(54 / 23) / 1.2816
 #: anything.
 SCOPES = {"one": 11, "two": 4, "group": 3, "anything": 2}
 
-#: Probability that a request rules something out; those with fewer target words never do.
+#: Probability that a request rules something out, and the target length from which it
+#: may.
 BAN_CHANCE = 0.56
 SHORTEST_WITH_BAN = 6
 #: A ban must apply to a share of the products asked for within these bounds.

@@ -1,6 +1,6 @@
 """What the stylists send for a request, and what becomes of it.
 
-A product's appeal is the sum of the weights of the wishes and lasting tastes it matches;
+A product's appeal sums the weights of the wishes and lasting tastes that it matches;
 its utility adds its popularity. A pick is the product with the highest utility plus
 Gumbel noise, so products are picked with probability proportional to exp(utility).
 """
@@ -36,8 +36,8 @@ PICKS = {1: 12, 2: 20, 3: 26, 4: 20, 5: 13, 6: 9}
 BLIND = 0.03
 FORGETFUL = 0.08
 
-#: Appeal, relative to the most appealing product of the catalogue, above which a product
-#: is tried or kept, and the scale of the logistic noise added to it.
+#: Appeal, relative to the most appealing product of the catalogue, above which a
+#: product is tried or kept, and the scale of the logistic noise added to it.
 TRY_FROM = -3.6
 KEEP_FROM = -1.7
 OUTCOME_NOISE = 1.0

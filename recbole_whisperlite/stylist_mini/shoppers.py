@@ -29,9 +29,9 @@ DISLIKED = {"colour": -2.0, "pattern": -1.6, "material": -1.6, "price_band": -1.
 class Shopper(NamedTuple):
     """One shopper.
 
-    ``taste`` maps ``(column, value)`` to a utility that applies to every request, whether
-    stated or not; ``garments`` maps garment types to how often they are asked for,
-    relatively.
+    ``taste`` maps ``(column, value)`` to a utility that applies to every request,
+    stated or not; ``garments`` maps garment types to the relative frequency of requests
+    for them.
     """
 
     user_id: str

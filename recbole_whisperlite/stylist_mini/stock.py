@@ -43,7 +43,7 @@ class Stock:
         return self.table[:, known].any(axis=1)
 
     def of(self, garments: Iterable[str]) -> np.ndarray:
-        """Return which products are of these types, bool ``[n_items]``; all if empty."""
+        """Return which products have these types, bool ``[n_items]``; all if empty."""
         if not garments:
             return np.ones(len(self.table), dtype=bool)
         return self.matching(f"garment={garment}" for garment in garments)

@@ -719,8 +719,8 @@ FILLERS = (
 
 # ---------------------------------------------------------------- how shoppers wish
 
-#: ``{column: {value: fragments}}``: what follows "something". Wishes for colours are made
-#: from ``COLOUR_WORDS``.
+#: ``{column: {value: fragments}}``: what follows "something". Wishes for colours are
+#: made from ``COLOUR_WORDS``.
 WISHES = {
     "pattern": {
         "plain": ("in one plain colour", "without any print", "plain and simple"),

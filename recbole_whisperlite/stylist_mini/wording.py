@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from recbole_whisperlite.stylist_mini.intents import Intent
 
-#: Probabilities of keywords only, lower case, typos, an emoji, and quotes around a wish.
+#: Probabilities of keywords only, lower case, typos, an emoji, quotes around a wish.
 TERSE = 0.2
 LOWER_CASE = 0.3
 CARELESS = 0.12
