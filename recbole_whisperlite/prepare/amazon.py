@@ -99,8 +99,8 @@ def convert(
     if bool(metadata) == (item_text_from_reviews > 0):
         raise UserError(
             "Give either --metadata, the item file (meta_<category>.json.gz) of the "
-            "same release, or --item_text_from_reviews=N with N above 0, which uses the N "
-            "earliest reviews of each item as its text and not as requests. Without "
+            "same release, or --item_text_from_reviews=N with N above 0, which uses the "
+            "N earliest reviews of each item as its text and not as requests. Without "
             "one of the two, items have no text."
         )
     return shared.write_reviews(
