@@ -168,9 +168,10 @@ def _print_result(args, result):
     for name, value in test.items():
         validated = f"{valid[name]:10.4f}" if name in valid else f"{'–':>10}"
         print(f"{name:{width}}  {validated}  {value:10.4f}")
+    others = [name for name in ("BM25", "BPR", "WhisperLite") if name != args.model]
     print(
         "\nNext: beside other models, on the same requests\n"
-        f"  recbole-whisperlite benchmark --model={args.model},BM25,BPR "
+        f"  recbole-whisperlite benchmark --model={','.join([args.model, *others[:2]])} "
         f"--dataset={args.dataset}"
     )
 

@@ -62,6 +62,25 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_mistake(monkeypatch, own_folder)
         run(monkeypatch, "--model=BPR")
 
 
+def test_a_run_ends_with_a_table_and_the_next_command(tiny, monkeypatch, capsys):
+    flags = ["--model=BPR", "--dataset=tiny", f"--data_path={tiny}", "--epochs=1"]
+    flags += ["--topk=3", "--valid_metric=NDCG@3", "--metrics=[NDCG,Recall]"]
+    assert run(monkeypatch, *flags, "--state=INFO") == 0
+    printed = capsys.readouterr()
+    table = printed.out.split("BPR on tiny\n")[1].splitlines()
+    assert table[1].split() == ["validation", "test"]
+    assert [line.split()[0] for line in table[2:4]] == ["ndcg@3", "recall@3"]
+    assert "recbole-whisperlite benchmark --model=BPR,BM25,WhisperLite " in table[-1]
+    for text in (printed.out, printed.err):
+        assert "OrderedDict" not in text and "np.float64" not in text
+        assert "it/s]" not in text  # bars are for terminals
+
+
+def test_costs_was_called_bench(capsys):
+    assert cli.main(["bench"]) == 2
+    assert "recbole-whisperlite costs" in capsys.readouterr().err
+
+
 def test_an_unknown_command_lists_the_commands(capsys):
     assert cli.main(["prepair"]) == 2
     printed = capsys.readouterr()

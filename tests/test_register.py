@@ -26,7 +26,9 @@ ML_100K = Path(recbole.__file__).parent / "dataset_example" / "ml-100k"
 def test_importing_recbole_with_us_leaves_torchs_anomaly_detection_off():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c"]
-        + ["import recbole_whisperlite, recbole, torch; print(torch.is_anomaly_enabled())"],
+        + [
+            "import recbole_whisperlite, recbole, torch; print(torch.is_anomaly_enabled())"
+        ],
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -15,12 +15,15 @@ LOOK = """
 import recbole_whisperlite
 from recbole.config import Config
 from recbole.utils import get_model
+from recbole_whisperlite.benchmark import plan
 from recbole_whisperlite.paths import PROPERTIES
 
 print(recbole_whisperlite.__file__)
 print(PROPERTIES)
 print(get_model("WhisperLite").__name__)
 print((PROPERTIES / "model" / "WhisperLite.yaml").is_file())
+print(Config("WhisperLite", "ml-100k", ["whisperlite-paper"])["contrastive"])
+print(len(plan.make_plan(["--config_files=benchmark-hm"]).rows) > 15)
 """
 
 
@@ -75,9 +78,10 @@ def test_the_installed_wheel_finds_model_and_yaml(wheel, tmp_path):
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    package, properties, model, yaml = run(
+    package, properties, model, yaml, loss, rows = run(
         str(python), "-c", LOOK, cwd=elsewhere, env={}
     ).splitlines()
     assert package == str(site / "recbole_whisperlite" / "__init__.py")
     assert properties == str(site / "recbole_whisperlite" / "properties")
     assert (model, yaml) == ("WhisperLite", "True")
+    assert (loss, rows) == ("cosine", "True")  # presets, by name from anywhere

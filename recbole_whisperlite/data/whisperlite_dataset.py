@@ -64,7 +64,8 @@ class WhisperLiteDataset(Dataset):
     def _tfidf(self, texts):
         fitted = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(self.item_texts[1:])
         items = fitted.transform(self.item_texts[1:])
-        svd = TruncatedSVD(min(self.config["encoder_dim"], *items.shape) - 1).fit(items)
+        size = min(self.config["encoder_dim"], *items.shape) - 1
+        svd = TruncatedSVD(size, random_state=0).fit(items)  # the same for both sides
         vectors = svd.transform(fitted.transform(texts)).astype(np.float32)
         vectors[0] = 0
         return vectors

@@ -114,7 +114,9 @@ def test_of_the_dozen_requests_they_are_those_one_can_see(tiny, prepare):
 @pytest.mark.parametrize("mode", ["full", "uni2"])
 def test_what_is_asked_in_evaluation_has_the_fields(path, prepare, mode):
     args = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user"}
-    _, _, (_, _, test) = prepare("WhisperLitePlus", path, eval_args={**args, "mode": mode})
+    _, _, (_, _, test) = prepare(
+        "WhisperLitePlus", path, eval_args={**args, "mode": mode}
+    )
     expected = brute_force(path)
     seen = set()
     for interaction, *_ in test:

@@ -120,7 +120,11 @@ def test_sampled_candidates_are_neither_chosen_nor_excluded(tiny, prepare):
     args = {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "uni50"}
     result, test = evaluate(prepare, General, tiny, eval_args=args)
     for n, drawn in enumerate(test.candidates):
-        never = {0, *test.queries.positives[n].indices, *test.queries.excluded[n].indices}
+        never = {
+            0,
+            *test.queries.positives[n].indices,
+            *test.queries.excluded[n].indices,
+        }
         assert len(drawn) == 50
         # 50 draws out of at most 8 candidates meet all of them but by rare chance
         assert set(drawn) == set(range(10)) - never
