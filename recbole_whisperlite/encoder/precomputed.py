@@ -95,8 +95,8 @@ def _load(path, where):
         raise UserError(f"{where}: 'ids' are {ids.dtype}, not str. {_HOW_TO_WRITE}")
     if vectors.dtype.kind != "f" or vectors.ndim != 2 or ids.shape != vectors.shape[:1]:
         raise UserError(
-            f"{where}: 'vectors' is {vectors.dtype} of shape {list(vectors.shape)} beside "
-            f"'ids' of shape {list(ids.shape)}. {_HOW_TO_WRITE}"
+            f"{where}: 'vectors' is {vectors.dtype} of shape {list(vectors.shape)}, but "
+            f"'ids' has shape {list(ids.shape)}. {_HOW_TO_WRITE}"
         )
     return ids.astype(str).tolist(), vectors
 
