@@ -1,20 +1,32 @@
-"""Options that several tasks share."""
+"""Command-line options that several tasks share."""
+
+from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recbole_whisperlite.clip.sources import read_catalogue
+from recbole_whisperlite.clip.sources import Catalogue, read_catalogue
 from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS, check_encoder
 from recbole_whisperlite.errors import UserError
 
-# More would be refused by torch or numpy, in words of their own.
+if TYPE_CHECKING:
+    from recbole_whisperlite.encoder.clip import Clip
+
+# torch or numpy would reject larger values, with messages of their own.
 _MOST = 2**31 - 1
 
 
-def make_parser(task, description):
-    """Return the parser of a task with the options of every one of them."""
+def make_parser(task: str, description: str) -> argparse.ArgumentParser:
+    """Return a task's parser with the options that all tasks share.
+
+    Args:
+        task (str): The task's name.
+        description (str): What ``--help`` says above the options.
+    """
     parser = argparse.ArgumentParser(
-        prog=f"python -m recbole_whisperlite clip {task}",
+        prog=f"recbole-whisperlite clip {task}",
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -27,40 +39,58 @@ def make_parser(task, description):
     )
     group.add_argument(
         "--clip_model",
-        help="open_clip: model name, hf-hub:org/name, folder or config (json)",
+        help="open_clip: model name, hf-hub:org/name, folder or config (JSON)",
     )
     group.add_argument(
         "--clip_pretrained",
-        help="open_clip: tag or file of the weights; others: path of a local copy",
+        help="open_clip: tag or file of the weights; presets: path of a local copy",
     )
-    group.add_argument("--device", help="cpu, cuda, … (default: cuda if there is one)")
-    group.add_argument("--batch_size", type=positive, default=64, help="at once")
+    group.add_argument("--device", help="cpu, cuda, … (default: cuda if available)")
+    group.add_argument(
+        "--batch_size",
+        type=positive,
+        default=64,
+        help="pictures or texts encoded at once (default: 64)",
+    )
     group.add_argument(
         "--workers", type=not_negative, default=0, help="processes that decode pictures"
     )
     return parser
 
 
-def add_catalogue(parser, *flags, required=True):
-    """Add the options that name and narrow a catalogue; ``flags`` name its path."""
+def add_catalogue(
+    parser: argparse.ArgumentParser, *flags: str, required: bool = True
+) -> argparse._ArgumentGroup:
+    """Add the options that choose and filter a catalogue; return their group.
+
+    Args:
+        parser (argparse.ArgumentParser): From :func:`make_parser`.
+        flags (str): Names of the option for the catalogue's path.
+        required (bool): Whether that option is required.
+    """
     group = parser.add_argument_group("catalogue")
     group.add_argument(
         *flags,
         dest="catalogue",
         required=required,
         metavar="PATH",
-        help="folder or zip of pictures, dataset's folder, or csv",
+        help="folder or zip of pictures, dataset folder, or csv",
     )
-    group.add_argument("--id_column", help="csv: its column of ids")
-    group.add_argument("--picture_column", help="csv: its column of pictures")
+    group.add_argument("--id_column", help="csv: column of ids")
+    group.add_argument("--picture_column", help="csv: column of picture paths")
     group.add_argument(
-        "--ids", metavar="FILE", help="keep only these ids (text file, one a line)"
+        "--ids", metavar="FILE", help="keep only these ids (text file, one per line)"
     )
     return group
 
 
-def load_encoder(args):
-    """Return the :class:`Clip` that the options name."""
+def load_encoder(args: argparse.Namespace) -> Clip:
+    """Return the :class:`Clip` that the options name.
+
+    Raises:
+        UserError: If the encoder's options do not fit together, the device is not
+            available, or the model cannot be loaded.
+    """
     from recbole_whisperlite.encoder.clip import load_clip
 
     device = _device(args.device)
@@ -68,7 +98,7 @@ def load_encoder(args):
     if args.encoder == "open_clip" and not args.clip_model:
         raise UserError(
             "--encoder open_clip needs --clip_model (a name, hf-hub:org/name, a folder "
-            "or a config) and, unless that brings weights, --clip_pretrained."
+            "or a config) and, unless that includes weights, --clip_pretrained."
         )
     if args.encoder in PRESETS:
         _check_copy(args)
@@ -81,7 +111,7 @@ def load_encoder(args):
 
 
 def _device(name):
-    """Return the device that is named, or the best one, if torch can compute on it."""
+    """Return the named device, or the best one, after checking that torch can use it."""
     import torch
 
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -91,55 +121,60 @@ def _device(name):
         # torch raises RuntimeError, AssertionError or NotImplementedError, at length.
         reason = (str(error) or type(error).__name__).partition("\n")[0].split(". ")[0]
         raise UserError(
-            f"--device: there is no device '{name}' here; accepted are cpu and, where "
-            f"there is a GPU, cuda or cuda:1, … ({reason})"
+            f"--device: there is no device '{name}' here; use cpu or, on a machine with "
+            f"a GPU, cuda or cuda:1, … ({reason})"
         ) from None
     return name
 
 
 def _check_copy(args):
-    """Refuse what a preset would not look at: it has a model of its own."""
+    """Refuse options that a preset, which determines its own model, would ignore."""
     if args.clip_model:
         raise UserError(
-            f"--clip_model '{args.clip_model}' is for --encoder open_clip; the encoder "
-            f"is {args.encoder}, which has a model of its own. Name one of the two."
+            f"--clip_model '{args.clip_model}' is for --encoder open_clip, but the "
+            f"encoder is {args.encoder}, which determines the model. Give only one of "
+            "the two."
         )
     copy = args.clip_pretrained
     if copy and not Path(copy).expanduser().exists():
         raise UserError(
             f"--clip_pretrained: there is no file or folder {copy}. With --encoder "
-            f"{args.encoder} it is the path of a local copy; tags of open_clip's go with "
+            f"{args.encoder} it is the path of a local copy; open_clip's tags need "
             "--encoder open_clip."
         )
 
 
-def load_catalogue(args):
-    """Return the :class:`Catalogue` that the options name."""
+def load_catalogue(args: argparse.Namespace) -> Catalogue:
+    """Return the :class:`Catalogue` that the options name.
+
+    Raises:
+        UserError: If it or the file of ids cannot be read.
+    """
     catalogue = read_catalogue(args.catalogue, args.id_column, args.picture_column)
     return catalogue.only(args.ids) if args.ids else catalogue
 
 
-def check_texts(texts, what):
+def check_texts(texts: Sequence[str], what: str) -> None:
     """Raise a UserError if there is no text, or one is blank.
 
     Args:
-        texts (list of str): The texts.
-        what (str): What they are, in the user's words, such as ``query``.
+        texts (sequence of str): The texts.
+        what (str): What the message calls them, such as ``query``.
     """
     if not texts:
         raise UserError(f"There is no {what}: give at least one.")
     for number, text in enumerate(texts, start=1):
         if not text.strip():
-            raise UserError(f"{what} {number} is empty: write what is meant in words.")
+            raise UserError(f"{what} {number} is empty: write some text.")
 
 
-def positive(text):
-    """argparse type: a whole number of at least 1."""
+def positive(text: str) -> int:
+    """argparse type: an integer of at least 1."""
     return _whole(text, 1)
 
 
-def not_negative(text):
-    """argparse type: a whole number of at least 0."""
+def not_negative(text: str) -> int:
+    """argparse type: an integer of at least 0."""
     return _whole(text, 0)
 
 
@@ -147,7 +182,7 @@ def _whole(text, least):
     try:
         number = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
+        raise argparse.ArgumentTypeError(f"'{text}' is not an integer") from None
     if not least <= number <= _MOST:
         raise argparse.ArgumentTypeError(
             f"{number} is {'less' if number < least else 'more'} than "

@@ -1,4 +1,6 @@
-"""Contact sheets: queries and what was found for them, as one HTML page or one picture."""
+"""Contact sheets: queries and their results as one HTML page or one picture."""
+
+from __future__ import annotations
 
 import base64
 import html
@@ -14,7 +16,7 @@ from recbole_whisperlite.encoder.pictures import PictureError, read_picture
 from recbole_whisperlite.errors import UserError
 
 _SIDE = 128  # pixels of a thumbnail
-_MOST_PIXELS = 89_478_485  # Pillow itself warns of larger ones
+_MOST_PIXELS = 89_478_485  # Pillow warns about larger ones
 _GAP = 12
 _LINE = 15  # pixels of a line of text
 _PAPER, _INK, _FAINT = "#ffffff", "#1c1c1c", "#8a8a8a"
@@ -22,7 +24,14 @@ _MISSING = "#eceff1"
 
 
 class Tile(NamedTuple):
-    """One product: its picture (``""`` for none), id, score and text."""
+    """One product.
+
+    Attributes:
+        picture (str): A path or ``file.zip::member``; ``""`` for none.
+        id (str): Its id.
+        score (float): Its cosine with the query.
+        text (str): Its text, ``""`` for none.
+    """
 
     picture: str
     id: str
@@ -31,24 +40,29 @@ class Tile(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """One query: its title, its picture (path, PIL image or None) and the tiles."""
+    """One query and its results.
+
+    Attributes:
+        title (str): The query.
+        picture (str, Path, PIL.Image.Image or None): The picture of the query, if any.
+        tiles (list of Tile): The results, the best first.
+    """
 
     title: str
-    picture: object
-    tiles: list
+    picture: str | Path | Image.Image | None
+    tiles: list[Tile]
 
 
-def check_name(path):
-    """Raise a UserError unless ``path`` names a kind of sheet that can be written."""
+def check_name(path: str | Path) -> None:
+    """Raise a UserError unless ``path`` ends in ``.html`` or ``.png``."""
     if Path(path).suffix.lower() not in _WRITERS:
         raise UserError(
-            f"{path}: a contact sheet is an .html page or a .png picture; end the name "
-            "in one of the two."
+            f"{path}: a contact sheet must be an .html page or a .png picture."
         )
 
 
-def write(path, strips):
-    """Write a contact sheet; an HTML page carries its thumbnails within itself.
+def write(path: str | Path, strips: list[Strip]) -> None:
+    """Write a contact sheet; an HTML page embeds its thumbnails.
 
     A picture that cannot be read leaves an empty tile.
 
@@ -57,7 +71,8 @@ def write(path, strips):
         strips (list of Strip): At least one.
 
     Raises:
-        UserError: If the name ends otherwise or the file cannot be written.
+        UserError: If the path ends otherwise, the picture would be too large, or the
+            file cannot be written.
     """
     check_name(path)
     with output.writing(path) as temporary:
@@ -65,7 +80,7 @@ def write(path, strips):
 
 
 def _thumbnail(picture):
-    """Return a picture, whole, on a square; a grey square if there is none."""
+    """Return a picture padded to a square; a grey square if it cannot be read."""
     try:
         image = read_picture(picture)
     except PictureError:
@@ -138,9 +153,9 @@ def _write_png(path, strips):
     size = (width, height * len(strips) + _GAP)
     if size[0] * size[1] > _MOST_PIXELS:
         raise UserError(
-            f"{len(strips):,} queries of up to {columns:,} pictures make a sheet of "
-            f"{size[0]:,} x {size[1]:,} pixels, more than viewers open. Name it .html, "
-            "or ask for less."
+            f"{len(strips):,} queries with up to {columns:,} pictures each make a sheet "
+            f"of {size[0]:,} x {size[1]:,} pixels, too large for viewers. Write it as "
+            ".html, or reduce the number of queries or k."
         )
     sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
@@ -151,8 +166,8 @@ def _write_png(path, strips):
         tiles = [(tile.picture, tile.id, f"{tile.score:.3f}") for tile in strip.tiles]
         if strip.picture is not None:
             tiles.insert(0, (strip.picture, "query", ""))
-        for place, (picture, name, score) in enumerate(tiles):
-            x, y = _GAP + place * (_SIDE + _GAP), top + 2 * _LINE
+        for column, (picture, name, score) in enumerate(tiles):
+            x, y = _GAP + column * (_SIDE + _GAP), top + 2 * _LINE
             sheet.paste(_thumbnail(picture), (x, y))
             name = textwrap.shorten(name, 20, placeholder="…") or name[:20]
             pen.text((x, y + _SIDE + 2), name, fill=_INK, font=font)

@@ -1,73 +1,88 @@
-"""Measure search on a ground truth: recall, MRR, MAP and nDCG, chance beside each.
+"""Measure search against a ground truth: recall, MRR, MAP and nDCG, each with chance.
 
-The ground truth is a json file {query: {id: relevance}}, as in Marqo's benchmark; or
---caption_column makes it: each product's caption asks for it, and for all others of the
-same caption.
+The ground truth is a JSON file {query: {id: relevance}}, as in Marqo's benchmark. With
+--caption_column it is made from captions: each caption is a query, and all products
+with that caption are relevant.
 """
+
+from __future__ import annotations
 
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recbole_whisperlite.clip import arguments, metrics, output
 from recbole_whisperlite.clip.index import picture_vectors
 from recbole_whisperlite.clip.sources import join_labels, warn_missing
 from recbole_whisperlite.errors import UserError
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.clip.sources import Catalogue
+    from recbole_whisperlite.encoder.clip import Clip
+
 _TEXT_TO_IMAGE = ("recall@1", "recall@5", "recall@10", "MRR", "MAP", "nDCG@10")
 _IMAGE_TO_TEXT = ("recall@1", "recall@5", "recall@10", "MRR")
 _CATEGORY = ("precision@1", "precision@10", "MRR")
-# Queries scored at once against all pictures, and the other way round.
+# Queries scored at once against all pictures, and vice versa.
 _BLOCK = 256
 
 
-def evaluate(clip, catalogue, truth, labels=None, batch_size=64, workers=0):
+def evaluate(
+    clip: Clip,
+    catalogue: Catalogue,
+    truth: dict[str, dict[str, float]],
+    labels: list[str] | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+) -> dict:
     """Measure an encoder's search among the pictures of a catalogue.
 
     Pictures that are missing or broken, ids of the truth that are not in the catalogue,
-    and queries of which nothing is left, are left out and counted.
+    and queries without any relevant picture left are skipped and counted.
 
     Args:
         clip (Clip): The encoder.
-        catalogue (Catalogue): Everything that is ranked.
+        catalogue (Catalogue): The candidates.
         truth (dict): ``{query: {id: relevance}}``; a relevance of 0 is irrelevant.
-        labels (list of str, optional): The category of each product, ``""`` for none;
-            each category's name is asked for, and all its products are right.
+        labels (list of str, optional): The category of each product, ``""`` for none.
+            Each category's name is also a query, for which all its products are
+            relevant.
         batch_size (int): Pictures encoded at once.
         workers (int): Processes that decode pictures.
 
     Returns:
-        dict: ``text_to_image``, ``image_to_text`` (among the queries, from every picture
-        that one asks for) and, with labels, ``category``: each ``{metric: {"value",
-        "chance"}}``; and ``counts`` of what took part.
+        dict: ``text_to_image``; ``image_to_text`` (each picture that is relevant to a
+        query, with the queries as candidates); with labels, ``category``; each is
+        ``{metric: {"value", "chance"}}``. And ``counts`` of pictures, queries and ids.
 
     Raises:
         UserError: If nothing is left to measure.
     """
     queries = list(truth)
     arguments.check_texts(queries, "query")
-    asked = [id_ for query in queries for id_, gain in truth[query].items() if gain]
-    if not set(asked) & set(catalogue.ids):
-        raise _nothing_asked(catalogue, asked)  # before the pictures are encoded
+    wanted = [id_ for query in queries for id_, gain in truth[query].items() if gain]
+    if not set(wanted) & set(catalogue.ids):
+        raise _nothing_relevant(catalogue, wanted)  # before the pictures are encoded
     vectors, present = picture_vectors(clip, catalogue, batch_size, workers)
-    place = {}
+    row_of = {}
     for row, id_ in enumerate(catalogue.ids):
         if present[row]:
-            place[id_] = len(place)
+            row_of[id_] = len(row_of)
     vectors = vectors[present]
     relevant = [
         {
-            place[id_]: gain
+            row_of[id_]: gain
             for id_, gain in truth[query].items()
-            if id_ in place and gain
+            if id_ in row_of and gain
         }
         for query in queries
     ]
-    absent = [id_ for id_ in dict.fromkeys(asked) if id_ not in place]
+    absent = [id_ for id_ in dict.fromkeys(wanted) if id_ not in row_of]
     warn_missing("ground truth", absent, f"the pictures of {catalogue.path}")
     kept = [number for number, found in enumerate(relevant) if found]
     if not kept:
-        raise _nothing_asked(catalogue, asked)
+        raise _nothing_relevant(catalogue, wanted)
     queries = [queries[number] for number in kept]
     relevant = [relevant[number] for number in kept]
     names = clip.encode_texts(queries)
@@ -88,17 +103,18 @@ def evaluate(clip, catalogue, truth, labels=None, batch_size=64, workers=0):
     return result
 
 
-def _nothing_asked(catalogue, asked):
-    example = f"those asked for like '{asked[0]}'" if asked else "none is asked for"
+def _nothing_relevant(catalogue, wanted):
+    example = f"look like '{wanted[0]}'" if wanted else "are missing"
     return UserError(
-        f"No query of the ground truth asks for a picture of {catalogue.path} that can "
-        f"be read: its ids look like '{catalogue.ids[0]}', {example}. Give the pictures "
-        "and the truth the same ids."
+        f"No query of the ground truth has a relevant picture in {catalogue.path} that "
+        f"can be read: the ids there look like '{catalogue.ids[0]}', those of the "
+        f"relevant pictures {example}. Use the same ids for the pictures and the ground "
+        "truth."
     )
 
 
 def _measure(queries, candidates, relevant, names):
-    """Average over queries; scores are made block by block, so that memory is small."""
+    """Average over queries; scores are computed block by block to save memory."""
     total = dict.fromkeys(names, None)
     for start in range(0, len(queries), _BLOCK):
         some = slice(start, start + _BLOCK)
@@ -113,38 +129,39 @@ def _measure(queries, candidates, relevant, names):
 
 
 def _image_to_text(vectors, names, relevant):
-    """Rank the queries for each picture that at least one of them asks for."""
-    asking = {}
+    """Rank the queries for each picture that is relevant to at least one of them."""
+    queries_of = {}
     for query, gains in enumerate(relevant):
         for picture, gain in gains.items():
-            asking.setdefault(picture, {})[query] = gain
-    return _measure(vectors[list(asking)], names, list(asking.values()), _IMAGE_TO_TEXT)
+            queries_of.setdefault(picture, {})[query] = gain
+    pictures = list(queries_of)
+    return _measure(vectors[pictures], names, list(queries_of.values()), _IMAGE_TO_TEXT)
 
 
 def _categories(clip, vectors, labels):
-    """Each category's name is a query for which its products are right."""
+    """Each category's name is a query for which its products are relevant."""
     members = {}
     for row, label in enumerate(labels):
         if label:
             members.setdefault(label, {})[row] = 1
     if not members:
-        raise UserError("No picture that takes part has a category.")
+        raise UserError("None of the pictures has a category.")
     names = clip.encode_texts(list(members))
     return _measure(names, vectors, list(members.values()), _CATEGORY)
 
 
-def read_ground_truth(path):
-    """Read ``{query: {id: relevance}}`` from a json file.
+def read_ground_truth(path: str | Path) -> dict[str, dict[str, float]]:
+    """Read ``{query: {id: relevance}}`` from a JSON file.
 
     Raises:
-        UserError: If it cannot be read, holds something else, or nothing.
+        UserError: If it cannot be read, has another form, or is empty.
     """
     try:
         truth = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: this cannot be read. {error.strerror}.") from None
     except ValueError as error:
-        raise UserError(f"{path}: this is not json. {error}") from None
+        raise UserError(f"{path}: this is not valid JSON. {error}") from None
     if not isinstance(truth, dict) or not truth:
         raise UserError(
             f'{path}: a ground truth is {{"query": {{"id": relevance, …}}, …}} with at '
@@ -153,8 +170,8 @@ def read_ground_truth(path):
     for query, gains in truth.items():
         if not isinstance(gains, dict) or not all(map(_is_gain, gains.values())):
             raise UserError(
-                f"{path}: the query '{query}' has {json.dumps(gains)[:80]}; accepted is "
-                '{"id": relevance, …} with numbers from 0 upwards, to a billion.'
+                f"{path}: the query '{query}' has {json.dumps(gains)[:80]}; it must be "
+                '{"id": relevance, …} with numbers from 0 to 1e9.'
             )
     return truth
 
@@ -164,18 +181,24 @@ def _is_gain(value):
     return is_number and 0 <= value <= 1e9
 
 
-def truth_of_captions(catalogue, columns):
-    """Return ``{caption: {id: 1}}`` for all products that have one.
+def truth_of_captions(
+    catalogue: Catalogue, columns: list[str]
+) -> dict[str, dict[str, int]]:
+    """Return ``{caption: {id: 1}}`` for all products that have a caption.
+
+    Args:
+        catalogue (Catalogue): The products.
+        columns (list of str): Columns joined into the caption.
 
     Raises:
-        UserError: If a column does not exist or is empty throughout.
+        UserError: If a column does not exist, or no product has a caption.
     """
     truth = {}
     for id_, caption in zip(catalogue.ids, catalogue.texts(columns)):
         if caption:
             truth.setdefault(caption, {})[id_] = 1
     if not truth:
-        raise UserError(f"{catalogue.path}: the column {columns[0]} is empty.")
+        raise UserError(f"{catalogue.path}: the column '{columns[0]}' is empty.")
     if sum(map(len, truth.values())) < len(catalogue):
         logging.getLogger().warning(
             f"{catalogue.path}: {len(catalogue) - sum(map(len, truth.values())):,} of "
@@ -184,22 +207,28 @@ def truth_of_captions(catalogue, columns):
     return truth
 
 
-def main(argv):
-    """Run ``clip evaluate``; return the exit status."""
+def main(argv: list[str]) -> int:
+    """Run ``recbole-whisperlite clip evaluate``; return the exit status.
+
+    Raises:
+        UserError: If an option, the pictures or the ground truth cannot be used.
+    """
     parser = arguments.make_parser("evaluate", __doc__)
     arguments.add_catalogue(parser, "--images", "--catalogue")
     group = parser.add_argument_group("truth")
-    group.add_argument("--ground_truth", metavar="FILE", help="json, see above")
+    group.add_argument("--ground_truth", metavar="FILE", help="JSON file, see above")
     group.add_argument(
-        "--caption_column", nargs="+", help="instead: columns that make the captions"
+        "--caption_column", nargs="+", help="instead: columns joined into captions"
     )
-    group.add_argument("--label_column", help="column of categories, also measured")
-    group.add_argument("--labels", metavar="FILE", help="csv that has that column")
-    parser.add_argument("--output", metavar="FILE", help="json file of all figures")
+    group.add_argument(
+        "--label_column", help="column of categories, to be measured as queries as well"
+    )
+    group.add_argument("--labels", metavar="FILE", help="csv file with that column")
+    parser.add_argument("--output", metavar="FILE", help="JSON file for all figures")
     args = parser.parse_args(argv)
     if bool(args.ground_truth) == bool(args.caption_column):
         raise UserError(
-            "Name the truth: --ground_truth (json) or --caption_column, one of the two."
+            "Give the ground truth: either --ground_truth (JSON) or --caption_column."
         )
     if args.labels and not args.label_column:
         raise UserError("--labels needs --label_column, its column of categories.")

@@ -29,10 +29,10 @@ from recbole_whisperlite.clip.training import (
 from recbole_whisperlite.config_files import read_files
 from recbole_whisperlite.errors import UserError, did_you_mean
 
-# What an entry of ``data`` may say of itself; the option of that name is for all others.
+# Keys that an entry of ``data`` may set; other entries take the option of that name.
 _OF_READ_PAIRS = ("captions", "group", "id_column", "picture_column")
 _RATIOS = ("valid_ratio", "test_ratio")
-# Settings that have no option: they are more than a value.
+# Settings without a command-line option: they are not single values.
 _NESTED = ("data", "model_cfg", "preprocess_cfg")
 _INTERRUPTED = 130
 _SECONDS_TO_TIDY_UP = 3
@@ -41,21 +41,21 @@ DESCRIPTION = """\
 Train a CLIP model on pictures and their captions with the CLIP objective.
 
 Pictures and captions come from a csv file, a folder or zip file of pictures with a
-styles.csv, or a dataset's folder. --captions names one kind of caption or several, with
-columns in braces ("{baseColour} {articleType}"); of several each epoch takes one by
-chance, and the first is validated. Without it every text column is a caption.
+styles.csv, or a dataset folder. --captions gives one or several templates, with columns
+in braces ("{baseColour} {articleType}"). With several, each epoch picks one per picture
+at random, and validation uses the first. By default every text column is a caption.
 
-The folder --output gets the model (clip_model: FOLDER uses it), log.jsonl with every
-epoch, a checkpoint from which the same command goes on, and valid.json and test.json:
-{caption: {id: 1}} of what was kept out of training, as clip evaluate takes it.
+The folder --output receives the model (use it with clip_model: FOLDER), log.jsonl with
+every epoch, a checkpoint from which the same command resumes, and valid.json and
+test.json, the held-out captions as {caption: {id: 1}} for clip evaluate.
 """
 
 
-def main(argv):
-    """Run ``python -m recbole_whisperlite clip finetune``.
+def main(argv: list[str]) -> int:
+    """Run ``recbole-whisperlite clip finetune``.
 
     Returns:
-        int: 0, or 130 if it was interrupted.
+        int: 0, or 130 if interrupted.
 
     Raises:
         UserError: If a setting, the data or the model cannot be used.
@@ -69,21 +69,23 @@ def main(argv):
         log = _train_in_processes(args, parts, recipe)
     except KeyboardInterrupt:
         print(
-            f"Interrupted. The same command goes on after the last epoch in {output}.",
+            f"Interrupted. The same command resumes after the last epoch in {output}.",
             file=sys.stderr,
         )
         return _INTERRUPTED
     best = best_of(log)
     print(
-        f"best epoch {best['epoch']} of {len(log)}: on {len(parts['valid']):,} pictures "
-        f"kept out, recall@1 {best['recall@1']:.3f}, recall@10 {best['recall@10']:.3f}, "
-        f"MRR {best['mrr']:.3f}\n{output}: clip_model: {output} uses this model"
+        f"best epoch {best['epoch']} of {len(log)}: on {len(parts['valid']):,} "
+        f"validation pictures, recall@1 {best['recall@1']:.3f}, recall@10 "
+        f"{best['recall@10']:.3f}, MRR {best['mrr']:.3f}\n"
+        f"To use this model: --encoder open_clip --clip_model {output} (or the settings "
+        f"encoder: open_clip, clip_model: {output})"
     )
     return 0
 
 
 def _train_in_processes(args, parts, recipe):
-    """Train in this process, or in so many others; return the log."""
+    """Train in this process, or in ``--nproc`` new ones; return the log."""
     with tempfile.TemporaryDirectory() as scratch:
         if args.model_cfg is not None:
             captions = parts["train"].captions
@@ -114,7 +116,7 @@ def _train_in_processes(args, parts, recipe):
                 raise UserError(problem.read_text("utf-8")) from None
             raise
         except KeyboardInterrupt:
-            # A terminal interrupts them as well: they get time to tidy up.
+            # The terminal interrupts them as well: give them time to clean up.
             for process in processes.processes:
                 process.join(_SECONDS_TO_TIDY_UP)
                 process.terminate()
@@ -131,9 +133,9 @@ def _train(args, parts, recipe):
 
 
 def _start_method():
-    """How processes start: from one that has imported everything, where there is that.
+    """Return how to start processes: by a fork server with all imports, if possible.
 
-    Forks of this one could not differentiate once it has done so, nor use its GPU.
+    Forks of this process could not run autograd once it has done so, nor use its GPU.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return "spawn"
@@ -142,11 +144,11 @@ def _start_method():
 
 
 def _worker(rank, scratch, problem, args, parts, recipe):
-    # Processes that decode pictures start as they always do, not as this one did.
+    # Processes that decode pictures use the default start method, not that of this one.
     multiprocessing.set_start_method(None, force=True)
     logging.basicConfig(format=LOG_FORMAT)
     # open_clip's loss uses functions that torch is about to rename, and gradients of
-    # 1 x 1 convolutions are laid out in another way than their buckets: no news for users.
+    # 1 x 1 convolutions are laid out differently from their buckets: not users' concern.
     warnings.filterwarnings("ignore", category=FutureWarning, module="open_clip.loss")
     warnings.filterwarnings("ignore", message="Grad strides do not match")
     try:
@@ -155,7 +157,8 @@ def _worker(rank, scratch, problem, args, parts, recipe):
             if args.nproc > torch.cuda.device_count():
                 raise UserError(
                     f"--nproc is {args.nproc}, but there are "
-                    f"{torch.cuda.device_count()} GPUs; --device=cpu needs none."
+                    f"{torch.cuda.device_count()} GPUs. Use --device=cpu to train "
+                    "without them."
                 )
             args.device, backend = f"cuda:{rank}", "nccl"
             torch.cuda.set_device(rank)
@@ -168,7 +171,7 @@ def _worker(rank, scratch, problem, args, parts, recipe):
         _train(args, parts, recipe)
         dist.destroy_process_group()
     except UserError as error:
-        # The parent would only get it within a traceback.
+        # The parent would only see it inside a traceback.
         problem.write_text(str(error), "utf-8")
         raise
 
@@ -177,7 +180,7 @@ def _worker(rank, scratch, problem, args, parts, recipe):
 
 
 def _parse(argv):
-    """Return the options, and the recipe among them; argv comes before yaml files."""
+    """Return the options and the recipe; argv takes precedence over yaml files."""
     parser = _make_parser()
     typed = parser.parse_args([*argv, "--output=-"])
     settings = {}
@@ -190,13 +193,13 @@ def _parse(argv):
             known = sorted({*options, *_NESTED})
             raise UserError(
                 f"{typed.config_files}: there is no setting '{name}'."
-                f"{did_you_mean(name, known)} Accepted are {', '.join(known)}."
+                f"{did_you_mean(name, known)} Accepted: {', '.join(known)}."
             )
     nested = {name: settings.pop(name, None) for name in _NESTED}
     if typed.captions:
         settings.pop("captions", None)
     error = parser.error
-    parser.error = _refuse  # instead of the usage, which is no help with a file
+    parser.error = _refuse  # instead of the usage, which does not help with a file
     try:
         flags = _as_typed(settings, options)
         parser.parse_args([*flags, "--output=-"])
@@ -220,22 +223,52 @@ def _make_parser():
     )
     data = parser.add_argument_group("data")
     several = {"nargs": "+", "action": "extend"}
-    data.add_argument("--data", **several, metavar="PATH")
-    data.add_argument("--captions", **several, metavar="TEMPLATE")
-    data.add_argument("--group", metavar="COLUMN", help="equal values are not split")
-    data.add_argument("--id_column", help="csv: its column of ids")
-    data.add_argument("--picture_column", help="csv: its column of pictures")
-    data.add_argument("--valid", metavar="PATH", help="validate on these pairs instead")
-    data.add_argument("--valid_ratio", type=float, default=0.1, help="share of groups")
-    data.add_argument("--test_ratio", type=float, default=0.0, help="share of groups")
+    data.add_argument(
+        "--data", **several, metavar="PATH", help="catalogues with captions, see above"
+    )
+    data.add_argument(
+        "--captions",
+        **several,
+        metavar="TEMPLATE",
+        help="caption templates with columns in braces (default: every text column)",
+    )
+    data.add_argument(
+        "--group",
+        metavar="COLUMN",
+        help="keep pictures with equal values on the same side of the split",
+    )
+    data.add_argument("--id_column", help="csv: column of ids")
+    data.add_argument("--picture_column", help="csv: column of picture paths")
+    data.add_argument(
+        "--valid", metavar="PATH", help="validate on these pairs, not on a split"
+    )
+    data.add_argument(
+        "--valid_ratio",
+        type=float,
+        default=0.1,
+        help="fraction of groups for validation (default: 0.1)",
+    )
+    data.add_argument(
+        "--test_ratio",
+        type=float,
+        default=0.0,
+        help="fraction of groups for testing (default: 0)",
+    )
     data.add_argument(
         "--missing_image",
         choices=("error", "skip"),
         default="error",
-        help="what becomes of pictures that cannot be read",
+        help="how to treat pictures that cannot be read (default: error)",
     )
-    parser.add_argument("--output", required=True, metavar="FOLDER")
-    parser.add_argument("--nproc", type=int, default=1, help="processes that train")
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="FOLDER",
+        help="folder for the model, see above",
+    )
+    parser.add_argument(
+        "--nproc", type=int, default=1, help="processes that train (default: 1)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     training = parser.add_argument_group("training")
     given = {action.dest: action for action in parser._actions}
@@ -262,7 +295,7 @@ def _make_parser():
 
 
 def _as_typed(settings, options):
-    """Return settings of a yaml file as one would type them: argparse checks both."""
+    """Return the settings of yaml files as command-line flags, for argparse to check."""
     flags = []
     for name, value in settings.items():
         option = options[name]
@@ -291,7 +324,7 @@ def _sources(args, described):
     if args.data:
         described = [{"path": path} for path in args.data]
     if not described:
-        raise UserError("There is nothing to train on: name it with --data.")
+        raise UserError("There is no training data: give it with --data.")
     if not isinstance(described, list):
         described = [described]
     for source in described:
@@ -299,8 +332,8 @@ def _sources(args, described):
         unknown = set(source) - set(known) if isinstance(source, dict) else [source]
         if unknown or "path" not in source:
             raise UserError(
-                f"data: {source} cannot be used. Each entry has a path and, as it "
-                f"needs them, {', '.join(common)}."
+                f"data: {source} cannot be used. Each entry needs a path and can have "
+                f"{', '.join(common)}."
             )
     sources = [{**common, **source} for source in described]
     for source in sources:
@@ -319,7 +352,7 @@ def _check_source(source):
         isinstance(captions, list) and all(isinstance(text, str) for text in captions)
     ):
         raise UserError(
-            f"data: {path}: captions is {captions}; it must be a list of texts with "
+            f"data: {path}: captions is {captions}; it must be a list of templates with "
             'columns in braces, such as ["{title}", "{colour} {garment}"].'
         )
     ratios = [source[name] for name in _RATIOS]
@@ -329,7 +362,7 @@ def _check_source(source):
     ):
         raise UserError(
             f"data: {path}: valid_ratio {ratios[0]} and test_ratio {ratios[1]} must be "
-            "shares, from 0, that leave something to train on."
+            "numbers of at least 0 whose sum is less than 1."
         )
 
 
@@ -339,15 +372,15 @@ def _check(args):
     check_share(args.batch_size, args.nproc)
     if args.model_cfg is not None and (args.clip_model or args.clip_pretrained):
         raise UserError(
-            "model_cfg describes a new model, clip_model and clip_pretrained name one "
-            "that there is: give one or the other."
+            "model_cfg describes a new model, but clip_model and clip_pretrained name an "
+            "existing one: give one or the other."
         )
     output = Path(args.output).absolute()
     existing = next(path for path in (output, *output.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UserError(
-            f"--output: {args.output} cannot be written: {existing} is no folder that "
-            "you may write to."
+            f"--output: {args.output} cannot be written: {existing} is not a writable "
+            "folder."
         )
 
 
@@ -372,7 +405,7 @@ def _read(args, recipe):
     again = sum(picture in seen for picture in parts["valid"].pictures)
     if again:
         logging.getLogger().warning(
-            f"{again:,} of {len(parts['valid']):,} pictures to validate on are trained "
-            "on as well: the best epoch will be told too late."
+            f"{again:,} of {len(parts['valid']):,} validation pictures are also trained "
+            "on: the epoch chosen as the best will be too late."
         )
     return parts

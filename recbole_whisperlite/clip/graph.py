@@ -1,11 +1,19 @@
-"""Approximate search among millions of vectors: a navigable graph, by usearch."""
+"""Approximate search among millions of vectors by a navigable graph (usearch)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recbole_whisperlite.clip import output
 from recbole_whisperlite.errors import UserError
 
-# usearch's own choice is made for speed; this finds nearly all true neighbours.
+if TYPE_CHECKING:
+    import usearch.index
+
+# usearch's default favours speed; this finds nearly all true neighbours.
 _CANDIDATES = 128
 
 
@@ -13,15 +21,15 @@ class Graph:
     """A hierarchical navigable small world (Malkov & Yashunin 2018) over unit vectors.
 
     Args:
-        index (usearch.index.Index): The library's graph; keys are rows.
+        index (usearch.index.Index): The library's graph; its keys are row numbers.
     """
 
-    def __init__(self, index):
+    def __init__(self, index: usearch.index.Index):
         self._index = index
 
     @classmethod
-    def build(cls, vectors):
-        """Make the graph of ``vectors``, float32 ``[n, dim]``, with a progress bar.
+    def build(cls, vectors: np.ndarray) -> Graph:
+        """Build the graph of ``vectors``, float32 ``[n, dim]``, with a progress bar.
 
         Raises:
             UserError: If usearch is not installed.
@@ -33,8 +41,8 @@ class Graph:
         return cls(index)
 
     @classmethod
-    def load(cls, path):
-        """Read a graph that :meth:`save` wrote; None if it is damaged.
+    def load(cls, path: str | Path) -> Graph | None:
+        """Read a graph that :meth:`save` wrote; return None if it is damaged.
 
         Raises:
             UserError: If usearch is not installed.
@@ -46,8 +54,12 @@ class Graph:
             return None
         return index and cls(index)
 
-    def save(self, path):
-        """Write the graph, whole or not at all."""
+    def save(self, path: str | Path) -> None:
+        """Write the graph, completely or not at all.
+
+        Raises:
+            UserError: If the file cannot be written.
+        """
         with output.writing(path) as temporary:
             try:
                 self._index.save(str(temporary))
@@ -55,20 +67,20 @@ class Graph:
                 # The library does not say why.
                 raise OSError("usearch could not write all of it") from None
 
-    def search(self, queries, k):
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         """Return rows of similar vectors, int64 ``[n_queries, k]``, in no fixed order.
 
         Args:
             queries (numpy.ndarray): float32 ``[n_queries, dim]``.
-            k (int): At most the number of vectors.
+            k (int): How many, at most the number of vectors.
         """
         self._index.expansion_search = max(_CANDIDATES, 2 * k)
-        # Two rows at least: for one the library answers in another shape.
+        # At least two rows: for one, the library returns another shape.
         found = self._index.search(np.concatenate([queries, queries[:1]]), k)
         return found.keys[:-1].astype(np.int64)
 
 
-def check_installed():
+def check_installed() -> None:
     """Raise a UserError if usearch is not installed."""
     _usearch()
 
@@ -79,6 +91,6 @@ def _usearch():
     except ImportError:
         raise UserError(
             "Approximate search needs the package usearch, which is not installed: "
-            "pip install 'recbole-whisperlite[ann]'. Without it the search is exact."
+            "pip install 'recbole-whisperlite[ann]'. Exact search works without it."
         ) from None
     return usearch.index

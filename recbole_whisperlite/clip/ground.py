@@ -1,13 +1,18 @@
-"""Show where in a picture a phrase is: a heat map over the photo, and as an array.
+"""Show where in a picture a phrase is, as a heat map over the photo and as an array.
 
-bands: all but a band of the photo is greyed out; where the similarity gains, there it is
-(as FashionCLIP does it). patches: how similar each place is by itself; one pass. With --benchmark, both are measured on drawn pictures whose garments' places are known.
+bands: everything outside a band is greyed out, for many bands; the phrase is where that
+raises the similarity (FashionCLIP's method). patches: the similarity of each position by
+itself, in one pass. --benchmark measures both on drawn pictures, in which the positions
+of the garments are known.
 """
+
+from __future__ import annotations
 
 import itertools
 import logging
 import re
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,39 +28,48 @@ from recbole_whisperlite.encoder.pictures import (
 )
 from recbole_whisperlite.errors import UserError
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.encoder.clip import Clip
+
 METHODS = ("bands", "patches")
 
-#: Widths of bands as shares of the picture's side. Half a band overlaps the next: 15, 7
-#: and 3 bands, lying and standing, are 50 passes of the picture encoder, and one more.
+#: Widths of bands as fractions of the picture's side. Neighbours overlap by half: 15, 7
+#: and 3 bands, horizontal and vertical, are 50 pictures to encode, plus the whole one.
 WIDTHS = (1 / 8, 1 / 4, 1 / 2)
 _CLIPPED_TIMES = 3
-#: How many times larger a convolutional network sees the picture for ``patches``.
+#: The factor by which ``patches`` enlarges the picture for a convolutional network.
 _ENLARGED = 4
 
 
-def ground(clip, picture, phrase, method="bands", batch_size=64):
+def ground(
+    clip: Clip,
+    picture: str | Path | Image.Image,
+    phrase: str,
+    method: str = "bands",
+    batch_size: int = 64,
+) -> np.ndarray:
     """Return where in a picture a phrase is.
 
     Args:
         clip (Clip): The encoder.
-        picture (str, Path or PIL.Image.Image): The picture, of any shape; nothing of it
-            is cropped.
+        picture (str, Path or PIL.Image.Image): The picture, of any aspect ratio; it is
+            not cropped.
         phrase (str): Such as ``long sleeve``.
         method (str): One of :data:`METHODS`.
         batch_size (int): Pictures encoded at once, for ``bands``.
 
     Returns:
         numpy.ndarray: float32 ``[height, width]`` of the picture, from 0 to 1, or all 0
-        if no place is better than another.
+        if no position is better than another.
 
     Raises:
         UserError: If the phrase is empty, the picture cannot be read, the method does
-            not exist or, for ``patches``, the model has none.
+            not exist, or the model does not support ``patches``.
     """
     arguments.check_texts([phrase], "phrase")
     if method not in METHODS:
         raise UserError(
-            f"method: '{method}' is not accepted. Accepted are {', '.join(METHODS)}."
+            f"method: '{method}' is not accepted. Accepted: {', '.join(METHODS)}."
         )
     picture = read_picture(picture)
     phrase = torch.from_numpy(clip.encode_texts([phrase], progress=False)[0])
@@ -71,9 +85,10 @@ def ground(clip, picture, phrase, method="bands", batch_size=64):
 
 
 def _pad(picture):
-    """Make a picture square in the colour of its margin; return where it lies.
+    """Pad a picture to a square in the colour of its border; return it and its box.
 
-    A model's own preparation may crop what is not square, and show it no sleeves.
+    A model's own preprocessing may crop a picture that is not square, and with it the
+    sleeves.
     """
     pixels = np.asarray(picture)
     margin = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
@@ -90,9 +105,9 @@ def _pad(picture):
 
 @torch.inference_mode()
 def _bands(clip, pixels, phrase, batch_size):
-    """The gain in similarity over the whole picture, averaged over a pixel's bands.
+    """The gain in similarity over the whole picture, averaged over each pixel's bands.
 
-    Grey is zero, the mean colour of what the model was trained on.
+    Pixels outside a band are set to zero, the mean colour of the training pictures.
     """
     side = pixels.shape[-1]
     masks = _band_masks(side)
@@ -109,7 +124,7 @@ def _bands(clip, pixels, phrase, batch_size):
 
 
 def _clip(found):
-    """Cut off what is below the mean, a few times: the background goes."""
+    """Subtract the mean and clip at 0, a few times, to remove the background."""
     for _ in range(_CLIPPED_TIMES):
         found = np.maximum(found - found.mean(), 0)
     return found
@@ -137,21 +152,22 @@ def _similarity(clip, pixels, phrase):
 
 
 def _patches(clip, padded, pixels, phrase):
-    """The similarity of each place of the picture by itself, in one pass."""
+    """The similarity of each position of the picture by itself, in one pass."""
     visual = clip.model.visual
     trunk = getattr(visual, "trunk", None)
     if hasattr(trunk, "global_pool") and hasattr(trunk, "layer4"):
-        return _clip(_places(clip, padded, phrase))
+        return _clip(_positions(clip, padded, phrase))
     return _clip(_alone(clip, pixels, phrase))
 
 
 @torch.inference_mode()
-def _places(clip, padded, phrase):
-    """The similarity of each place of a ResNet's last map, enlarged beforehand.
+def _positions(clip, padded, phrase):
+    """The similarity of each position of a ResNet's last feature map.
 
-    Such a network averages its last map and projects the mean. Projected place by place,
-    the map says what each place brings to the mean (class activation map: Zhou et al.
-    2016). Being convolutional, it sees a picture of any size, and finer in a larger one.
+    Such a network averages its last feature map and projects the mean. Projecting each
+    position instead shows what it contributes to the mean (class activation map: Zhou
+    et al. 2016). A convolutional network takes pictures of any size: the picture is
+    enlarged for a finer map.
     """
     visual = clip.model.visual
     config = {**visual.preprocess_cfg, "size": clip.image_size * _ENLARGED}
@@ -164,18 +180,18 @@ def _places(clip, padded, phrase):
 
 @torch.inference_mode()
 def _alone(clip, pixels, phrase):
-    """The similarity of each patch, as the last block's attention would hand it on.
+    """The similarity of each patch's value in the last block's attention.
 
-    The whole picture goes through all blocks but the last. There each patch is let in
-    alone, so that attention gives its own value, and nothing but that goes on to the
-    pooling and the common space (MaskCLIP: Zhou, Loy & Dai 2022, for any pooling).
+    The whole picture passes through all blocks but the last. Each patch enters the last
+    block alone, so that attention returns its own value, which alone is passed on to
+    pooling and projection (MaskCLIP: Zhou, Loy & Dai 2022, for any pooling).
     """
     block, grid = _last_block(clip)
     values = []
 
     def part(module, inputs):
-        # Class and other extra tokens come before the patches. Each comes twice, for
-        # poolings that leave out the first token.
+        # Class and other extra tokens precede the patches. Each patch is entered twice,
+        # for poolings that skip the first token.
         patches = inputs[0][0, -grid[0] * grid[1] :]
         return (torch.stack([patches, patches], dim=1), *inputs[1:])
 
@@ -200,12 +216,12 @@ def _last_block(clip):
     visual = clip.model.visual
     if hasattr(visual, "transformer") and hasattr(visual, "grid_size"):
         return visual.transformer.resblocks[-1], tuple(visual.grid_size)
-    trunk = getattr(visual, "trunk", None)  # timm's, such as SigLIP's
+    trunk = getattr(visual, "trunk", None)  # timm models, such as SigLIP's
     if hasattr(trunk, "blocks") and hasattr(trunk, "patch_embed"):
         return trunk.blocks[-1], tuple(trunk.patch_embed.grid_size)
     raise UserError(
-        f"method: patches needs a vision transformer or a ResNet; the picture encoder "
-        f"of '{clip.name}' is neither. Use bands, which works with every model."
+        f"method: patches needs a vision transformer or a timm ResNet; the picture "
+        f"encoder of '{clip.name}' is neither. Use bands, which works with every model."
     )
 
 
@@ -219,18 +235,28 @@ def _scale(found):
 # ---------------------------------------------------------------- command line
 
 
-def main(argv):
-    """Run ``clip ground``; return the exit status."""
+def main(argv: list[str]) -> int:
+    """Run ``recbole-whisperlite clip ground``; return the exit status.
+
+    Raises:
+        UserError: If an option cannot be used, or none of the pictures can be read.
+    """
     parser = arguments.make_parser("ground", __doc__)
-    parser.add_argument("--picture", nargs="+", default=[], help="pictures")
-    parser.add_argument("--phrase", nargs="+", default=[], help="each on each picture")
+    parser.add_argument("--picture", nargs="+", default=[], help="paths of pictures")
     parser.add_argument(
-        "--method", nargs="+", default=METHODS[:1], choices=METHODS, help="how"
+        "--phrase", nargs="+", default=[], help="phrases to locate in every picture"
+    )
+    parser.add_argument(
+        "--method",
+        nargs="+",
+        default=METHODS[:1],
+        choices=METHODS,
+        help=f"one or several methods (default: {METHODS[0]})",
     )
     parser.add_argument(
         "--output",
         metavar="PATH",
-        help="folder of the maps (.png over the photo, .npy); --benchmark: a json file",
+        help="folder for the maps (.png over the photo, .npy); --benchmark: a JSON file",
     )
     parser.add_argument(
         "--benchmark",
@@ -239,13 +265,16 @@ def main(argv):
         help="measure all methods on N drawn pictures instead",
     )
     parser.add_argument(
-        "--seed", type=arguments.not_negative, default=2020, help="of drawn pictures"
+        "--seed",
+        type=arguments.not_negative,
+        default=2020,
+        help="seed of the drawn pictures",
     )
     args = parser.parse_args(argv)
     if args.benchmark and (args.picture or args.phrase):
         raise UserError(
-            "--benchmark draws its pictures and phrases: give it, or --picture and "
-            "--phrase."
+            "--benchmark draws its own pictures and phrases: give either --benchmark, or "
+            "--picture and --phrase."
         )
     if args.benchmark:
         return _benchmark(args)
@@ -253,7 +282,7 @@ def main(argv):
         raise UserError("There is no picture: give --picture, or --benchmark.")
     arguments.check_texts(args.phrase, "phrase")
     if not args.output:
-        raise UserError("--output: name the folder that the maps are written to.")
+        raise UserError("--output: give the folder for the maps.")
     folder = Path(args.output)
     output.check_writable(folder / "map.png")
     clip = arguments.load_encoder(args)
@@ -269,19 +298,19 @@ def main(argv):
             found = ground(clip, picture, phrase, method, args.batch_size)
             _write(file, picture, found)
             y, x = np.unravel_index(found.argmax(), found.shape)
-            print(f"{file}.png, .npy: '{phrase}' by {method}, most at x={x}, y={y}")
+            print(f"{file}.png, .npy: '{phrase}' by {method}, maximum at x={x}, y={y}")
     if len(broken) == len(args.picture):
         raise broken[0]
     if broken:
         logging.getLogger().warning(
-            f"{len(broken)} of {len(args.picture)} pictures are left out: "
+            f"{len(broken)} of {len(args.picture)} pictures are skipped: "
             f"{some([str(error) for error in broken])}"
         )
     return 0
 
 
 def _name_file(picture, phrase, method, names):
-    """Return a name without suffix that is not among ``names``, and put it there."""
+    """Return a name without suffix that is not in ``names``, and add it to them."""
     words = re.sub(r"\W+", "-", phrase).strip("-").lower() or "phrase"
     member = picture.rpartition(IN_ARCHIVE)[2]
     stem = f"{PurePath(member).stem}-{words[:60]}-{method}"

@@ -1,22 +1,24 @@
-"""A map laid over its photo."""
+"""A heat map overlaid on its photo."""
+
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from recbole_whisperlite.clip import output
 
-#: From nothing to most: dark violet, red, orange, pale yellow; lighter throughout, so
-#: that the map reads in grey and by colour-blind people too.
+#: From 0 to 1: dark violet, red, orange, pale yellow; increasingly light, so that the map
+#: is readable in grey and for colour-blind people.
 COLOURS = np.array([(20, 11, 52), (132, 32, 107), (229, 92, 48), (252, 255, 164)])
 _SMALLEST_SIDE = 384  # pixels; smaller photos are scaled up
 
 
-def overlay(picture, found):
-    """Return the photo in grey under the map in colour.
+def overlay(picture: Image.Image, found: np.ndarray) -> Image.Image:
+    """Return the photo in grey with the map in colour over it.
 
     Args:
         picture (PIL.Image.Image): RGB.
-        found (numpy.ndarray): float32 ``[height, width]`` from 0 to 1.
+        found (numpy.ndarray): float32 ``[height, width]``, from 0 to 1.
 
     Returns:
         PIL.Image.Image: RGB, of the picture's size or, if that is small, a multiple.
@@ -30,12 +32,16 @@ def overlay(picture, found):
         [np.interp(found, stops, COLOURS[:, channel]) for channel in range(3)], axis=-1
     )
     grey = np.asarray(picture.convert("L").resize(size), dtype=np.float32)[..., None]
-    # What matters least shows the photo best.
+    # The lower the value, the more of the photo shows through.
     weight = 0.1 + 0.65 * found[..., None]
     return Image.fromarray(((1 - weight) * grey + weight * colours).astype(np.uint8))
 
 
-def write(path, picture, found):
-    """Write :func:`overlay` to a PNG file, whole or not at all."""
+def write(path: str | Path, picture: Image.Image, found: np.ndarray) -> None:
+    """Write :func:`overlay` to a PNG file, completely or not at all.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
     with output.writing(path) as temporary:
         overlay(picture, found).save(temporary, "PNG")

@@ -1,4 +1,6 @@
-"""A catalogue's vectors: made once, saved, searched exactly or by a graph."""
+"""A catalogue's vectors: computed once, saved, searched exactly or by a graph."""
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -6,6 +8,7 @@ import logging
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,15 +20,19 @@ from recbole_whisperlite.encoder.base import unit_rows
 from recbole_whisperlite.encoder.pictures import some
 from recbole_whisperlite.errors import UserError
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.clip.sources import Catalogue
+    from recbole_whisperlite.encoder.clip import Clip
+
 SIDES = ("pictures", "texts", "both")
 
-# Products times queries that are scored at once: 64 MB of float32.
+# Products times queries scored at once: 64 MB of float32.
 _SCORES_A_BLOCK = 2**24
 
 
 @dataclass
 class Index:
-    """Unit vectors of products, and what is needed to show them.
+    """Unit vectors of products, and the data needed to show them.
 
     Attributes:
         ids (list of str): The products.
@@ -37,22 +44,22 @@ class Index:
         graph (Graph or None): Searched instead of every vector, if there is one.
     """
 
-    ids: list
+    ids: list[str]
     vectors: np.ndarray
-    pictures: list
-    texts: list
+    pictures: list[str]
+    texts: list[str]
     about: dict
-    graph: Graph = None
+    graph: Graph | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
-    def search(self, queries, k):
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the products most similar to each query.
 
         Args:
             queries (numpy.ndarray): float32 ``[n_queries, dim]``, rows of length 1.
-            k (int): Products a query; all, if there are no more.
+            k (int): Products per query; all of them if there are fewer.
 
         Returns:
             tuple: Rows of the index, int64 ``[n_queries, k]``, the best first, and
@@ -61,16 +68,16 @@ class Index:
         k = min(k, len(self))
         if self.graph:
             rows = self.graph.search(queries, k)
-            # The graph's own distances may be of shortened numbers.
+            # The graph may compute its own distances at lower precision.
             scores = np.einsum("qd,qkd->qk", queries, self.vectors[rows])
         else:
             rows, scores = _search_all(self.vectors, queries, k)
-        # Of equal products the first in the catalogue comes first.
+        # Ties are broken by the order of the catalogue.
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
 
-    def save(self, path):
-        """Write the index to an ``.npz`` file, and its graph, if any, beside it.
+    def save(self, path: str | Path) -> None:
+        """Write the index to an ``.npz`` file, and its graph, if any, next to it.
 
         Raises:
             UserError: If the files cannot be written.
@@ -78,7 +85,7 @@ class Index:
         content = _checksum(self.vectors)
         if self.graph:
             self.graph.save(_graph_file(path, content))
-        # As json, because numpy would give every text the room of the longest.
+        # As JSON, because numpy would pad every text to the length of the longest.
         products = {
             "ids": self.ids,
             "pictures": self.pictures,
@@ -90,37 +97,38 @@ class Index:
 
 
 def build_index(
-    clip,
-    catalogue,
-    of="pictures",
-    text_columns=None,
-    batch_size=64,
-    workers=0,
-    approximate=False,
-):
+    clip: Clip,
+    catalogue: Catalogue,
+    of: str = "pictures",
+    text_columns: list[str] | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    approximate: bool = False,
+) -> Index:
     """Encode a catalogue.
 
     Products whose picture is missing or broken are left out of an index of pictures and
-    go by their text alone in an index of both; they are counted in a warning.
+    are represented by their text alone in an index of both; a warning counts them.
 
     Args:
         clip (Clip): The encoder.
         catalogue (Catalogue): The products.
         of (str): ``pictures``, ``texts``, or ``both`` (the sum of the two unit vectors).
-        text_columns (list of str, optional): Columns that make the text; all if None.
-        batch_size (int): Pictures or texts at once.
+        text_columns (list of str, optional): Columns joined into the text; by default
+            all.
+        batch_size (int): Pictures or texts encoded at once.
         workers (int): Processes that decode pictures.
-        approximate (bool): Whether to make a :class:`Graph` for the search.
+        approximate (bool): Whether to build a :class:`Graph` for the search.
 
     Returns:
-        Index: At least one product.
+        Index: With at least one product.
 
     Raises:
-        UserError: If ``of`` is none of :data:`SIDES`, there are no texts or no usable
-            pictures, or the library of graphs is not installed.
+        UserError: If ``of`` is not one of :data:`SIDES`, there are no texts or no usable
+            pictures, or usearch is needed but not installed.
     """
     if of not in SIDES:
-        raise UserError(f"of: '{of}' is not accepted. Accepted are {', '.join(SIDES)}.")
+        raise UserError(f"of: '{of}' is not accepted. Accepted: {', '.join(SIDES)}.")
     if approximate:
         check_installed()  # before the pictures are encoded, not after
     vectors, present = None, np.ones(len(catalogue), dtype=bool)
@@ -151,26 +159,34 @@ def build_index(
     )
 
 
-def picture_vectors(clip, catalogue, batch_size=64, workers=0):
-    """Encode the pictures of a catalogue; what cannot be read is counted and skipped.
+def picture_vectors(
+    clip: Clip, catalogue: Catalogue, batch_size: int = 64, workers: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encode the pictures of a catalogue; unreadable ones are skipped and counted.
+
+    Args:
+        clip (Clip): The encoder.
+        catalogue (Catalogue): The products.
+        batch_size (int): Pictures encoded at once.
+        workers (int): Processes that decode pictures.
 
     Returns:
         tuple: float32 ``[n, dim]``, rows of length 1 or zero, and bool ``[n]``, whether
         there is a vector.
 
     Raises:
-        UserError: If not one picture can be used.
+        UserError: If no picture can be used.
     """
     named = [row for row, picture in enumerate(catalogue.pictures) if picture]
     if not named:
         raise UserError(
-            f"{catalogue.path}: no product has a picture. In a dataset they are named "
-            "by the column image, in a csv file by --picture_column."
+            f"{catalogue.path}: no product has a picture. A dataset names them in the "
+            "column image, a csv file in the column given by --picture_column."
         )
     if len(named) < len(catalogue):
         logging.getLogger().warning(
             f"{catalogue.path}: {len(catalogue) - len(named):,} of {len(catalogue):,} "
-            "products name no picture."
+            "products have no picture."
         )
     found, problems = clip.try_pictures(
         [catalogue.pictures[row] for row in named],
@@ -179,41 +195,41 @@ def picture_vectors(clip, catalogue, batch_size=64, workers=0):
         progress=True,
         fail=False,
     )
-    told = some(list(problems.values()))
+    reasons = some(list(problems.values()))
     if len(problems) == len(named):
         raise UserError(
-            f"{catalogue.path}: not one of {len(named):,} pictures can be read. {told}"
+            f"{catalogue.path}: none of {len(named):,} pictures can be read. {reasons}"
         )
     if problems:
         logging.getLogger().warning(
-            f"{len(problems):,} of {len(named):,} pictures are left out: {told}"
+            f"{len(problems):,} of {len(named):,} pictures are skipped: {reasons}"
         )
     vectors = np.zeros((len(catalogue), found.shape[1]), dtype=np.float32)
     vectors[named] = found
     present = np.zeros(len(catalogue), dtype=bool)
     present[named] = True
-    present[[named[place] for place in problems]] = False
+    present[[named[number] for number in problems]] = False
     return vectors, present
 
 
-def load_index(path, clip, approximate=False):
+def load_index(path: str | Path, clip: Clip, approximate: bool = False) -> Index:
     """Read an index that :meth:`Index.save` wrote.
 
     Args:
         path (str or Path): The ``.npz`` file.
-        clip (Clip): The encoder of the queries to come.
-        approximate (bool): Whether to search by a graph: the one saved beside the
-            index, or else one made now.
+        clip (Clip): The encoder that will encode the queries.
+        approximate (bool): Whether to search by a graph: the one saved next to the
+            index, or else one built now.
 
     Returns:
         Index: As it was saved.
 
     Raises:
-        UserError: If it is no index, or was made by another encoder: vectors of two
-            encoders cannot be compared.
+        UserError: If it is not an index, or was built with another encoder: vectors of
+            two encoders cannot be compared.
     """
     if not Path(path).is_file():
-        raise UserError(f"{path}: this index does not exist; --save_index makes one.")
+        raise UserError(f"{path}: this index does not exist; --save_index writes one.")
     try:
         with np.load(path, allow_pickle=False) as file:
             products = json.loads(file["products"].item())
@@ -229,16 +245,16 @@ def load_index(path, clip, approximate=False):
         AttributeError,
         zipfile.BadZipFile,
     ):
-        # What else numpy can read, such as a single array, has none of this.
+        # Other files that numpy can read, such as a single array, also end up here.
         raise UserError(
-            f"{path}: this is no index, or it is damaged. --save_index makes one."
+            f"{path}: this is not an index, or it is damaged. --save_index writes one."
         ) from None
     if fingerprint != _fingerprint(clip):
         raise UserError(
-            f"{path}: this index was made by the encoder '{made_by}', the queries would "
-            f"be encoded by '{clip.name}'"
-            f"{' with other weights' if made_by == clip.name else ''}. Name the encoder "
-            f"of the index, or make it again from {index.about['catalogue']}."
+            f"{path}: this index was built with the encoder '{made_by}', but the queries "
+            f"would be encoded by '{clip.name}'"
+            f"{' with other weights' if made_by == clip.name else ''}. Use the encoder "
+            f"of the index, or rebuild it from {index.about['catalogue']}."
         )
     if approximate:
         saved = _graph_file(path, content)
@@ -248,7 +264,7 @@ def load_index(path, clip, approximate=False):
 
 
 def _search_all(vectors, queries, k):
-    """Every product is compared; block by block, so that memory stays small."""
+    """Compare every product with every query, block by block to save memory."""
     queries = torch.from_numpy(np.ascontiguousarray(queries))
     vectors = torch.from_numpy(np.asarray(vectors))
     rows, scores = [], []
@@ -265,7 +281,7 @@ def _fingerprint(clip):
 
 
 def _checksum(vectors):
-    """Tell vectors from others: a graph of others must not be searched for them."""
+    """Identify the vectors, so that a graph of others is not searched for them."""
     digest_ = hashlib.blake2b(np.ascontiguousarray(vectors), digest_size=8)
     return digest_.hexdigest()
 

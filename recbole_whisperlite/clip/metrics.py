@@ -1,8 +1,10 @@
-"""Ranking metrics, and what a random ranking would get, exactly.
+"""Ranking metrics, and their exact expectation for a random ranking.
 
-Equal scores count against us: what is relevant is taken to come last among its equals,
-so that a model which gives everything the same vector gets nothing for it.
+Ties count against the model: a relevant candidate is ranked last among those with the
+same score, so that a model that gives everything the same vector gains nothing.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,31 +13,33 @@ NDCG_AT = 10
 PRECISION_AT = (1, 10)
 
 
-def ranks(scores, relevant):
-    """Return the places of the relevant, from 1, the best first.
+def ranks(scores: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ranks of the relevant candidates, from 1, the best first.
 
     Args:
         scores (numpy.ndarray): float ``[n]``, higher is better.
-        relevant (numpy.ndarray): Distinct places in ``scores``, int ``[r]``.
+        relevant (numpy.ndarray): Distinct indices into ``scores``, int ``[r]``.
 
     Returns:
-        tuple: Ranks, int64 ``[r]``, ascending; and the order, int64 ``[r]``, in which
-        ``relevant`` has them.
+        tuple: Ranks, int64 ``[r]``, ascending; and the indices into ``relevant`` in
+        that order, int64 ``[r]``.
     """
     own = scores[relevant]
     order = np.argsort(-own, kind="stable")
     own = own[order]
-    # Others that are as good or better, plus one's place among the relevant.
+    # Irrelevant candidates that score as high or higher, plus the position among the
+    # relevant ones.
     as_good = np.array([np.count_nonzero(scores >= score) for score in own])
     relevant_as_good = np.searchsorted(-own, -own, side="right")
     return as_good - relevant_as_good + np.arange(1, len(own) + 1), order
 
 
-def of_query(ranks, gains):
+def of_query(ranks: np.ndarray, gains: np.ndarray) -> dict[str, float]:
     """Return the metrics of one ranking.
 
     Args:
-        ranks (numpy.ndarray): Of the relevant, from 1, ascending, int ``[r]``, r > 0.
+        ranks (numpy.ndarray): Ranks of the relevant candidates, from 1, ascending, int
+            ``[r]``, r > 0.
         gains (numpy.ndarray): Their relevance in that order, float ``[r]``.
 
     Returns:
@@ -53,22 +57,22 @@ def of_query(ranks, gains):
     }
 
 
-def by_chance(n, gains):
+def by_chance(n: int, gains: np.ndarray) -> dict[str, float]:
     """Return the expected metrics of a random ranking.
 
     Args:
-        n (int): What is ranked.
-        gains (numpy.ndarray): The relevance of the relevant, float ``[r]``,
+        n (int): The number of candidates.
+        gains (numpy.ndarray): The relevance of the relevant candidates, float ``[r]``,
             0 < r <= n.
 
     Returns:
         dict: As :func:`of_query`.
     """
     r = len(gains)
-    places = np.arange(1, n + 1)
-    harmonic = (1 / places).sum()
-    top = np.log2(places[:NDCG_AT] + 1)
-    # P(the first relevant is at i) = P(none before i) * P(relevant at i | that)
+    positions = np.arange(1, n + 1)
+    harmonic = (1 / positions).sum()
+    top = np.log2(positions[:NDCG_AT] + 1)
+    # P(first relevant at i) = P(none before i) * P(relevant at i | none before i)
     none_yet = np.concatenate([[1], np.cumprod(1 - r / np.arange(n, r, -1))])
     first = none_yet * r / np.arange(n, r - 1, -1)
     others = (r - 1) / (n - 1) if n > 1 else 0
@@ -86,22 +90,24 @@ def _ideal(gains):
     return (best / np.log2(np.arange(2, len(best) + 2))).sum()
 
 
-def over_queries(scores, relevant):
-    """Average the metrics over queries, and those of chance.
+def over_queries(
+    scores: np.ndarray, relevant: Sequence[dict[int, float]]
+) -> dict[str, dict[str, float]]:
+    """Average over queries the metrics, and those expected by chance.
 
     Args:
         scores (numpy.ndarray): float ``[n_queries, n]``.
-        relevant (list of dict): ``{place in a row of scores: relevance > 0}`` of each
-            query, none empty.
+        relevant (list of dict): ``{column of scores: relevance > 0}`` of each query,
+            none empty.
 
     Returns:
         dict: ``{metric: {"value": float, "chance": float}}``.
     """
     values, chances = [], []
     for row, gains in zip(scores, relevant):
-        places = np.fromiter(gains, dtype=np.int64)
+        columns = np.fromiter(gains, dtype=np.int64)
         gains = np.fromiter(gains.values(), dtype=float)
-        found, order = ranks(row, places)
+        found, order = ranks(row, columns)
         values.append(of_query(found, gains[order]))
         chances.append(by_chance(len(row), gains))
     return {

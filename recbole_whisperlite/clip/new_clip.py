@@ -1,4 +1,6 @@
-"""A CLIP model of one's own: random weights, and the vocabulary of its captions."""
+"""A new CLIP model with random weights and the vocabulary of its captions."""
+
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -14,37 +16,42 @@ _PREPROCESS = set(vars(PreprocessCfg())) - {"size"}
 
 
 def new_clip(
-    folder, model_cfg, preprocess_cfg, captions, seed=2020, show_progress=True
-):
-    """Write a model with random weights, and rows for the tokens of some texts only.
+    folder: str | Path,
+    model_cfg: dict,
+    preprocess_cfg: dict,
+    captions: list[list[str]],
+    seed: int = 2020,
+    show_progress: bool = True,
+) -> None:
+    """Write a model with random weights whose token table covers only some texts.
 
-    A token that one picture alone has gets no row: it shares the row of all the others,
-    which so learns what an unknown word is worth.
+    Tokens that occur with a single picture get no row of their own: they share the row
+    of all other tokens, which thereby learns a vector for unknown words.
 
     Args:
-        folder (str or Path): Made if need be.
-        model_cfg (dict): open_clip's model config, but for ``vocab_size``.
+        folder (str or Path): Created if missing.
+        model_cfg (dict): open_clip's model config, without ``vocab_size``.
         preprocess_cfg (dict): open_clip's preprocessing: ``mean``, ``std``,
-            ``interpolation``, ``resize_mode``, … What is missing is as CLIP has it.
-        captions (list of list of str): The texts, a list a picture.
-        seed (int): Of the weights.
-        show_progress (bool): Whether a bar shows after a second.
+            ``interpolation``, ``resize_mode``, … Missing keys get CLIP's values.
+        captions (list of list of str): The texts, one list per picture.
+        seed (int): Seed of the weights.
+        show_progress (bool): Whether a progress bar appears after one second.
 
     Raises:
-        UserError: If open_clip cannot build such a model, or it cannot read pictures
-            that are prepared so.
+        UserError: If open_clip cannot build such a model, or the model cannot process
+            pictures preprocessed like that.
     """
     for name, value in (("model_cfg", model_cfg), ("preprocess_cfg", preprocess_cfg)):
         if not isinstance(value, dict):
             raise UserError(
-                f"{name} is '{value}'; it must be settings of open_clip's, a 'key: "
-                "value' each."
+                f"{name} is '{value}'; it must be a mapping of open_clip's settings "
+                "('key: value')."
             )
     for name in preprocess_cfg:
         if name not in _PREPROCESS:
             raise UserError(
                 f"preprocess_cfg: there is no setting '{name}'."
-                f"{did_you_mean(name, _PREPROCESS)} Accepted are "
+                f"{did_you_mean(name, _PREPROCESS)} Accepted: "
                 f"{', '.join(sorted(_PREPROCESS))}."
             )
     try:
@@ -59,14 +66,14 @@ def new_clip(
         model = open_clip.CLIP(**model_cfg).eval()
         prepared = PreprocessCfg(size=model.visual.image_size, **preprocess_cfg)
         picture = image_transform_v2(prepared, is_train=False)(Image.new("RGB", (8, 8)))
-        # Sizes that do not fit each other are found by use only.
+        # Incompatible sizes only show when the model runs.
         with torch.inference_mode():
             tokens = torch.zeros(1, tokenizer.context_length, dtype=torch.long)
             model(picture[None], tokens)
     except KeyError as error:
         raise UserError(f"model_cfg: {error} is missing.") from None
     except Exception as error:
-        # open_clip and timm raise whatever they stumble over.
+        # open_clip and timm raise all sorts of errors.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             "model_cfg or preprocess_cfg: open_clip cannot build or run this model. "
@@ -76,7 +83,7 @@ def new_clip(
 
 
 def _met_twice(tokenizer, captions, show_progress):
-    """Return the ids of tokens that two pictures have, with start and end token."""
+    """Return the ids of tokens that occur with at least two pictures, and special ids."""
     pictures_with = np.zeros(END_TOKEN + 1, dtype=np.int64)
     bar = tqdm(captions, "find tokens", delay=1, disable=not show_progress)
     for texts in bar:

@@ -1,7 +1,10 @@
-"""Pictures with their captions, as a CLIP model is trained on them."""
+"""Pictures with their captions, the training data of a CLIP model."""
+
+from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
@@ -15,25 +18,25 @@ from recbole_whisperlite.errors import UserError
 
 @dataclass
 class Pairs:
-    """Pictures, each with one caption or several.
+    """Pictures, each with one or more captions.
 
     Attributes:
-        ids (list of str): One a picture.
+        ids (list of str): One per picture.
         pictures (list of str): Paths, or ``archive.zip::member``.
-        captions (list of list of str): At least one a picture.
+        captions (list of list of str): At least one per picture.
         groups (list of str): Pictures of one group, such as photos of one product, stay
             on the same side of a split.
     """
 
-    ids: list
-    pictures: list
-    captions: list
-    groups: list
+    ids: list[str]
+    pictures: list[str]
+    captions: list[list[str]]
+    groups: list[str]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
-    def __add__(self, other):
+    def __add__(self, other: Pairs) -> Pairs:
         return Pairs(
             self.ids + other.ids,
             self.pictures + other.pictures,
@@ -41,34 +44,34 @@ class Pairs:
             self.groups + other.groups,
         )
 
-    def select(self, rows):
-        """Return the pairs of some rows (array of int)."""
+    def select(self, rows: list[int] | np.ndarray) -> Pairs:
+        """Return the pairs of the given rows, in that order."""
         return Pairs(*([column[row] for row in rows] for column in vars(self).values()))
 
-    def split(self, ratios, seed):
+    def split(self, ratios: list[float], seed: int) -> list[Pairs]:
         """Split at random, by group.
 
         Args:
-            ratios (list of float): Shares of the groups in each part but the first,
+            ratios (list of float): The fraction of groups in each part except the first,
                 which gets the rest.
-            seed (int): Of the random choice.
+            seed (int): Seed of the random split.
 
         Returns:
-            list of Pairs: One more than ``ratios``, each in the order that they had.
+            list of Pairs: One more than ``ratios``, each in the original order.
         """
         names = sorted(set(self.groups))
         order = np.random.default_rng(seed).permutation(len(names))
         ends = (np.cumsum(ratios) * len(names)).round().astype(int)
         parts = dict.fromkeys(names, 0)
-        for part, places in enumerate(np.split(order, ends)[:-1], start=1):
-            parts.update((names[place], part) for place in places)
+        for part, numbers in enumerate(np.split(order, ends)[:-1], start=1):
+            parts.update((names[number], part) for number in numbers)
         parts = np.array([parts[group] for group in self.groups])
         return [self.select(np.flatnonzero(parts == k)) for k in range(len(ends) + 1)]
 
-    def ground_truth(self):
-        """Return ``{caption: {id: 1}}`` of the first captions, as clip evaluate takes it.
+    def ground_truth(self) -> dict[str, dict[str, int]]:
+        """Return ``{caption: {id: 1}}`` of the first captions, for ``clip evaluate``.
 
-        Pictures with the same caption answer the same query.
+        Pictures with the same caption are all relevant to it.
         """
         truth = {}
         for id_, captions in zip(self.ids, self.captions):
@@ -76,37 +79,43 @@ class Pairs:
         return truth
 
 
-def read_pairs(path, captions=None, group=None, id_column=None, picture_column=None):
+def read_pairs(
+    path: str | Path,
+    captions: list[str] | None = None,
+    group: str | None = None,
+    id_column: str | None = None,
+    picture_column: str | None = None,
+) -> Pairs:
     """Read pictures and captions from a csv file, folder, zip file or dataset.
 
-    Rows of a csv file that have the same id, or without ids the same picture, are one
-    picture with the captions of all of them.
+    Rows of a csv file with the same id (or, without ids, the same picture) become one
+    picture with all their captions.
 
     Args:
-        path (str or Path): As :func:`sources.read_catalogue` takes it.
-        captions (list of str, optional): A template for each caption that a picture
-            has, with columns in braces, ``"{baseColour} {articleType}"``. By default
-            every text column is a caption.
-        group (str, optional): The column whose equal values, small and capital letters
-            alike, stay together in a split. A picture without one, and by default every
-            picture, is a group of its own, or of all products that have it.
+        path (str or Path): As in :func:`sources.read_catalogue`.
+        captions (list of str, optional): Templates, one for each kind of caption, with
+            columns in braces, ``"{baseColour} {articleType}"``. By default every text
+            column is a caption.
+        group (str, optional): The column whose equal values, ignoring case, stay
+            together in a split. Products without a value, and by default all products,
+            are grouped by their picture.
         id_column (str, optional): csv: the column of ids.
         picture_column (str, optional): csv: the column of pictures.
 
     Returns:
-        Pairs: Products without a picture or any caption are left out, and counted in
-        the log.
+        Pairs: Products without a picture or without captions are left out, and counted
+        in the log.
 
     Raises:
-        UserError: If there is no such place or column, no pair, or an id has several
+        UserError: If there is no such path or column, no pair, or an id has several
             pictures.
     """
     catalogue = read_catalogue(path, id_column, picture_column, repeated=True)
     columns = list(catalogue.table.columns)
     if not columns:
         raise UserError(
-            f"{path}: there are pictures, but no captions. They come from a csv file, a "
-            "dataset, or a styles.csv beside the pictures."
+            f"{path}: there are pictures, but no captions. Captions come from a csv "
+            "file, a dataset, or a styles.csv next to the pictures."
         )
     templates = [
         Template(text, columns, catalogue.path, "caption")
@@ -139,47 +148,50 @@ def read_pairs(path, captions=None, group=None, id_column=None, picture_column=N
     ]
     if not whole:
         raise UserError(
-            f"{path}: of {len(pairs):,} products none has both a picture and a caption."
+            f"{path}: none of {len(pairs):,} products has both a picture and a caption."
         )
     if len(whole) < len(pairs):
         logging.getLogger().warning(
             f"{path}: {len(pairs) - len(whole):,} of {len(pairs):,} products are left "
-            "out: they have no picture, or no caption."
+            "out: they lack a picture or a caption."
         )
     return pairs.select(whole)
 
 
 def _merged(pairs, path):
-    """Make one picture of the rows of each id, with the captions of all of them."""
-    place, rows = {}, []
+    """Merge the rows of each id into one picture with all their captions."""
+    position, rows = {}, []
     for row, id_ in enumerate(pairs.ids):
-        if id_ not in place:
-            place[id_] = len(rows)
+        if id_ not in position:
+            position[id_] = len(rows)
             rows.append(row)
     if len(rows) == len(pairs):
         return pairs
     merged = pairs.select(rows)
     merged.captions = [[] for _ in rows]
     for id_, picture, captions in zip(pairs.ids, pairs.pictures, pairs.captions):
-        if merged.pictures[place[id_]] != picture:
+        first = merged.pictures[position[id_]]
+        if first != picture:
             raise UserError(
-                f"{path}: the id '{id_}' stands there with two pictures, "
-                f"{merged.pictures[place[id_]] or 'none'} and {picture or 'none'}. Give "
-                "each picture an id of its own."
+                f"{path}: the id '{id_}' has two pictures, {first or 'none'} and "
+                f"{picture or 'none'}. Give each picture a unique id."
             )
-        merged.captions[place[id_]] += captions
+        merged.captions[position[id_]] += captions
     merged.captions = [list(dict.fromkeys(captions)) for captions in merged.captions]
     return merged
 
 
-def readable(pairs, missing="error", workers=0, show_progress=True):
+def readable(
+    pairs: Pairs, missing: str = "error", workers: int = 0, show_progress: bool = True
+) -> Pairs:
     """Decode every picture once, and leave out those that cannot be read.
 
     Args:
         pairs (Pairs): The pairs.
-        missing (str): ``error``, or ``skip``: one warning counts and names them.
+        missing (str): ``error``, or ``skip`` them, with one warning that counts them
+            and names a few.
         workers (int): Processes that decode.
-        show_progress (bool): Whether a bar shows after a second.
+        show_progress (bool): Whether a progress bar appears after one second.
 
     Returns:
         Pairs: Those whose pictures can be read.
@@ -194,22 +206,22 @@ def readable(pairs, missing="error", workers=0, show_progress=True):
         tqdm(loader, "check pictures", delay=1, disable=not show_progress)
     ):
         if problem and missing == "error":
-            raise PictureError(f"{problem} --missing_image=skip leaves it out.")
+            raise PictureError(f"{problem} To leave it out, use --missing_image=skip.")
         if problem:
             found[row] = problem
     if not found:
         return pairs
-    told = some(list(found.values()))
+    reasons = some(list(found.values()))
     if len(found) == len(pairs):
-        raise UserError(f"None of {len(pairs):,} pictures can be read. {told}")
+        raise UserError(f"None of {len(pairs):,} pictures can be read. {reasons}")
     logging.getLogger().warning(
-        f"{len(found):,} of {len(pairs):,} pictures are left out: {told}"
+        f"{len(found):,} of {len(pairs):,} pictures are skipped: {reasons}"
     )
     return pairs.select([row for row in range(len(pairs)) if row not in found])
 
 
 class _Problems(Dataset):
-    """What is wrong with each picture, "" for nothing."""
+    """What is wrong with each picture, "" if nothing is."""
 
     def __init__(self, pairs):
         self.pairs = pairs

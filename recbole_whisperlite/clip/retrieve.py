@@ -1,54 +1,70 @@
-"""Find the products of a catalogue that a text, a picture, or both together ask for.
+"""Find products of a catalogue by a text, a picture, or both together.
 
-The catalogue goes by its pictures, its texts, or both. Its vectors can be saved
-(--save_index) and searched again (--index).
+Products are represented by their pictures, their texts, or both. The vectors can be
+saved (--save_index) and searched again (--index).
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from recbole_whisperlite.clip import arguments, contact_sheet, output
-from recbole_whisperlite.clip.index import SIDES, build_index, load_index
+from recbole_whisperlite.clip.index import SIDES, Index, build_index, load_index
 from recbole_whisperlite.clip.sources import read_lines
 from recbole_whisperlite.encoder.base import unit_rows
 from recbole_whisperlite.encoder.pictures import IN_ARCHIVE, read_picture
 from recbole_whisperlite.errors import UserError
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.encoder.clip import Clip
+
 
 @dataclass
 class Hits:
-    """What was found, the best first.
+    """The products found for each query, the best first.
 
     Attributes:
-        queries (list): ``(text, picture)`` of each; None where the query has none.
+        queries (list of tuple): ``(text, picture)`` of each query, None for a part that
+            it lacks.
         rows (numpy.ndarray): Rows of the index, int64 ``[n_queries, k]``.
         scores (numpy.ndarray): Cosines, float32 ``[n_queries, k]``.
     """
 
-    queries: list
+    queries: list[tuple[str | None, str | Path | Image.Image | None]]
     rows: np.ndarray
     scores: np.ndarray
 
 
-def retrieve(clip, index, texts=None, pictures=None, k=10, text_weight=0.5):
+def retrieve(
+    clip: Clip,
+    index: Index,
+    texts: list[str] | None = None,
+    pictures: list[str | Path | Image.Image] | None = None,
+    k: int = 10,
+    text_weight: float = 0.5,
+) -> Hits:
     """Search an index by texts, by pictures, or by pairs of both.
 
     Args:
-        clip (Clip): The encoder, the same as the index's.
+        clip (Clip): The encoder that the index was built with.
         index (Index): From :func:`build_index` or :func:`load_index`.
-        texts (list of str, optional): One a query.
-        pictures (list, optional): One a query: paths, ``file.zip::member`` or PIL
-            images. With texts, each query is a picture changed by a text; a single text
-            or picture goes with all of the others.
-        k (int): Products a query.
+        texts (list of str, optional): One per query.
+        pictures (list, optional): One per query: paths, ``file.zip::member`` or PIL
+            images. With texts, each query is a picture modified by a text; a single text
+            or picture is combined with all of the others.
+        k (int): Products per query.
         text_weight (float): With both, the query is ``text_weight`` times the text's
-            unit vector and the rest the picture's. Pictures resemble pictures more than
-            texts do: among pictures a text may need more than half.
+            unit vector plus ``1 - text_weight`` times the picture's. Pictures resemble
+            pictures more than texts do, so in an index of pictures a text may need more
+            than 0.5.
 
     Returns:
-        Hits: With min(k, len(index)) products a query.
+        Hits: With min(k, len(index)) products per query.
 
     Raises:
         UserError: If there is no query, a text is empty, a picture cannot be read, or
@@ -62,7 +78,7 @@ def retrieve(clip, index, texts=None, pictures=None, k=10, text_weight=0.5):
     if texts:
         vectors = (text_weight if pictures else 1) * clip.encode_texts(texts)
     if pictures:
-        # One against many: numpy repeats the one.
+        # If one side has a single vector, numpy broadcasts it.
         of_pictures, _ = clip.encode_pictures(pictures, missing="error")
         vectors = vectors + (1 - text_weight if texts else 1) * of_pictures
     count = len(vectors)
@@ -78,8 +94,8 @@ def _check_queries(texts, pictures, text_weight):
     if texts and pictures and len(texts) != len(pictures):
         if 1 not in (len(texts), len(pictures)):
             raise UserError(
-                f"There are {len(texts)} texts and {len(pictures)} pictures. Give as "
-                "many of the one as of the other, or a single one that goes with all."
+                f"There are {len(texts)} texts and {len(pictures)} pictures. Give the "
+                "same number of each, or a single one to combine with all the others."
             )
 
 
@@ -88,38 +104,46 @@ def _repeat(values, count):
     return values * count if len(values) == 1 else values
 
 
-def name_of(query):
-    """Return a query ``(text, picture)`` of :class:`Hits` in words."""
+def name_of(query: tuple[str | None, str | Path | Image.Image | None]) -> str:
+    """Return a title for a query ``(text, picture)`` of :class:`Hits`."""
     text, picture = query
     if picture is not None and not isinstance(picture, (str, Path)):
         picture = "picture"
     return " + ".join(str(part) for part in (picture, text) if part is not None)
 
 
-def main(argv):
-    """Run ``clip retrieve``; return the exit status."""
+def main(argv: list[str]) -> int:
+    """Run ``recbole-whisperlite clip retrieve``; return the exit status.
+
+    Raises:
+        UserError: If an option, the catalogue or the index cannot be used.
+    """
     parser = arguments.make_parser("retrieve", __doc__)
     group = arguments.add_catalogue(parser, "--catalogue", required=False)
     group.add_argument("--index", metavar="FILE", help="search this saved index")
     group.add_argument(
-        "--of", choices=SIDES, help="what products go by (default: pictures)"
+        "--of", choices=SIDES, help="what to encode of each product (default: pictures)"
     )
-    group.add_argument("--text_columns", nargs="+", help="columns that make the text")
+    group.add_argument(
+        "--text_columns", nargs="+", help="columns joined into the text (default: all)"
+    )
     group.add_argument("--save_index", metavar="FILE", help="write the index (.npz)")
     group.add_argument(
         "--ann", action="store_true", help="approximate search (needs usearch)"
     )
     group = parser.add_argument_group("query")
     group.add_argument("--text", nargs="+", default=[], help="one query each")
-    group.add_argument("--texts_file", help="queries, one a line")
+    group.add_argument("--texts_file", help="text file of queries, one per line")
     group.add_argument("--picture", nargs="+", default=[], help="one query each")
     group.add_argument(
         "--text_weight",
         type=float,
         default=0.5,
-        help="text against picture in a query of both (0 to 1)",
+        help="weight of the text where a query has both, 0 to 1 (default: 0.5)",
     )
-    group.add_argument("--k", type=arguments.positive, default=10, help="products")
+    group.add_argument(
+        "--k", type=arguments.positive, default=10, help="products per query"
+    )
     group = parser.add_argument_group("results")
     group.add_argument("--output", metavar="FILE", help="table (.csv or .tsv)")
     group.add_argument("--sheet", metavar="FILE", help="contact sheet (.html or .png)")
@@ -127,16 +151,16 @@ def main(argv):
 
     if bool(args.catalogue) == bool(args.index):
         raise UserError(
-            "Name what to search: --catalogue (pictures, a dataset, csv) or --index (a "
-            "saved index), one of the two."
+            "Say what to search: either --catalogue (pictures, a dataset, csv) or "
+            "--index (a saved index)."
         )
     if args.index:
         _refuse_with_index(args)
     texts = args.text + (read_lines(args.texts_file) if args.texts_file else [])
-    asked = bool(texts or args.picture)
-    if not asked and not args.save_index:
+    has_query = bool(texts or args.picture)
+    if not has_query and not args.save_index:
         raise UserError("There is no query: give --text, --texts_file or --picture.")
-    if asked:
+    if has_query:
         # Before anything is encoded or written.
         _check_queries(texts, args.picture, args.text_weight)
         for picture in args.picture:
@@ -169,21 +193,21 @@ def main(argv):
     if args.save_index:
         index.save(args.save_index)
         print(f"index of {len(index):,} products: {args.save_index}")
-    if asked:
+    if has_query:
         hits = retrieve(clip, index, texts, args.picture, args.k, args.text_weight)
         _report(index, hits, args)
     return 0
 
 
 def _refuse_with_index(args):
-    """An index was made by choices of its own: others would be passed over in silence."""
+    """Refuse options that choose what is encoded: a saved index would ignore them."""
     names = ("ids", "id_column", "picture_column", "text_columns")
     given = [name for name in names if getattr(args, name)]
     given += ["of"] * (args.of is not None)
     if given:
         raise UserError(
-            f"--{given[0]} chooses what is encoded; {args.index} is encoded already. "
-            "Give it with --catalogue and --save_index, to make another index."
+            f"--{given[0]} chooses what is encoded, but {args.index} is already encoded. "
+            "Use it with --catalogue and --save_index to build another index."
         )
 
 
@@ -201,8 +225,8 @@ def _report(index, hits, args):
         contact_sheet.write(args.sheet, strips(index, hits))
 
 
-def strips(index, hits):
-    """Return what was found as :class:`contact_sheet.Strip`s, one a query."""
+def strips(index: Index, hits: Hits) -> list[contact_sheet.Strip]:
+    """Return the hits as strips of a contact sheet, one per query."""
     return [
         contact_sheet.Strip(
             name_of(query),

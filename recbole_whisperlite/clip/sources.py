@@ -1,9 +1,11 @@
-"""Catalogues: ids with pictures, texts and labels, from the places where people keep them.
+"""Catalogues: ids with pictures, texts and labels, read from common formats.
 
-A catalogue is a folder or zip file of pictures (with a ``styles.csv`` in it, if there
-is one), a dataset of RecBole's (``<name>.item`` with a column ``image``), or a csv file
-with one product a line.
+A catalogue is a folder or zip file of pictures (optionally with a ``styles.csv`` in it),
+a RecBole dataset (``<name>.item`` with a column ``image``), or a csv file with one
+product per line.
 """
+
+from __future__ import annotations
 
 import io
 import logging
@@ -28,8 +30,8 @@ SUFFIXES = (
     ".gif",
     ".tif",
     ".tiff",
-)  # as Pillow's
-#: Columns that are taken for the id or the picture, in this order, where none is named.
+)
+#: Columns that are taken as the id or the picture, in this order, if none is given.
 ID_COLUMNS = ("id", "item_id", "article_id")
 PICTURE_COLUMNS = ("image", "picture", "filename", "filepath", "file", "path")
 
@@ -43,22 +45,22 @@ class Catalogue:
 
     Attributes:
         path (str): Where they come from.
-        ids (list of str): Distinct.
+        ids (list of str): Distinct, unless read with ``repeated``.
         pictures (list of str): Paths, ``file.zip::member``, or ``""`` for none.
-        table (pandas.DataFrame): All other columns, str, one row a product; may have no
-            columns.
+        table (pandas.DataFrame): All other columns, str, one row per product; may have
+            no columns.
     """
 
     path: str
-    ids: list
-    pictures: list
+    ids: list[str]
+    pictures: list[str]
     table: pd.DataFrame
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
-    def column(self, name):
-        """Return the values of a column, list of str.
+    def column(self, name: str) -> list[str]:
+        """Return the values of a column.
 
         Raises:
             UserError: If there is no such column.
@@ -71,8 +73,8 @@ class Catalogue:
             )
         return self.table[name].tolist()
 
-    def texts(self, columns=None):
-        """Return each product's text: its columns joined, those named or all.
+    def texts(self, columns: list[str] | None = None) -> list[str]:
+        """Return each product's text: the given columns joined, by default all.
 
         Raises:
             UserError: If there is no such column, or no text column at all.
@@ -80,14 +82,14 @@ class Catalogue:
         columns = list(columns or self.table.columns)
         if not columns:
             raise UserError(
-                f"{self.path}: nothing but pictures is known of these products. Texts "
-                f"come from a csv file, a dataset, or a {_STYLES} beside the pictures."
+                f"{self.path}: these products have pictures but no texts. Texts come "
+                f"from a csv file, a dataset, or a {_STYLES} next to the pictures."
             )
         values = [self.column(name) for name in columns]
         return [join_fields(row) for row in zip(*values)]
 
-    def select(self, rows):
-        """Return the catalogue of some rows (list of int), in that order."""
+    def select(self, rows: list[int]) -> Catalogue:
+        """Return a catalogue of the given rows, in that order."""
         return Catalogue(
             self.path,
             [self.ids[row] for row in rows],
@@ -95,49 +97,55 @@ class Catalogue:
             self.table.iloc[rows].reset_index(drop=True),
         )
 
-    def only(self, ids_file):
-        """Return the catalogue of the ids that a text file lists, one a line.
+    def only(self, ids_file: str | Path) -> Catalogue:
+        """Return a catalogue of the ids that a text file lists, one per line.
 
         Ids that are not in the catalogue are counted in one warning.
 
         Raises:
-            UserError: If the file cannot be read or none of its ids is here.
+            UserError: If the file cannot be read or the catalogue has none of its ids.
         """
         wanted = read_lines(ids_file)
-        row = {id_: place for place, id_ in enumerate(self.ids)}
-        found = [row[id_] for id_ in dict.fromkeys(wanted) if id_ in row]
+        row_of = {id_: row for row, id_ in enumerate(self.ids)}
+        found = [row_of[id_] for id_ in dict.fromkeys(wanted) if id_ in row_of]
         if not found:
             raise UserError(
                 f"{ids_file}: none of these {len(wanted):,} ids is in {self.path}, "
                 f"whose first id is '{self.ids[0]}'."
             )
-        warn_missing(ids_file, [id_ for id_ in wanted if id_ not in row], self.path)
+        missing = [id_ for id_ in wanted if id_ not in row_of]
+        warn_missing(ids_file, missing, self.path)
         return self.select(found)
 
 
-def read_catalogue(path, id_column=None, picture_column=None, repeated=False):
+def read_catalogue(
+    path: str | Path,
+    id_column: str | None = None,
+    picture_column: str | None = None,
+    repeated: bool = False,
+) -> Catalogue:
     """Read a catalogue.
 
-    The id of a picture in a folder or zip file is its name without the suffix; where two
-    would be equal, all pictures go by their whole path in there.
+    The id of a picture in a folder or zip file is its file name without the suffix; if
+    two would be equal, all pictures are identified by their path inside it.
 
     Args:
-        path (str or Path): A folder or ``.zip`` of pictures, a dataset's folder, or a
-            ``.csv``/``.tsv`` file, whose pictures' paths are relative to it. A folder
-            ``stylist-mini`` that does not exist is built.
-        id_column (str, optional): csv: the column of ids, instead of
-            :data:`ID_COLUMNS`, a picture's name, or the line's number.
-        picture_column (str, optional): csv: the column of pictures, instead of
+        path (str or Path): A folder or ``.zip`` of pictures, a dataset folder, or a
+            ``.csv``/``.tsv`` file with paths of pictures relative to it. A folder
+            ``stylist-mini`` that does not exist is created.
+        id_column (str, optional): csv: the column of ids; by default one of
+            :data:`ID_COLUMNS`, else the picture's name, else the line number.
+        picture_column (str, optional): csv: the column of pictures; by default one of
             :data:`PICTURE_COLUMNS`.
-        repeated (bool): Whether an id may stand there several times, such as a picture
-            in a csv file with one caption a line.
+        repeated (bool): Whether an id may occur several times, such as in a csv file
+            with one caption per line.
 
     Returns:
-        Catalogue: At least one product.
+        Catalogue: With at least one product.
 
     Raises:
-        UserError: If there is nothing of the kind, it cannot be read, or an id stands
-            there twice and must not.
+        UserError: If there is no such catalogue, it cannot be read, or an id occurs
+            twice and ``repeated`` is not set.
     """
     path = Path(path).expanduser()
     try:
@@ -149,8 +157,8 @@ def read_catalogue(path, id_column=None, picture_column=None, repeated=False):
     again = pd.Series(catalogue.ids).duplicated()
     if again.any() and not repeated:
         raise UserError(
-            f"{path}: the id '{catalogue.ids[int(again.argmax())]}' stands there twice; "
-            "each product needs an id of its own."
+            f"{path}: the id '{catalogue.ids[int(again.argmax())]}' occurs more than "
+            "once; each product needs a unique id."
         )
     return catalogue
 
@@ -166,20 +174,25 @@ def _read(path, id_column, picture_column):
     if not path.is_file():
         raise UserError(
             f"{path}: this does not exist. A catalogue is a folder or zip file of "
-            "pictures, a dataset's folder, or a csv file."
+            "pictures, a dataset folder, or a csv file."
         )
     if path.suffix.lower() == ".zip":
         return _zip(path)
     if path.suffix.lower() in (".csv", ".tsv"):
         return _csv(path, id_column, picture_column)
     raise UserError(
-        f"{path}: a catalogue is a folder or zip file of pictures, a dataset's "
-        "folder, or a csv file (.csv, .tsv)."
+        f"{path}: a catalogue is a folder or zip file of pictures, a dataset folder, or "
+        "a csv file (.csv, .tsv)."
     )
 
 
-def join_labels(catalogue, path, column, id_column=None):
-    """Return a label for each product, from a csv file of its own.
+def join_labels(
+    catalogue: Catalogue,
+    path: str | Path,
+    column: str,
+    id_column: str | None = None,
+) -> list[str]:
+    """Return a label for each product, read from a separate csv file.
 
     Lines are matched by id, or by file name with or without its suffix; lines of other
     products are ignored.
@@ -188,13 +201,14 @@ def join_labels(catalogue, path, column, id_column=None):
         catalogue (Catalogue): The products.
         path (str or Path): A ``.csv`` or ``.tsv`` file.
         column (str): The column of labels.
-        id_column (str, optional): The column of ids or file names.
+        id_column (str, optional): The column of ids or file names; by default one of
+            :data:`ID_COLUMNS` or :data:`PICTURE_COLUMNS`, else the first.
 
     Returns:
         list of str: ``""`` for products without a label.
 
     Raises:
-        UserError: If the file or column does not exist or no line fits any product.
+        UserError: If the file or column does not exist or no line matches any product.
     """
     table = read_table(path)
     _require(path, table, column)
@@ -214,15 +228,15 @@ def join_labels(catalogue, path, column, id_column=None):
     return found
 
 
-def read_table(path, content=None):
-    """Read a csv or tsv file as it stands, every value a str.
+def read_table(path: str | Path, content: bytes | None = None) -> pd.DataFrame:
+    """Read a csv or tsv file with every value as str.
 
     Args:
         path (str or Path): The file; tab separated if its name ends in ``.tsv``.
-        content (bytes, optional): Its content, if it lies in a zip file.
+        content (bytes, optional): Its content, if it is in a zip file.
 
     Returns:
-        pandas.DataFrame: At least one row.
+        pandas.DataFrame: With at least one row.
 
     Raises:
         UserError: If it cannot be read or has no line after the header.
@@ -242,20 +256,20 @@ def read_table(path, content=None):
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{path}: this file cannot be read as csv. {reason}. Accepted is UTF-8 with "
-            "a header; values that hold a separator stand in double quotes."
+            f"{path}: this file cannot be read as csv. {reason}. It must be UTF-8 with a "
+            "header, and values that contain the separator must be in double quotes."
         ) from None
     if table.empty:
         raise UserError(f"{path}: there is no line after the header.")
-    # pandas pads short lines with NaN even where nothing else is taken for missing.
+    # pandas pads short lines with NaN, whatever keep_default_na says.
     return table.fillna("")
 
 
-def read_lines(path):
-    """Return the lines of a text file that are not blank, stripped, list of str.
+def read_lines(path: str | Path) -> list[str]:
+    """Return the non-blank lines of a text file, stripped.
 
     Raises:
-        UserError: If it cannot be read or has none.
+        UserError: If it cannot be read or has no such line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -268,13 +282,19 @@ def read_lines(path):
     return lines
 
 
-def warn_missing(where, ids, place):
-    """Warn once of ids that are not in ``place``, the first few by name."""
+def warn_missing(where: str | Path, ids: list[str], catalogue: str) -> None:
+    """Log one warning about ids that are not in a catalogue, naming the first few.
+
+    Args:
+        where (str or Path): Where the ids were listed.
+        ids (list of str): The missing ids; no warning if empty.
+        catalogue (str): What the warning calls the catalogue.
+    """
     if ids:
         names = ", ".join(f"'{id_}'" for id_ in ids[:_NAMED])
         more = ", …" if len(ids) > _NAMED else ""
         logging.getLogger().warning(
-            f"{where}: {len(ids):,} ids are not in {place} and are left out: "
+            f"{where}: {len(ids):,} ids are not in {catalogue} and are ignored: "
             f"{names}{more}"
         )
 
@@ -307,13 +327,13 @@ def _zip(path):
     ) as error:
         # zipfile raises the last two for a password and an unknown compression.
         raise UserError(
-            f"{path}: this zip file cannot be read. {error}. Accepted are whole zip "
-            "files without a password."
+            f"{path}: this zip file cannot be read. {error}. It must be complete and "
+            "have no password."
         ) from None
 
 
 def _members(path, members, locate, read):
-    """The catalogue of a folder or zip file, whose files are named in ``members``."""
+    """Return the catalogue of a folder or zip file with the files ``members``."""
     members = [PurePosixPath(member) for member in members]
     members = [
         member
@@ -323,7 +343,8 @@ def _members(path, members, locate, read):
     files = [member for member in members if member.suffix.lower() in SUFFIXES]
     if not files:
         raise UserError(
-            f"{path}: there is no picture in it. Pictures end in {', '.join(SUFFIXES)}."
+            f"{path}: there is no picture in it. Pictures are files that end in "
+            f"{', '.join(SUFFIXES)}."
         )
     ids = [file.stem for file in files]
     if len(set(ids)) < len(ids):
@@ -367,8 +388,8 @@ def _csv(path, id_column, picture_column):
         empty = np.flatnonzero(table[key] == "")
         if len(empty):
             raise UserError(
-                f"{path}, row {empty[0] + 1}: the {key} is empty. Fill it in, or take "
-                "the row out."
+                f"{path}, row {empty[0] + 1}: the {key} is empty. Fill it in, or remove "
+                "the row."
             )
     elif picture:
         ids = _ids_of(table[picture])
@@ -379,7 +400,7 @@ def _csv(path, id_column, picture_column):
 
 
 def _ids_of(names):
-    """Name products by their pictures as :func:`_members` does; by row without one."""
+    """Name products after their pictures as :func:`_members` does, or by row number."""
     stems = {name: Path(name).stem for name in names}
     distinct = len(set(stems.values())) == len(stems)
     return [
@@ -393,7 +414,7 @@ def _relative_to(path, names):
 
 
 def _pick(path, table, named, usual, option):
-    """Return the column that is named, else the first usual one, else None."""
+    """Return the column ``named``, else the first usual one, else None."""
     if named:
         _require(path, table, named, f"{option}: ")
         return named

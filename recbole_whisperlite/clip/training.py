@@ -1,11 +1,12 @@
 """Contrastive training of a CLIP model on pictures and their captions.
 
-The loss is open_clip's own: the CLIP objective, as FashionCLIP is trained (Chia et al.
-2022), or for models that have a bias the sigmoid loss, as SigLIP is (Zhai et al. 2023).
-Everything random depends on the seed, the epoch and the picture alone: a run that is
-resumed goes on as if it had not stopped, and several processes see the batches that one
-would see.
+The loss is open_clip's own: the CLIP objective, with which FashionCLIP was trained (Chia
+et al. 2022), or for models with a bias the sigmoid loss of SigLIP (Zhai et al. 2023).
+Everything random depends only on the seed, the epoch and the picture: a resumed run
+continues as if it had never stopped, and several processes see the same batches as one.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -14,6 +15,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,13 +34,17 @@ from recbole_whisperlite.encoder.text_tower import TextTower
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import plain, whole_file
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.clip.pairs import Pairs
+    from recbole_whisperlite.encoder.clip import Clip
+
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 # A temperature below 0.01 makes training unstable (Radford et al. 2021, section 2.5).
 _MOST_LOGIT_SCALE = math.log(100)
 _QUERIES_AT_ONCE = 1024
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-# What may change between the parts of a training: it changes no weight.
+# Settings that may change when a run is resumed: they do not affect the weights.
 _FREE = ("workers", "patience")
 
 
@@ -48,36 +54,40 @@ def _setting(default, meaning, least=None):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained; ``clip finetune --help`` says what each setting means.
+    """How a model is trained; ``clip finetune --help`` explains the settings.
 
     Raises:
-        UserError: If a setting is out of its range.
+        UserError: If a setting is out of range.
     """
 
-    epochs: int = _setting(10, "the most passes over the pictures", 1)
+    epochs: int = _setting(10, "maximum number of passes over the pictures", 1)
     batch_size: int = _setting(
-        256, "pictures a step, over all processes, each contrasted with all others", 2
+        256,
+        "pictures per step over all processes, each contrasted with all others",
+        2,
     )
     learning_rate: float = _setting(1e-5, "of AdamW, at the end of the warm-up")
-    weight_decay: float = _setting(0.1, "not of biases, norms and temperature", 0)
+    weight_decay: float = _setting(
+        0.1, "of AdamW; not for biases, norms and temperature", 0
+    )
     warmup_steps: int = _setting(
-        100, "steps of linear growth, before half a cosine to zero", 0
+        100, "steps of linear warm-up, followed by cosine decay to zero", 0
     )
     smallest_crop: float = _setting(
-        0.8, "pictures are cropped at random to this share of each side; 1: never"
+        0.8, "smallest random crop, as a fraction of each side; 1: no cropping"
     )
-    flip: bool = _setting(True, "mirror every other picture")
+    flip: bool = _setting(True, "mirror each picture with probability 1/2")
     precision: str = _setting(
-        "auto", "fp32, bf16, or auto: bf16 where the device computes in it"
+        "auto", "fp32, bf16, or auto: bf16 where the device computes in it natively"
     )
     grad_checkpointing: bool = _setting(
-        False, "compute activations twice, to hold fewer in memory"
+        False, "recompute activations in the backward pass to save memory"
     )
     patience: int = _setting(
-        5, "stop after so many epochs without a better validation; 0: never", 0
+        5, "stop after this many epochs without improvement on validation; 0: never", 0
     )
     workers: int = _setting(0, "processes that decode pictures", 0)
-    seed: int = _setting(2020, "of order, crops and choice of captions", 0)
+    seed: int = _setting(2020, "of the split, order, crops and choice of captions", 0)
 
     def __post_init__(self):
         for item in fields(self):
@@ -88,50 +98,58 @@ class Recipe:
             raise UserError(f"seed is {self.seed}; it must be less than {2**32}.")
         if not 0 < self.learning_rate < math.inf:
             raise UserError(
-                f"learning_rate is {self.learning_rate}; it must be above 0."
+                f"learning_rate is {self.learning_rate}; it must be greater than 0."
             )
         if not 0 < self.smallest_crop <= 1:
             raise UserError(
-                f"smallest_crop is {self.smallest_crop}; accepted are shares above 0, "
-                "up to 1 (no cropping)."
+                f"smallest_crop is {self.smallest_crop}; it must be greater than 0 and "
+                "at most 1 (no cropping)."
             )
         if self.precision not in ("auto", *_PRECISIONS):
             raise UserError(
-                f"precision: '{self.precision}' does not exist. Accepted are auto, "
+                f"precision: '{self.precision}' does not exist. Accepted: auto, "
                 f"{', '.join(_PRECISIONS)}."
             )
 
 
-def train_clip(clip, train, valid, output, recipe, test=None, show_progress=True):
-    """Train a model; keep the weights of the epoch with the best validation.
+def train_clip(
+    clip: Clip,
+    train: Pairs,
+    valid: Pairs,
+    output: str | Path,
+    recipe: Recipe,
+    test: Pairs | None = None,
+    show_progress: bool = True,
+) -> list[dict]:
+    """Train a model; save the weights of the epoch with the best validation.
 
     With torch.distributed initialised, each process calls this with the same arguments
-    and does its share of each batch. The losses are those of one process, but for
-    models with batch norms, whose statistics are each process's own.
+    and processes its share of each batch. The losses equal those of one process, except
+    for models with batch norms, whose statistics are computed per process.
 
     Args:
         clip (Clip): The model to start from. It is trained in place.
-        train (Pairs): What it learns from. Each epoch leaves out, at random, what fills
-            no batch.
-        valid (Pairs): What decides which epoch was best, by mean reciprocal rank of
-            text→picture over all its pictures. FashionCLIP's authors found that pairs
-            from *outside* the training data make the better stopping rule.
-        output (str or Path): A folder: the model (as ``clip_model`` takes it), a log of
-            every epoch (json lines), a checkpoint, and what was kept out of training as
-            ground truth, ``valid.json`` and ``test.json``. A checkpoint of the same
-            training that is there is gone on from.
-        recipe (Recipe): How.
-        test (Pairs, optional): What is used for nothing.
-        show_progress (bool): Whether bars and a line an epoch show.
+        train (Pairs): The training pairs. Each epoch leaves out, at random, those that
+            do not fill a batch.
+        valid (Pairs): The pairs that decide which epoch is best, by mean reciprocal rank
+            of text→picture over all its pictures. FashionCLIP's authors found that pairs
+            from *outside* the training data make a better stopping rule.
+        output (str or Path): The folder for the model (usable as ``clip_model``), a log
+            of every epoch (JSON lines), a checkpoint, and the held-out pairs as ground
+            truth, ``valid.json`` and ``test.json``. If it holds a checkpoint of the same
+            training, the training is resumed from there.
+        recipe (Recipe): The settings.
+        test (Pairs, optional): Pairs that are not used, only listed in ``test.json``.
+        show_progress (bool): Whether to show progress bars and a line per epoch.
 
     Returns:
-        list of dict: For each epoch ``epoch, loss, seconds, learning_rate`` and the
-        validation's ``recall@1, recall@10, mrr``.
+        list of dict: For each epoch ``epoch, loss, seconds, learning_rate`` and, on
+        ``valid``, ``recall@1, recall@10, mrr``.
 
     Raises:
-        UserError: If there are too few pictures, the batch cannot be shared by the
-            processes, the checkpoint is of another training, or the loss is no longer a
-            number. Nothing is written before the first three are known to be fine.
+        UserError: If there are too few pictures, the batch cannot be divided among the
+            processes, the checkpoint belongs to another training, or the loss is not
+            finite. The first three are checked before anything is written.
         PictureError: If a picture cannot be read.
     """
     training = _Training(clip, train, valid, Path(output), recipe, show_progress)
@@ -144,24 +162,24 @@ def train_clip(clip, train, valid, output, recipe, test=None, show_progress=True
     return training.run(log)
 
 
-def best_of(log):
-    """Return the entry of the best epoch, the first of equals."""
+def best_of(log: list[dict]) -> dict:
+    """Return the entry of the best epoch, the first one if several are equal."""
     return max(log, key=lambda entry: entry["mrr"])
 
 
-def check_share(batch_size, processes):
-    """Raise a UserError if a batch cannot be shared by so many processes."""
+def check_share(batch_size: int, processes: int) -> None:
+    """Raise a UserError if a batch cannot be divided evenly among the processes."""
     if batch_size % processes:
         raise UserError(
-            f"batch_size {batch_size} cannot be shared by {processes} processes: name a "
-            "multiple of their number."
+            f"batch_size {batch_size} cannot be divided among {processes} processes: "
+            f"give a multiple of {processes}."
         )
 
 
-def learning_rate(step, steps, recipe):
-    """Return the learning rate of a step, counted from 0, of ``steps`` in all.
+def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
+    """Return the learning rate of a step, counted from 0, out of ``steps``.
 
-    It grows linearly over the warm-up, then falls along half a cosine, which would reach
+    It grows linearly during the warm-up, then follows half a cosine that would reach
     zero one step after the last.
     """
     if step < recipe.warmup_steps:
@@ -201,18 +219,18 @@ class _Training:
         self.steps = len(train) // recipe.batch_size
         self.examples = _Examples(train, clip, recipe)
 
-    def warn_of_steps(self):
-        """Warn if the learning rate never gets where the recipe says."""
+    def warn_of_steps(self) -> None:
+        """Warn if training ends before the warm-up does."""
         steps = self.steps * self.recipe.epochs
         if steps < self.recipe.warmup_steps:
             logging.getLogger().warning(
-                f"warmup_steps is {self.recipe.warmup_steps}, but the training has "
+                f"warmup_steps is {self.recipe.warmup_steps}, but the training has only "
                 f"{steps} steps: the learning rate stops growing at "
                 f"{learning_rate(steps - 1, steps, self.recipe):.3g}."
             )
 
-    def run(self, log):
-        """Train from the epoch after those in ``log``, to the end."""
+    def run(self, log: list[dict]) -> list[dict]:
+        """Train the epochs that are not yet in ``log``; return the whole log."""
         patience = self.recipe.patience
         while len(log) < self.recipe.epochs:
             if log and len(log) - best_of(log)["epoch"] >= patience > 0:
@@ -274,7 +292,7 @@ class _Training:
         loss = self.loss(picture_e.float(), text_e.float(), scale, bias)
         if not loss.isfinite():
             raise UserError(
-                f"The loss is {loss.item()}: the training has diverged. Name a smaller "
+                f"The loss is {loss.item()}: the training has diverged. Set a smaller "
                 "learning_rate, or more warmup_steps."
             )
         self.optimizer.zero_grad()
@@ -290,21 +308,21 @@ class _Training:
         pictures, _ = self.clip.encode_pictures(
             self.valid.pictures, workers=self.recipe.workers, progress=False
         )
-        # The first caption is what the others are variations of.
+        # The other captions are variations of the first.
         texts = self.clip.encode_texts(
             [captions[0] for captions in self.valid.captions], progress=False
         )
         return retrieval(texts, pictures)
 
     def _mean(self, losses):
-        """Return the mean over steps and processes: the sigmoid loss is in shares."""
+        """Return the mean over steps and processes: their sigmoid losses differ."""
         mean = torch.tensor(losses, dtype=torch.float64).mean().to(self.clip.device)
         if self.is_distributed:
             dist.all_reduce(mean)
         return mean.item() / self.world_size
 
     def _from_first(self, entry):
-        """Return what the first process has."""
+        """Return the entry of the first process in all processes."""
         if self.is_distributed:
             entries = [entry]
             dist.broadcast_object_list(entries)
@@ -317,8 +335,8 @@ class _Training:
 
     # ------------------------------------------------------------ checkpoints
 
-    def resume(self):
-        """Load the checkpoint, if there is one; return the log up to it."""
+    def resume(self) -> list[dict]:
+        """Load the checkpoint, if there is one; return its log."""
         path = self.output / CHECKPOINT
         if not path.is_file():
             return []
@@ -328,7 +346,7 @@ class _Training:
         except Exception as error:
             reason = " ".join(str(error).split())
             raise UserError(
-                f"{path} is no checkpoint that can be read; remove it to start anew. "
+                f"{path} is not a readable checkpoint; remove it to start over. "
                 f"({reason})"
             ) from error
         differ = [
@@ -338,7 +356,7 @@ class _Training:
         ]
         if differ:
             raise UserError(
-                f"{path} is of another training: {'; '.join(differ)}. Name another "
+                f"{path} belongs to another training: {'; '.join(differ)}. Give another "
                 "--output, or remove that folder."
             )
         self.model.load_state_dict(found["model"])
@@ -358,11 +376,11 @@ class _Training:
             try:
                 torch.save(found, path)
             except RuntimeError:
-                # torch says where in its own code it stopped, not why.
-                raise OSError("torch could not write all of it") from None
+                # torch says where in its code it stopped, not why.
+                raise OSError("torch could not write the whole file") from None
 
     def _identity(self):
-        """What must be the same for a checkpoint to be gone on from."""
+        """What must be the same for a checkpoint to be resumed."""
         pairs = [[part.ids, part.captions] for part in (self.train, self.valid)]
         return {
             "the hash of the model to start from": _hash(self.clip),
@@ -376,7 +394,7 @@ class _Training:
         )
 
 
-def retrieval(texts, pictures):
+def retrieval(texts: np.ndarray, pictures: np.ndarray) -> dict[str, float]:
     """Measure text→picture search among pairs.
 
     Args:
@@ -384,15 +402,15 @@ def retrieval(texts, pictures):
         pictures (numpy.ndarray): Those of the pictures they belong to, in that order.
 
     Returns:
-        dict: ``recall@1``, ``recall@10`` and ``mrr``; of equal scores the right one is
-        taken to be last.
+        dict: ``recall@1``, ``recall@10`` and ``mrr``; among equal scores the right
+        picture is ranked last.
     """
     rank = np.empty(len(texts))
     for start in range(0, len(texts), _QUERIES_AT_ONCE):
         rows = slice(start, start + _QUERIES_AT_ONCE)
         scores = texts[rows] @ pictures.T
         right = np.take_along_axis(scores, np.arange(len(texts))[rows, None], axis=1)
-        # Not "as good or better": a score that is not a number counts against us.
+        # Not "scores >= right": NaN scores must count against the model.
         rank[rows] = (~(scores < right)).sum(axis=1)
     return {
         "recall@1": float(np.mean(rank <= 1)),
@@ -402,13 +420,15 @@ def retrieval(texts, pictures):
 
 
 class _Towers(torch.nn.Module):
-    """Both towers in one forward pass, as DistributedDataParallel needs it."""
+    """Both towers in one forward pass, as DistributedDataParallel requires."""
 
     def __init__(self, model, tower):
         super().__init__()
         self.model, self.tower = model, tower
 
-    def forward(self, pictures, tokens):
+    def forward(
+        self, pictures: torch.Tensor, tokens: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         picture_e = functional.normalize(self.model.encode_image(pictures), dim=-1)
         if self.tower.stops_at_end:
             tokens = tokens[:, : self.tower.ends(tokens).max()]
@@ -417,7 +437,7 @@ class _Towers(torch.nn.Module):
 
 
 class _Examples(Dataset):
-    """A picture and one of its captions, cropped and chosen anew each epoch."""
+    """Pictures, each with one of its captions; both crop and caption vary by epoch."""
 
     def __init__(self, pairs, clip, recipe):
         self.pairs, self.recipe, self.epoch = pairs, recipe, 0
@@ -438,7 +458,7 @@ class _Examples(Dataset):
 
 
 def _crop(picture, smallest, rng):
-    """Cut out a random part of the same proportions."""
+    """Return a random crop with the same aspect ratio."""
     share = rng.uniform(smallest, 1)
     width, height = (max(1, round(side * share)) for side in picture.size)
     left = rng.integers(picture.width - width + 1)
@@ -447,7 +467,7 @@ def _crop(picture, smallest, rng):
 
 
 def _optimizer(model, recipe):
-    """AdamW as open_clip has it: what is less than a matrix does not decay."""
+    """AdamW as in open_clip: parameters of fewer than two dimensions do not decay."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return torch.optim.AdamW(
         [
@@ -467,7 +487,7 @@ def _dtype(precision, device):
     if precision != "auto":
         return _PRECISIONS[precision]
     if device.type == "cuda":
-        # Older ones only pretend to, slowly; so do processors without the instructions.
+        # Older GPUs only emulate it, slowly; so do CPUs without the instructions.
         fast = torch.cuda.get_device_capability(device)[0] >= 8
     else:
         supported = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)
@@ -480,11 +500,11 @@ def _check_sizes(recipe, train, valid, world_size):
     if len(train) < recipe.batch_size:
         raise UserError(
             f"batch_size is {recipe.batch_size}, but there are {len(train):,} pictures "
-            "to train on. Name a smaller one, or give more pictures."
+            "to train on. Set a smaller batch_size, or give more pictures."
         )
     if not len(valid):
         raise UserError(
-            "No picture is left to validate on: set valid_ratio or --valid."
+            "No picture is left for validation: set valid_ratio or --valid."
         )
 
 

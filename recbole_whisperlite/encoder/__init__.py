@@ -1,4 +1,8 @@
-"""Frozen encoders: requests and item texts become vectors, once."""
+"""Frozen encoders that turn requests and item texts into vectors, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +12,9 @@ from recbole_whisperlite.encoder.presets import PRESETS
 from recbole_whisperlite.encoder.sentence_transformers import SentenceTransformers
 from recbole_whisperlite.encoder.tfidf import Tfidf
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 ENCODERS = {
     "tfidf": Tfidf,
     "open_clip": OpenClip,
@@ -16,28 +23,37 @@ ENCODERS = {
 }
 
 
-def encode(config, texts, *, ids, side, fit_texts):
-    """Return the vectors of ``texts`` by the encoder or encoders that ``config`` names.
+def encode(
+    config: Config | dict,
+    texts: list[str],
+    *,
+    ids: list[str],
+    side: str,
+    fit_texts: list[str],
+) -> np.ndarray:
+    """Return the vectors of ``texts`` from the encoder or encoders named in ``config``.
 
-    They are of length 1, but for precomputed ones, which stay as they are, and for texts
-    of which ``tfidf`` knows no word, which are zero. Vectors of k encoders stand side by
-    side, divided by the square root of k: their cosine is the mean of the cosines.
+    Vectors have length 1, except precomputed ones, which are returned unchanged, and
+    those of texts in which ``tfidf`` knows no word, which are zero. The vectors of k
+    encoders are concatenated and divided by the square root of k, so that their cosine
+    is the mean of the k cosines.
 
     Args:
         config (Config or dict): The settings of ``properties/dataset/request.yaml``.
         texts (list of str): The texts, without padding. Equal texts are encoded once.
         ids (list of str): Their external ids, by which ``precomputed`` finds vectors.
         side (str): ``request`` or ``item``.
-        fit_texts (list of str): Texts that ``tfidf`` learns from; the same for both
+        fit_texts (list of str): Texts that ``tfidf`` is fitted on; the same for both
             sides, so that both have the same dimensions.
 
     Returns:
         numpy.ndarray: ``[len(texts), dim]`` of ``vector_dtype``, read-only and
-        memory-mapped from the cache (``precomputed`` or several: in memory).
+        memory-mapped from the cache (in memory for ``precomputed`` and for several
+        encoders).
 
     Raises:
         UserError: If a setting is wrong, a model cannot be loaded, or a vector is
-            missing or broken.
+            missing or not finite.
     """
     parts = [
         _encode(each, texts, ids, side, fit_texts)
@@ -54,6 +70,6 @@ def _encode(config, texts, ids, side, fit_texts):
     if name == "precomputed":
         return precomputed.read(config, ids, side, dtype)
     encoder = ENCODERS[name](config, fit_texts)
-    # A preset and the same model spelt out share their vectors.
+    # A preset and the same model spelt out share cached vectors.
     name = "open_clip" if name in PRESETS else name
     return cache.vectors(encoder, name, texts, options.cache_folder(config), dtype)

@@ -1,51 +1,58 @@
-"""What every encoder is: frozen, text to vector."""
+"""The interface of all encoders: frozen models that turn texts into vectors."""
+
+from __future__ import annotations
 
 import abc
 import contextlib
 import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from recbole_whisperlite.encoder import options
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 
 class Encoder(abc.ABC):
     """A frozen model that turns texts into unit vectors.
 
-    Building one reads and checks settings only. What is slow, such as loading weights,
-    waits for :meth:`encode`, which is not called when the cache has the vectors.
+    The constructor only reads and checks settings. Slow work, such as loading weights,
+    is left to :meth:`encode`, which is not called when the cache has the vectors.
 
     Args:
         config (Config or dict): The settings.
         fit_texts (list of str): Texts that an encoder without pretrained weights may
-            learn from.
+            be fitted on.
 
     Raises:
         UserError: If a setting is wrong or a file that it names does not exist.
     """
 
-    def __init__(self, config, fit_texts):
+    def __init__(self, config: Config | dict, fit_texts: list[str]):
         self.show_progress = options.setting(config, "show_progress") is not False
 
     @abc.abstractmethod
-    def fingerprint(self):
-        """Return everything that shapes the vectors, as a dict for json."""
+    def fingerprint(self) -> dict:
+        """Return everything that determines the vectors, as a JSON-serialisable dict."""
 
     @abc.abstractmethod
-    def encode(self, texts):
+    def encode(self, texts: list[str]) -> np.ndarray:
         """Return the vectors of distinct texts.
 
         Args:
             texts (list of str): The texts.
 
         Returns:
-            numpy.ndarray: float32 ``[len(texts), dim]``, rows of length 1, or of length
-            0 for a text of which the encoder knows nothing.
+            numpy.ndarray: float32 ``[len(texts), dim]``, rows of length 1, or zero for
+            a text of which the encoder knows nothing.
         """
 
-    def progress(self, total, description):
-        """Return a progress bar of ``total`` texts; it shows after a second."""
+    def progress(self, total: int, description: str) -> tqdm:
+        """Return a progress bar for ``total`` texts that appears after one second."""
         return tqdm(
             total=total,
             desc=description,
@@ -55,17 +62,17 @@ class Encoder(abc.ABC):
         )
 
 
-def unit_rows(vectors):
-    """Return ``vectors`` ``[n, dim]`` with every row scaled to length 1; zero stays."""
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Return ``vectors`` ``[n, dim]`` with rows scaled to length 1; zero stays zero."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(length > 0, length, 1)
 
 
 @contextlib.contextmanager
-def quiet():
-    """Silence libraries that log every step and every attempt of loading a model.
+def quiet() -> Iterator[None]:
+    """Silence libraries that log every step and every attempt at loading a model.
 
-    What matters of it, they raise, and the encoders tell in one error.
+    Anything that matters is also raised, and the encoders report it in one error.
     """
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)

@@ -1,14 +1,17 @@
 """Vectors on disk: computed once for the same texts and the same encoder.
 
-An entry is one ``.npy`` file, named after the content of the texts and of everything
-that shapes the vectors. It is written under another name and renamed when it is whole,
-so that a process killed at any moment leaves a whole entry or none.
+An entry is one ``.npy`` file, named by a hash of the texts and of everything that
+determines the vectors. It is written under a temporary name and renamed when complete,
+so that a process killed at any moment leaves a complete entry or none.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
 from logging import getLogger
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -16,20 +19,29 @@ from filelock import FileLock, Timeout
 from recbole_whisperlite.encoder import digest
 from recbole_whisperlite.errors import UserError
 
-# Counted up whenever the same settings come to give other vectors.
+if TYPE_CHECKING:
+    from recbole_whisperlite.encoder.base import Encoder
+
+# Incremented whenever the same settings come to give other vectors.
 _LAYOUT = 1
 
 
-def vectors(encoder, name, texts, folder, dtype):
-    """Return the vectors of ``texts``, from the cache or else from ``encoder``.
+def vectors(
+    encoder: Encoder,
+    name: str,
+    texts: list[str],
+    folder: str | Path,
+    dtype: np.dtype,
+) -> np.ndarray:
+    """Return the vectors of ``texts`` from the cache, or else from ``encoder``.
 
     Args:
-        encoder (Encoder): Asked for the vectors of the distinct texts if the cache does
-            not have them.
+        encoder (Encoder): Encodes the distinct texts if the cache does not have their
+            vectors.
         name (str): The encoder's name.
         texts (list of str): The texts; some may be equal.
-        folder (Path): The cache; made if it is not there. Several processes may use it
-            at once: one encodes, the others wait for it.
+        folder (str or Path): The cache; created if missing. Several processes may use
+            it at once: one encodes, the others wait for it.
         dtype (numpy.dtype): float16 or float32, the type on disk.
 
     Returns:
@@ -67,8 +79,8 @@ def _telling_of(folder):
         yield
     except OSError as error:
         raise UserError(
-            f"Vectors cannot be cached in {folder}: {error}. Set cache_dir to a folder "
-            "that can be written to and has room."
+            f"Vectors cannot be cached in {folder}: {error}. Set cache_dir to a writable "
+            "folder with enough free space."
         ) from error
 
 
@@ -82,19 +94,19 @@ def _encode(encoder, texts, dtype):
         raise UserError(
             f"The encoder gave {len(broken)} of {len(distinct)} texts a vector that is "
             f"not finite, first: '{list(distinct)[broken[0]][:80]}'. Its weights are "
-            "broken, or its numbers too large for this vector_dtype."
+            "broken, or its values too large for this vector_dtype."
         )
     return result[[distinct[text] for text in texts]]
 
 
 def _read(entry, rows, dtype):
-    """Return the entry memory-mapped, None if it is not there or not whole."""
+    """Return the entry, memory-mapped, or None if it is missing or incomplete."""
     try:
         found = np.load(entry, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         return None
     except (ValueError, EOFError, OSError) as error:
-        getLogger().warning(f"{entry} is damaged and made anew ({error}).")
+        getLogger().warning(f"{entry} is damaged and will be recomputed ({error}).")
         return None
     whole = found.ndim == 2 and len(found) == rows and found.dtype == dtype
     return found if whole else None
@@ -120,13 +132,13 @@ def _lock(entry):
 
 @contextlib.contextmanager
 def _locked(entry):
-    """Hold the right to write this entry; the system takes it from a killed process."""
+    """Hold this entry's write lock, which the system releases if the process dies."""
     lock = _lock(entry)
     with _telling_of(entry.parent):
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            getLogger().info(f"Waiting for a process that encodes into {entry}.")
+            getLogger().info(f"Waiting for another process that is writing {entry}.")
             lock.acquire()
     try:
         yield
@@ -135,7 +147,7 @@ def _locked(entry):
 
 
 def _remove_leftovers(folder):
-    """Remove what killed processes were writing: a part that nobody holds locked."""
+    """Remove partial files of killed processes: those whose lock nobody holds."""
     for part in folder.glob("*.part"):
         with contextlib.suppress(Timeout, FileNotFoundError):
             with _lock(part).acquire(blocking=False):

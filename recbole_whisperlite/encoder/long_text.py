@@ -1,5 +1,6 @@
-"""Texts that are longer than an encoder reads."""
+"""Texts that exceed an encoder's token limit."""
 
+from collections.abc import Callable
 from logging import getLogger
 
 import numpy as np
@@ -9,19 +10,25 @@ from recbole_whisperlite.encoder.base import unit_rows
 CHOICES = ("truncate", "mean_of_chunks")
 
 
-def encode(texts, long_text, limit, count_tokens, encode_short):
+def encode(
+    texts: list[str],
+    long_text: str,
+    limit: int,
+    count_tokens: Callable[[list[str]], np.ndarray],
+    encode_short: Callable[[list[str]], np.ndarray],
+) -> np.ndarray:
     """Encode texts of any length with an encoder that reads ``limit`` tokens.
 
     Args:
         texts (list of str): The texts.
-        long_text (str): ``truncate``: what comes after the limit is not read.
+        long_text (str): ``truncate``: everything after the limit is dropped.
             ``mean_of_chunks``: a text that is too long is halved between words until
-            every piece fits, and its vector is the mean of the pieces' vectors, scaled
-            to length 1. Nothing is lost, and pieces are of about equal length.
-        limit (int): The most tokens that the encoder reads.
-        count_tokens (callable): list of str -> int array of their numbers of tokens.
+            every chunk fits, and its vector is the mean of the chunks' vectors, scaled
+            to length 1. Nothing is lost, and chunks are of about equal length.
+        limit (int): The maximum number of tokens that the encoder reads.
+        count_tokens (callable): list of str -> int array of token counts.
         encode_short (callable): list of str -> float32 array ``[n, dim]`` of unit
-            vectors; cuts what is too long.
+            vectors; truncates texts that are too long.
 
     Returns:
         numpy.ndarray: float32 ``[len(texts), dim]``.
@@ -32,22 +39,22 @@ def encode(texts, long_text, limit, count_tokens, encode_short):
         return encode_short(texts)
     found = (
         f"{len(too_long)} of {len(texts)} texts have more than the {limit} tokens that "
-        "the encoder reads"
+        "the encoder can read"
     )
     if long_text == "truncate":
         lost = (counts[too_long] - limit).sum() / counts.sum()
         getLogger().warning(
-            f"{found}; the rest of them is cut ({lost:.1%} of all tokens). With "
-            "long_text: mean_of_chunks everything is read."
+            f"{found}; the excess is cut ({lost:.1%} of all tokens). To read everything, "
+            "set long_text: mean_of_chunks."
         )
         return encode_short(texts)
     chunks = [[text] for text in texts]
-    for place in too_long:
-        chunks[place] = _chunks(texts[place], limit, count_tokens)
+    for row in too_long:
+        chunks[row] = _chunks(texts[row], limit, count_tokens)
     sizes = np.array([len(pieces) for pieces in chunks])
     getLogger().info(
-        f"{found}; each is the mean of its {sizes[too_long].mean():.1f} chunks "
-        "(long_text: mean_of_chunks)."
+        f"{found}; each is encoded as the mean of its chunks, "
+        f"{sizes[too_long].mean():.1f} on average (long_text: mean_of_chunks)."
     )
     vectors = encode_short([piece for pieces in chunks for piece in pieces])
     first = np.cumsum(sizes) - sizes
@@ -63,6 +70,6 @@ def _chunks(text, limit, count_tokens):
         middle = (len(words) + 1) // 2
         halves = " ".join(words[:middle]), " ".join(words[middle:])
     else:
-        # One word, or a language that writes without spaces.
+        # One word, or a language written without spaces.
         halves = text[: len(text) // 2], text[len(text) // 2 :]
     return [piece for half in halves for piece in _chunks(half, limit, count_tokens)]

@@ -1,20 +1,21 @@
-"""Layers of a frozen transformer by oneDNN, with weights that are packed once.
+"""Layers of a frozen transformer computed by oneDNN, with weights packed once.
 
-PyTorch multiplies float32 matrices on a CPU with another library, which takes more than
-twice as long on some processors. The results are the same but for rounding.
+On a CPU PyTorch multiplies float32 matrices with another library, which takes more than
+twice as long on some processors. Results are the same up to rounding.
 """
 
 import torch
 from torch.nn import functional
 
 
-def pack(transformer):
+def pack(transformer: torch.nn.Module | None) -> None:
     """Replace the linear layers and self-attentions of open_clip's residual blocks.
 
-    What is not of the usual kind stays. Replaced layers cannot be trained or saved.
+    Layers of any other kind are kept. Replaced layers cannot be trained or saved.
 
     Args:
-        transformer (torch.nn.Module): On a CPU, float32; changed in place.
+        transformer (torch.nn.Module or None): On a CPU, float32; changed in place.
+            Nothing happens if it is None or has no ``resblocks``.
     """
     if not torch.backends.mkldnn.is_available():
         return
@@ -22,7 +23,7 @@ def pack(transformer):
         for name, layer in block.mlp.named_children():
             if isinstance(layer, torch.nn.Linear):
                 setattr(block.mlp, name, _Linear(layer.weight, layer.bias))
-        # What open_clip builds: one weight for queries, keys and values, texts first.
+        # As open_clip builds it: one weight for queries, keys and values; batch first.
         if isinstance(block.attn, torch.nn.MultiheadAttention) and (
             block.attn.batch_first and block.attn.in_proj_weight is not None
         ):
@@ -35,12 +36,12 @@ class _Linear(torch.nn.Module):
         self.weight = weight.detach().to_mkldnn()
         self.bias = bias.detach().to_mkldnn()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.linear(x.to_mkldnn(), self.weight, self.bias).to_dense()
 
 
 class _SelfAttention(torch.nn.Module):
-    """``torch.nn.MultiheadAttention`` of a sequence to itself, without weights."""
+    """``torch.nn.MultiheadAttention`` over one sequence; returns no weights."""
 
     def __init__(self, attention):
         super().__init__()
@@ -49,7 +50,14 @@ class _SelfAttention(torch.nn.Module):
         out_proj = attention.out_proj
         self.out_proj = _Linear(out_proj.weight, out_proj.bias)
 
-    def forward(self, query, key, value, need_weights, attn_mask):
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        need_weights: bool,
+        attn_mask: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, None]:
         texts, length, width = query.shape
         parts = self.in_proj(query).view(texts, length, 3, self.heads, -1)
         if attn_mask is not None and attn_mask.ndim == 3:

@@ -1,6 +1,9 @@
-"""Picture vectors through the cache that texts go through."""
+"""Picture vectors, cached in the same way as text vectors."""
+
+from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL
@@ -13,8 +16,11 @@ from recbole_whisperlite.encoder.pictures import read_picture
 from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS
 from recbole_whisperlite.errors import UserError
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 _MOST_WORKERS = 8
-# 64 pictures of 224 pixels a side are 39 MB, of which several wait in the workers.
+# 64 pictures of 224 x 224 pixels take 39 MB, and the workers hold several such batches.
 _MOST_AT_ONCE = 64
 
 
@@ -26,28 +32,28 @@ def _the_clip(config):
 
 
 class ClipPictures(Encoder):
-    """CLIP's frozen image tower; vectors of length 1, zero for what cannot be read.
+    """CLIP's frozen image tower; vectors of length 1, zero for unreadable pictures.
 
-    To the cache a picture is the hash of its content, so that neither a name nor a
-    place has any say in what is found there.
+    The cache knows a picture by the hash of its content, so that its name and location
+    do not matter.
 
     Args:
         config (Config or dict): The settings of ``properties/dataset/request.yaml``.
         paths (list of str): Paths, or ``archive.zip::member``.
 
     Raises:
-        UserError: If a setting is wrong, or the encoder sees no pictures.
+        UserError: If a setting is wrong, or no encoder can encode pictures.
     """
 
-    def __init__(self, config, paths):
+    def __init__(self, config: Config | dict, paths: list[str]):
         super().__init__(config, [])
         named = [each["encoder"] for each in options.each_encoder(config)]
         config = _the_clip(config)
         if config is None:
             raise UserError(
-                f"encoder: {', '.join(named)} sees no pictures, and use_image is on. Set "
-                f"encoder to a CLIP model, or add one: {OFFLINE} needs no download; "
-                f"{', '.join(sorted({*PRESETS} - {OFFLINE}))} and open_clip do."
+                f"encoder: {', '.join(named)} cannot encode pictures, but use_image is "
+                f"on. Set encoder to a CLIP model, or add one: {OFFLINE} needs no "
+                f"download; {', '.join(sorted({*PRESETS} - {OFFLINE}))} and open_clip do."
             )
         self.missing = options.choice(config, "missing_image", ("skip", "error"))
         self._device = options.setting(config, "device") or "cpu"
@@ -59,8 +65,8 @@ class ClipPictures(Encoder):
         self._paths = paths
         self._path_of = {}
 
-    def contents(self):
-        """Return the hashes of the pictures, None where a file cannot be read."""
+    def contents(self) -> list[str | None]:
+        """Return the hash of each picture, None where a file cannot be read."""
 
         def bar(paths):
             disable = not self.show_progress
@@ -72,14 +78,14 @@ class ClipPictures(Encoder):
         self._path_of = dict(zip(hashes, self._paths))
         return hashes
 
-    def fingerprint(self):
+    def fingerprint(self) -> dict:
         return {
             **self._source.fingerprint(self._cache_folder),
             "pillow": PIL.__version__,
         }
 
-    def encode(self, hashes):
-        # Only here: open_clip and the model take seconds to load.
+    def encode(self, hashes: list[str]) -> np.ndarray:
+        # Imported late: open_clip and the model take seconds to load.
         from recbole_whisperlite.encoder.clip import Clip
         from recbole_whisperlite.encoder.packed import pack
 
@@ -97,8 +103,8 @@ class ClipPictures(Encoder):
         )[0]
 
 
-def encode_pictures(config, paths):
-    """Return the vectors of pictures by the encoder that ``config`` names.
+def encode_pictures(config: Config | dict, paths: list[str]) -> np.ndarray:
+    """Return the vectors of pictures from the encoder that ``config`` names.
 
     Args:
         config (Config or dict): The settings of ``properties/dataset/request.yaml``.
@@ -106,11 +112,11 @@ def encode_pictures(config, paths):
             encoded once.
 
     Returns:
-        numpy.ndarray: float32 ``[len(paths), dim]``; zero for those that cannot be
-        read.
+        numpy.ndarray: float32 ``[len(paths), dim]``; zero rows for those that cannot be
+        read. If none can be read, ``dim`` is 0.
 
     Raises:
-        UserError: If a setting is wrong, or the encoder sees no pictures.
+        UserError: If a setting is wrong, or no encoder can encode pictures.
         PictureError: With ``missing_image: error``, at the first that cannot be read.
     """
     dtype = np.dtype(options.choice(config, "vector_dtype", ("float16", "float32")))
@@ -118,26 +124,26 @@ def encode_pictures(config, paths):
     hashes = encoder.contents()
     if encoder.missing == "error" and None in hashes:
         read_picture(paths[hashes.index(None)])  # raises, and says why
-    there = [place for place, hash_ in enumerate(hashes) if hash_]
-    if not there:
+    present = [row for row, hash_ in enumerate(hashes) if hash_]
+    if not present:
         return np.zeros((len(paths), 0), dtype=np.float32)
-    known = [hashes[place] for place in there]
+    known = [hashes[row] for row in present]
     found = cache.vectors(
         encoder, "pictures", known, options.cache_folder(config), dtype
     )
     vectors = np.zeros((len(paths), found.shape[1]), dtype=np.float32)
-    vectors[there] = found
+    vectors[present] = found
     return vectors
 
 
 def _workers(config):
     workers = options.setting(config, "image_workers")
     if workers is None:
-        # A container may lend fewer cores than the machine has; macOS cannot tell.
-        lent = getattr(os, "sched_getaffinity", lambda process: range(os.cpu_count()))
-        return min(_MOST_WORKERS, len(lent(0)))
+        # A container may have fewer cores than the machine; macOS cannot say.
+        cores = getattr(os, "sched_getaffinity", lambda process: range(os.cpu_count()))
+        return min(_MOST_WORKERS, len(cores(0)))
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 0:
         raise UserError(
-            f"image_workers: a whole number of at least 0 is needed, not {workers}."
+            f"image_workers: must be an integer of at least 0, not {workers}."
         )
     return workers

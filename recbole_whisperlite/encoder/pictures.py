@@ -1,11 +1,13 @@
-"""Reading pictures: whatever a catalogue holds becomes RGB, or an error with its name."""
+"""Reads pictures of any kind as RGB, or raises an error that names the file."""
 
 import contextlib
 import functools
 import os
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -14,9 +16,9 @@ from recbole_whisperlite.errors import UserError
 
 #: Between an archive and the picture in it: ``photos.zip::images/1.jpg``.
 IN_ARCHIVE = "::"
-# Pillow's own limit against files of a few bytes that unfold into gigabytes.
+# Pillow's own limit against decompression bombs.
 _MOST_PIXELS = 89_478_485
-# The shorter side is scaled up to the model's: a thread of a picture would grow to
+# The shorter side is scaled to the model's: an extremely narrow picture would grow to
 # gigabytes.
 _LONGEST_TO_SHORTEST = 100
 
@@ -25,24 +27,26 @@ class PictureError(UserError):
     """A picture that cannot be used; the message names the file and says why."""
 
 
-def read_picture(picture, name=None):
-    """Read a picture of any kind that Pillow knows.
+def read_picture(
+    picture: str | Path | BinaryIO | Image.Image, name: str | None = None
+) -> Image.Image:
+    """Read a picture in any format that Pillow knows.
 
-    Of an animation the first frame is taken; what is transparent becomes white; 16-bit
+    The first frame of an animation is taken; transparent areas become white; 16-bit
     grey is scaled to 8 bits; the camera's orientation (EXIF) is applied.
 
     Args:
         picture (str, Path, binary file or PIL.Image.Image): A path, a picture in an
-            archive as ``archive.zip::member``, an open file that can be searched, or
-            an image that is turned into RGB.
+            archive as ``archive.zip::member``, an open seekable file, or an image that
+            is converted to RGB.
         name (str, optional): What errors call it; by default its path.
 
     Returns:
         PIL.Image.Image: Mode RGB, decoded.
 
     Raises:
-        PictureError: If the file is missing, empty, no picture, broken, or its sides
-            are out of all proportion.
+        PictureError: If the file is missing, empty, not a picture, broken, too large,
+            or its sides are too disproportionate.
     """
     if isinstance(picture, (str, Path)):
         with open_picture(str(picture), name) as file:
@@ -50,10 +54,10 @@ def read_picture(picture, name=None):
     return _decode(picture, name or getattr(picture, "name", "the picture"))
 
 
-def to_rgb(image):
+def to_rgb(image: Image.Image) -> Image.Image:
     """Return a PIL image of any mode as RGB, as :func:`read_picture` does."""
     image.load()
-    # A broken note on the orientation does not make a broken picture.
+    # Broken orientation metadata does not make a broken picture.
     with contextlib.suppress(Exception):
         image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -64,13 +68,13 @@ def to_rgb(image):
     return image.convert("RGB")
 
 
-def some(problems, total=None, shown=3):
+def some(problems: list[str], total: int | None = None, shown: int = 3) -> str:
     """Return the first few of many messages, and how many more there are.
 
     Args:
         problems (list of str): Messages, at least the first few.
         total (int, optional): How many there are, by default ``len(problems)``.
-        shown (int): How many are told.
+        shown (int): How many are included.
     """
     more = (len(problems) if total is None else total) - shown
     text = " ".join(problems[:shown])
@@ -80,7 +84,7 @@ def some(problems, total=None, shown=3):
 def _decode(picture, name):
     try:
         with warnings.catch_warnings():
-            # Too large a picture is told of below; metadata does not matter.
+            # Too large a picture is reported below; metadata does not matter.
             warnings.simplefilter("ignore")
             if isinstance(picture, Image.Image):
                 _check_size(picture.size, name)
@@ -97,11 +101,11 @@ def _decode(picture, name):
         bomb = isinstance(error, Image.DecompressionBombError)
         reason = "it is too large" if bomb else "this is not a picture"
         raise PictureError(
-            f"{name}: {reason}. Accepted are the formats that Pillow reads, such as "
-            f"JPEG, PNG, WebP and GIF, of at most {_MOST_PIXELS:,} pixels."
+            f"{name}: {reason}. Pictures can be in any format that Pillow reads, such as "
+            f"JPEG, PNG, WebP and GIF, with at most {_MOST_PIXELS:,} pixels."
         ) from error
     except Exception as error:
-        # Decoders raise whatever they stumble over: OSError, SyntaxError, struct.error.
+        # Decoders raise all sorts of errors: OSError, SyntaxError, struct.error.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PictureError(f"{name}: the picture is broken ({reason}).") from error
 
@@ -110,13 +114,13 @@ def _check_size(size, name):
     width, height = size
     if width * height > _MOST_PIXELS:
         raise PictureError(
-            f"{name}: {width} x {height} pixels are too many; accepted are at most "
-            f"{_MOST_PIXELS:,}. Scale the picture down."
+            f"{name}: {width} x {height} pixels are too many; at most {_MOST_PIXELS:,} "
+            "are accepted. Scale the picture down."
         )
     if max(size) > _LONGEST_TO_SHORTEST * min(size):
         raise PictureError(
-            f"{name}: {width} x {height} pixels; a side may be at most "
-            f"{_LONGEST_TO_SHORTEST} times as long as the other. Crop the picture."
+            f"{name}: {width} x {height} pixels; the longer side may be at most "
+            f"{_LONGEST_TO_SHORTEST} times the shorter. Crop the picture."
         )
 
 
@@ -130,7 +134,7 @@ def _to_8_bits(image):
 
 
 @contextlib.contextmanager
-def open_picture(path, name=None):
+def open_picture(path: str, name: str | None = None) -> Iterator[BinaryIO]:
     """Yield the open binary file of a picture.
 
     Args:
@@ -161,11 +165,11 @@ def open_picture(path, name=None):
 
 @functools.lru_cache(maxsize=8)
 def _archive(path, stamp, process):
-    """Open an archive once: the list of its files takes long to read.
+    """Open an archive once, since its list of files takes long to read.
 
     Args:
         path (str): The archive.
-        stamp (int): When it was changed; a new one is another archive.
-        process (int): Forked processes must not share a position in the file.
+        stamp (int): Its modification time; a changed archive is opened again.
+        process (int): The process id: forked processes must not share a file position.
     """
     return zipfile.ZipFile(path)

@@ -1,12 +1,18 @@
-"""Vectors that the user made elsewhere, found by the ids of the data set."""
+"""Vectors that the user computed elsewhere, looked up by the ids of the dataset."""
+
+from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recbole_whisperlite.encoder import options
 from recbole_whisperlite.errors import UserError
+
+if TYPE_CHECKING:
+    from recbole.config import Config
 
 _HOW_TO_WRITE = (
     "Such a file is written by numpy.savez(file, ids=numpy.array(ids, dtype=str), "
@@ -14,10 +20,15 @@ _HOW_TO_WRITE = (
 )
 
 
-def read(config, ids, side, dtype):
+def read(
+    config: Config | dict | options.OneEncoder,
+    ids: list[str],
+    side: str,
+    dtype: np.dtype,
+) -> np.ndarray:
     """Return the vectors of ``ids`` from ``request_vectors_file`` or its item sibling.
 
-    They are used as they are, whatever their lengths.
+    They are returned unchanged, whatever their lengths.
 
     Args:
         config (Config or dict): The settings.
@@ -29,8 +40,8 @@ def read(config, ids, side, dtype):
         numpy.ndarray: ``[len(ids), dim]`` of ``dtype``.
 
     Raises:
-        UserError: If the file is not there or not of this form, lacks an id, has one
-            twice, or holds what is not a finite number in ``dtype``.
+        UserError: If the file is missing or not of this form, lacks an id, has one
+            twice, or holds a value that is not finite in ``dtype``.
     """
     name = f"{side}_vectors_file"
     given = options.setting(config, name)
@@ -57,7 +68,7 @@ def read(config, ids, side, dtype):
     broken = np.flatnonzero(~np.isfinite(found).all(axis=1))
     if len(broken):
         raise UserError(
-            f"{name}: {path} has a number that is not finite, or too large for "
+            f"{name}: {path} has a value that is not finite, or too large for "
             f"vector_dtype: {np.dtype(dtype).name}, for "
             f"{_some([ids[row] for row in broken])}."
         )
@@ -84,8 +95,8 @@ def _load(path, where):
         raise UserError(f"{where}: 'ids' are {ids.dtype}, not str. {_HOW_TO_WRITE}")
     if vectors.dtype.kind != "f" or vectors.ndim != 2 or ids.shape != vectors.shape[:1]:
         raise UserError(
-            f"{where}: 'vectors' is {vectors.dtype} of shape {list(vectors.shape)} beside "
-            f"'ids' of shape {list(ids.shape)}. {_HOW_TO_WRITE}"
+            f"{where}: 'vectors' is {vectors.dtype} of shape {list(vectors.shape)}, but "
+            f"'ids' has shape {list(ids.shape)}. {_HOW_TO_WRITE}"
         )
     return ids.astype(str).tolist(), vectors
 

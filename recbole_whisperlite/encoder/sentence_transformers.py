@@ -1,8 +1,11 @@
 """Text vectors of sentence-transformers models (an extra)."""
 
+from __future__ import annotations
+
 import importlib.metadata
 from logging import getLogger
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,15 +13,18 @@ from recbole_whisperlite.encoder import digest, long_text, options
 from recbole_whisperlite.encoder.base import Encoder, quiet, unit_rows
 from recbole_whisperlite.errors import UserError
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 
 class SentenceTransformers(Encoder):
     """A frozen sentence encoder; vectors of length 1.
 
-    ``sentence_transformers_model`` is a name on the Hugging Face hub or a local folder
+    ``sentence_transformers_model`` is a name on the Hugging Face Hub or a local folder
     in that library's layout.
     """
 
-    def __init__(self, config, fit_texts):
+    def __init__(self, config: Config | dict, fit_texts: list[str]):
         super().__init__(config, fit_texts)
         self._long_text = options.choice(config, "long_text", long_text.CHOICES)
         self._batch_size = options.positive_int(config, "encode_batch_size")
@@ -28,7 +34,7 @@ class SentenceTransformers(Encoder):
         folder = Path(self._name).expanduser()
         self._folder = folder if folder.is_dir() else None
 
-    def fingerprint(self):
+    def fingerprint(self) -> dict:
         model = self._name
         if self._folder:
             model = digest.of_path(self._folder, self._cache_folder)
@@ -38,7 +44,7 @@ class SentenceTransformers(Encoder):
             "long_text": self._long_text,
         }
 
-    def encode(self, texts):
+    def encode(self, texts: list[str]) -> np.ndarray:
         model = self._load()
 
         def encode_short(short):
@@ -61,15 +67,15 @@ class SentenceTransformers(Encoder):
         from sentence_transformers import SentenceTransformer
 
         name = str(self._folder or self._name)
-        getLogger().info(f"Loading {name} by sentence-transformers")
+        getLogger().info(f"Loading {name} with sentence-transformers")
         try:
             with quiet():
                 return SentenceTransformer(name, device=str(self._device))
         except Exception as error:
             raise UserError(
                 f"sentence_transformers_model: '{self._name}' could not be loaded. "
-                "Without a network: download the model elsewhere and set "
-                "sentence_transformers_model: /path/of/its/folder; or use an encoder that "
+                "Without a network, download the model elsewhere and set "
+                "sentence_transformers_model: /path/to/its/folder, or use an encoder that "
                 "needs no download, encoder: tfidf. (sentence-transformers: "
                 f"{' '.join(str(error).split())})"
             ) from error

@@ -1,15 +1,17 @@
-"""The text tower of a CLIP model, run only as far as the texts reach."""
+"""The text tower of a CLIP model, run only up to the end of the texts."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch.nn import functional
+from tqdm import tqdm
 
 from recbole_whisperlite.encoder.packed import pack
 
-# On a CPU a step's activations should stay in its caches: with 256 texts at once most
-# of the time goes into fetching them from memory.
+# A step's activations should fit in the CPU's caches: with 256 texts at once most of the
+# time goes into fetching them from memory.
 _CPU_TOKENS_A_STEP = 512
 _TEXTS_A_TOKENIZER_CALL = 1024
 
@@ -17,28 +19,39 @@ _TEXTS_A_TOKENIZER_CALL = 1024
 class TextTower:
     """Text vectors of an open_clip model, as ``encode_text`` gives them, but faster.
 
-    CLIP's text tower is causal and pools at the end token: no token behind that one has
-    any influence. Batches are therefore made of texts of similar length, the longest
-    first so that memory peaks at the start, and each is cut to its longest text. Towers
-    built otherwise (SigLIP, CoCa, Hugging Face models) run at full length.
+    CLIP's text tower is causal and pools at the end token: no later token has any
+    influence. Batches are therefore made of texts of similar length, the longest first
+    so that memory peaks at the start, and each is cut to its longest text. Towers of
+    other kinds (SigLIP, CoCa, Hugging Face models) run at full length.
 
     Args:
         model (torch.nn.Module): From ``open_clip.create_model``. It is moved to
-            ``device`` and set to evaluation.
+            ``device`` and set to evaluation mode.
         tokenizer (callable): From ``open_clip.get_tokenizer``, for the same model.
         device (str or torch.device): Where to run.
         progress (callable): ``progress(total, description)`` returns a progress bar.
-        packed (bool): Whether on a CPU layers of its text tower are replaced by faster
+        packed (bool): Whether, on a CPU, layers of the text tower are replaced by faster
             ones, which cannot be trained.
+
+    Attributes:
+        stops_at_end (bool): Whether tokens after the end token can be left out.
+        context_length (int): The maximum number of tokens, start and end included.
     """
 
-    def __init__(self, model, tokenizer, device, progress, packed=True):
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        tokenizer: Callable[..., torch.Tensor],
+        device: str | torch.device,
+        progress: Callable[[int, str], tqdm],
+        packed: bool = True,
+    ):
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
         self.context_length = tokenizer.context_length
         self.progress = progress
-        # CustomTextCLIP and CoCa hold the tower as .text, CLIP holds its parts itself.
+        # CustomTextCLIP and CoCa have the tower as .text, CLIP has its parts inline.
         inlined = not hasattr(model, "text")
         self._text = model if inlined else model.text
         prefix = "text_" if inlined else ""
@@ -49,10 +62,10 @@ class TextTower:
         self.stops_at_end = self._can_stop_at_end()
         self._last_read = (None, None, None)
         empty = tokenizer([""])[0].tolist()
-        # A few tokenizers end every text with a class token, however short it is.
+        # A few tokenizers append a class token to every text, after the padding.
         self._pads_at_end = empty[-1] == empty[-2]
         self._padding = empty[-1]
-        # Where padding is the end token, the end of a text cannot be seen from behind.
+        # Where texts are padded with the end token, the end token looks like padding.
         cut = tokenizer(["a " * self.context_length])[0].tolist()
         self._hidden = int(cut[-1] == self._padding)
 
@@ -65,7 +78,7 @@ class TextTower:
             return False
         if self._pool_type not in ("argmax", "eos"):
             return False
-        # Another release of open_clip may do something that is not known here.
+        # Verified, because another release of open_clip may compute something else.
         tokens = self.tokenizer(["a"])
         return torch.allclose(
             self._run_to_end(tokens[:, : self.ends(tokens).max()]),
@@ -73,20 +86,20 @@ class TextTower:
             atol=1e-4,
         )
 
-    def count_tokens(self, texts):
-        """Return the numbers of tokens of ``texts``, start and end token included.
+    def count_tokens(self, texts: list[str]) -> np.ndarray:
+        """Return the token counts of ``texts``, start and end token included.
 
         Returns:
-            numpy.ndarray: int64 ``[len(texts)]``; not cut at the context length.
+            numpy.ndarray: int64 ``[len(texts)]``; not capped at the context length.
         """
         return self._read(texts)[1]
 
-    def encode(self, texts, batch_size):
+    def encode(self, texts: list[str], batch_size: int) -> np.ndarray:
         """Return the vectors of ``texts``, cut at the context length.
 
         Args:
             texts (list of str): The texts.
-            batch_size (int): The most texts at once.
+            batch_size (int): The maximum number of texts at once.
 
         Returns:
             numpy.ndarray: float32 ``[len(texts), dim]``, rows of length 1.
@@ -108,7 +121,7 @@ class TextTower:
         return vectors
 
     def _batches(self, ends, batch_size):
-        """Yield int64 tensors of places in ``ends``, those of the longest texts first."""
+        """Yield int64 tensors of indices into ``ends``, the longest texts first."""
         order = torch.argsort(ends, descending=True, stable=True)
         start = 0
         while start < len(order):
@@ -121,10 +134,10 @@ class TextTower:
             start += size
 
     def _map(self, run, batches):
-        """Yield ``run(batch)`` for every batch, in their order.
+        """Yield ``run(batch)`` for every batch, in order.
 
-        On a CPU each thread runs batches of its own: threads that share every layer of
-        one batch wait for each other at each, for long where the machine is busy.
+        On a CPU each thread runs separate batches: threads that share a batch wait for
+        each other at every layer, for long where the machine is busy.
         """
         if self.device.type != "cpu":
             yield from map(run, batches)
@@ -135,7 +148,7 @@ class TextTower:
         try:
             yield from pool.map(run, batches)
         finally:
-            # Interrupted, it ends when the batches that run have ended.
+            # When interrupted, only the batches in progress are finished.
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)
 
@@ -148,14 +161,14 @@ class TextTower:
     def _run_to_end(self, tokens):
         return self.embed_to_end(tokens.long().to(self.device)).cpu()
 
-    def embed_to_end(self, tokens):
-        """What ``encode_text`` does, with positions and mask cut to these tokens.
+    def embed_to_end(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Do what ``encode_text`` does, with positions and mask cut to these tokens.
 
-        Where :attr:`stops_at_end` it gives the same, and gradients as well.
+        Where :attr:`stops_at_end` is set, the result and its gradients are the same.
 
         Args:
-            tokens (torch.Tensor): int64 ``[n, length]`` on :attr:`device`, every end
-                token among them.
+            tokens (torch.Tensor): int64 ``[n, length]`` on :attr:`device`, including
+                every text's end token.
 
         Returns:
             torch.Tensor: float ``[n, dim]``, rows of length 1.
@@ -172,14 +185,21 @@ class TextTower:
             x = x @ text.text_projection
         return functional.normalize(x, dim=-1)
 
-    def ends(self, tokens):
-        """Return after how many tokens each text ends, where its vector is taken."""
+    def ends(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return each text's length up to its end token, where its vector is taken.
+
+        Args:
+            tokens (torch.Tensor): int ``[n, length]``.
+
+        Returns:
+            torch.Tensor: int64 ``[n]``, end token included.
+        """
         if self._pool_type == "eos":
             tokens = (tokens == self._end_token).int()
         return tokens.argmax(dim=1) + 1
 
     def _read(self, texts):
-        """Tokenize; the last list is remembered, it is counted first and encoded then.
+        """Tokenize; the last list is remembered, for it is counted, then encoded.
 
         Returns:
             tuple: int32 ``[len(texts), context_length]`` and int64 ``[len(texts)]``.
@@ -197,15 +217,15 @@ class TextTower:
 
     def _count(self, texts, tokens):
         counts = self._filled(tokens)
-        for place in np.flatnonzero(counts == self.context_length):
-            # A token stands for a byte at least. What the tokenizer's own cleaning may
-            # add to a text is less than its length.
-            room = 2 * len(texts[place].encode()) + self.context_length
-            counts[place] = self._filled(self.tokenizer([texts[place]], room))[0]
+        for row in np.flatnonzero(counts == self.context_length):
+            # A token covers at least one byte. What the tokenizer's own cleaning may add
+            # to a text is less than its length.
+            room = 2 * len(texts[row].encode()) + self.context_length
+            counts[row] = self._filled(self.tokenizer([texts[row]], room))[0]
         return counts
 
     def _filled(self, tokens):
         if not self._pads_at_end:
             return np.zeros(len(tokens), dtype=np.int64)
-        place = torch.arange(1, tokens.shape[1] + 1)
-        return ((tokens != self._padding) * place).amax(dim=1).numpy() + self._hidden
+        position = torch.arange(1, tokens.shape[1] + 1)
+        return ((tokens != self._padding) * position).amax(dim=1).numpy() + self._hidden

@@ -1,8 +1,11 @@
 """Text vectors from word counts alone: no weights to download, any language or domain."""
 
+from __future__ import annotations
+
 import functools
 import importlib.metadata
 from logging import getLogger
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,25 +13,28 @@ from recbole_whisperlite.encoder import digest, options
 from recbole_whisperlite.encoder.base import Encoder, unit_rows
 from recbole_whisperlite.errors import UserError
 
-# A word of one letter counts too ("V neck", "size M"). Pairs of words made requests find
-# fewer of their products: who asks uses the same words in another order.
+if TYPE_CHECKING:
+    from recbole.config import Config
+
+# One-letter words count too ("V neck", "size M"). With word bigrams requests found fewer
+# of their products: shoppers use the same words in another order.
 _COUNTING = {"token_pattern": r"(?u)\b\w+\b", "sublinear_tf": True}
 
 
 class Tfidf(Encoder):
     """TF-IDF, then truncated SVD (latent semantic analysis, Deerwester et al. 1990).
 
-    Fitted on ``fit_texts``; with the same texts, in any order, the vectors are the same
-    to the last digit. Where the texts have no more than ``encoder_dim`` distinct words,
-    TF-IDF vectors are used as they are.
+    Fitted on ``fit_texts``; the same texts, in any order, give bit-identical vectors.
+    Where the texts have no more than ``encoder_dim`` distinct words, the TF-IDF vectors
+    are used without SVD.
     """
 
-    def __init__(self, config, fit_texts):
+    def __init__(self, config: Config | dict, fit_texts: list[str]):
         super().__init__(config, fit_texts)
         self._dim = options.positive_int(config, "encoder_dim")
         self._fit_texts = tuple(sorted(set(fit_texts)))
 
-    def fingerprint(self):
+    def fingerprint(self) -> dict:
         return {
             "scikit-learn": importlib.metadata.version("scikit-learn"),
             "counting": _COUNTING,
@@ -36,7 +42,7 @@ class Tfidf(Encoder):
             "fit_texts": digest.of_texts(self._fit_texts),
         }
 
-    def encode(self, texts):
+    def encode(self, texts: list[str]) -> np.ndarray:
         counter, svd = _fit(self._fit_texts, self._dim)
         with _one_thread():
             counts = counter.transform(texts)
@@ -44,8 +50,8 @@ class Tfidf(Encoder):
         unknown = int((counts.getnnz(axis=1) == 0).sum())
         if unknown:
             getLogger().warning(
-                f"{unknown} of {len(texts)} texts have no word that the encoder tfidf "
-                "knows from the training requests and items; their vector is zero."
+                f"{unknown} of {len(texts)} texts contain no word that the encoder tfidf "
+                "knows from the training requests and items; their vectors are zero."
             )
         return unit_rows(vectors).astype(np.float32)
 
@@ -73,7 +79,7 @@ def _fit(texts, dim):
 
 
 def _one_thread():
-    """The order of additions, and so the last digit, depends on the number of threads."""
+    """Limit BLAS to one thread: the order of additions depends on their number."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1)

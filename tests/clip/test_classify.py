@@ -78,9 +78,9 @@ def test_a_broken_picture_gets_no_scores(clip, photos, caplog):
     [
         ([], ["{}"], "There is no class"),
         (["red", " "], ["{}"], "class 2 is empty"),
-        (["red", "red"], ["{}"], "'red' is named twice"),
+        (["red", "red"], ["{}"], "'red' is given twice"),
         (["red"], [], "There is no template"),
-        (["red"], ["a photo"], "there is no {} in it"),
+        (["red"], ["a photo"], "it has no {}"),
     ],
 )
 def test_wrong_classes_are_told(clip, classes, templates, message):
@@ -157,8 +157,8 @@ def test_classes_of_the_file_are_added_to_those_named(run, flags, photos, tmp_pa
     [
         ([], "There is no class"),
         (["--classes", "red", ""], "class 2 is empty"),
-        (["--classes", "red", "red"], "named twice"),
-        (["--classes=red", "--template=photo"], "there is no {}"),
+        (["--classes", "red", "red"], "given twice"),
+        (["--classes=red", "--template=photo"], "it has no {}"),
         (["--classes=red", "--scores=sigmoid"], "Use softmax"),
         (["--classes=red", "--labels=a.csv"], "need --label_column"),
         (["--label_column=colour", "--labels=none.csv"], "does not exist"),

@@ -41,13 +41,13 @@ def test_the_picture_shows_the_tiles(strips, tmp_path):
 
 
 def test_a_picture_that_no_viewer_opens_is_refused(strips, tmp_path):
-    with pytest.raises(UserError, match="2,000 queries .* Name it .html"):
+    with pytest.raises(UserError, match="2,000 queries .* Write it as .html"):
         contact_sheet.write(tmp_path / "sheet.png", strips * 1000)
     assert not list(tmp_path.glob("*sheet*"))
 
 
 def test_other_names_are_refused_and_nothing_is_left(strips, tmp_path):
-    with pytest.raises(UserError, match="end the name in one of the two"):
+    with pytest.raises(UserError, match="must be an .html page or a .png"):
         contact_sheet.write(tmp_path / "sheet.pdf", strips)
     with pytest.raises(UserError, match="cannot be written"):
         contact_sheet.write("/proc/none/sheet.png", strips)

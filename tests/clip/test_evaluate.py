@@ -59,7 +59,9 @@ def test_what_is_not_there_is_left_out_and_counted(clip, photos, catalogue, capl
         "ids_left_out": 2,
     }
     assert "2 ids are not in" in caplog.text and "'hat-1'" in caplog.text
-    with pytest.raises(UserError, match="No query of the ground truth asks for"):
+    with pytest.raises(
+        UserError, match="No query of the ground truth has a relevant picture"
+    ):
         evaluate(clip, catalogue, {"a hat": {"hat-1": 1}})
 
 
@@ -94,15 +96,15 @@ def test_the_command_prints_a_table_and_writes_json(run, flags, photos, tmp_path
     "content, message",
     [
         (None, "cannot be read"),
-        ("{", "not json"),
+        ("{", "not valid JSON"),
         ("{}", "at least one query"),
         ("[1]", "at least one query"),
-        ('{"red": ["red-0"]}', "numbers from 0 upwards"),
-        ('{"red": {"red-0": "yes"}}', "numbers from 0 upwards"),
-        ('{"red": {"red-0": -1}}', "numbers from 0 upwards"),
-        ('{"red": {"red-0": 1' + "0" * 400 + "}}", "numbers from 0 upwards"),
+        ('{"red": ["red-0"]}', "numbers from 0 to 1e9"),
+        ('{"red": {"red-0": "yes"}}', "numbers from 0 to 1e9"),
+        ('{"red": {"red-0": -1}}', "numbers from 0 to 1e9"),
+        ('{"red": {"red-0": 1' + "0" * 400 + "}}", "numbers from 0 to 1e9"),
         ('{" ": {"red-0": 1}}', "query 1 is empty"),
-        ('{"red": {"7": 1}}', "those asked for like '7'"),
+        ('{"red": {"7": 1}}', "those of the relevant pictures look like '7'"),
     ],
 )
 def test_a_wrong_truth_is_told(run, flags, photos, tmp_path, content, message):
@@ -119,7 +121,7 @@ def test_a_wrong_truth_is_told(run, flags, photos, tmp_path, content, message):
 @pytest.mark.parametrize(
     "argv, message",
     [
-        ([], "Name the truth"),
+        ([], "Give the ground truth"),
         (["--caption_column=title"], "only pictures|nothing but pictures|no column"),
         (["--caption_column=a", "--labels=b.csv"], "--labels needs --label_column"),
         (["--caption_column=a", "--output=/proc/none/a.json"], "cannot be written"),

@@ -187,7 +187,7 @@ def test_the_checkpoint_of_another_training_is_refused(train, pairs, tmp_path):
         train(epochs=1, clip=other)
     assert {p: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
     (tmp_path / "out" / "checkpoint.pt").write_bytes(b"half")
-    with pytest.raises(UserError, match="no checkpoint that can be read; remove it"):
+    with pytest.raises(UserError, match="not a readable checkpoint; remove it"):
         train(epochs=1)
 
 
@@ -256,11 +256,11 @@ def test_the_learning_rate_grows_in_a_line_and_falls_in_a_cosine(train):
 
 def test_a_warm_up_longer_than_the_training_is_told(train, caplog):
     train(epochs=1, warmup_steps=6)
-    assert "has 3 steps: the learning rate stops growing at 0.0025" in caplog.text
+    assert "has only 3 steps: the learning rate stops growing at 0.0025" in caplog.text
 
 
 def test_a_training_that_diverges_ends_with_advice(train, tmp_path):
-    with pytest.raises(UserError, match="diverged. Name a smaller learning_rate"):
+    with pytest.raises(UserError, match="diverged. Set a smaller learning_rate"):
         train(epochs=4, learning_rate=1e30, warmup_steps=0)
 
 
@@ -403,7 +403,9 @@ def test_two_processes_have_the_losses_of_one(run, flags, tmp_path):
     # a mistake that only the processes find has no traceback either
     status, _, err = run(*flags, "--epochs=4", "--nproc=2", "--output=by-2")
     assert status == 2
-    assert err.splitlines()[-1].startswith("error: by-2/checkpoint.pt is of another")
+    assert err.splitlines()[-1].startswith(
+        "error: by-2/checkpoint.pt belongs to another"
+    )
 
 
 def test_an_outside_set_validates_and_an_overlap_is_told(
@@ -420,7 +422,7 @@ def test_an_outside_set_validates_and_an_overlap_is_told(
     )
     assert status == 0
     assert "train: 48 pictures\nvalid: 20 pictures\ntest: 0 pictures" in out
-    assert "4 of 20 pictures to validate on are trained on as well" in caplog.text
+    assert "4 of 20 validation pictures are also trained on" in caplog.text
     truth = json.loads((tmp_path / "out" / "valid.json").read_text())
     assert sum(len(ids) for ids in truth.values()) == 20
     assert not (tmp_path / "out" / "test.json").exists()
@@ -452,7 +454,7 @@ def test_an_interruption_is_told_in_one_line(run, flags, monkeypatch):
     monkeypatch.setattr(training, "read_picture", interrupt)
     status, _, err = run(*flags)
     assert status == 130
-    assert err == "Interrupted. The same command goes on after the last epoch in out.\n"
+    assert err == "Interrupted. The same command resumes after the last epoch in out.\n"
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("pos")])
@@ -484,27 +486,30 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
         ({"missing_image": "hide"}, "invalid choice: 'hide'"),
         ({"precision": "fp8"}, "precision: 'fp8' does not exist"),
         ({"batch_size": 1}, "batch_size is 1; it must be at least 2"),
-        ({"learning_rate": 0}, "learning_rate is 0.0; it must be above 0"),
-        ({"smallest_crop": 0}, "smallest_crop is 0.0; accepted are shares"),
+        ({"learning_rate": 0}, "learning_rate is 0.0; it must be greater than 0"),
+        ({"smallest_crop": 0}, "smallest_crop is 0.0; it must be greater than 0"),
         ({"seed": -1}, "seed is -1; it must be at least 0"),
         ({"seed": 2**70}, "it must be less than 4294967296"),
-        ({"clip_model": "ViT-B-32", "model_cfg": None}, "has a model of its own"),
+        ({"clip_model": "ViT-B-32", "model_cfg": None}, "determines the model"),
         ({"model_cfg": "small"}, "model_cfg is 'small'"),
         ({"clip_model": "ViT-B-32"}, "give one or the other"),
         ({"nproc": 0}, "nproc is 0"),
-        ({"nproc": 3}, "batch_size 16 cannot be shared by 3 processes"),
+        ({"nproc": 3}, "batch_size 16 cannot be divided among 3 processes"),
         ({"batch_size": 64}, "batch_size is 64, but there are 58 pictures"),
-        ({"valid_ratio": 0}, "No picture is left to validate on"),
-        ({"valid_ratio": 0.6, "test_ratio": 0.4}, "leave something to train on"),
+        ({"valid_ratio": 0}, "No picture is left for validation"),
+        ({"valid_ratio": 0.6, "test_ratio": 0.4}, "whose sum is less than 1"),
         ({"captions": ["{color}"]}, "no column 'color'.*Did you mean 'colour'"),
         ({"group": "color"}, "no column 'color'"),
         ({"output": "new.yaml"}, "new.yaml cannot be written"),
-        ({"data": None}, "nothing to train on"),
-        ({"data": ["a.csv"]}, "a.csv cannot be used. Each entry has a path"),
-        ({"data": [{"path": "a.csv", "caption": "x"}]}, "Each entry has a path"),
-        ({"data": [{"path": "a.csv", "captions": [1]}]}, "must be a list of texts"),
+        ({"data": None}, "There is no training data"),
+        ({"data": ["a.csv"]}, "a.csv cannot be used. Each entry needs a path"),
+        ({"data": [{"path": "a.csv", "caption": "x"}]}, "Each entry needs a path"),
+        ({"data": [{"path": "a.csv", "captions": [1]}]}, "must be a list of templates"),
         ({"data": [{"path": 3}]}, "path is 3; it must be text"),
-        ({"data": [{"path": "a.csv", "valid_ratio": "x"}]}, "must be shares"),
+        (
+            {"data": [{"path": "a.csv", "valid_ratio": "x"}]},
+            "must be numbers of at least 0",
+        ),
         ({"data": [{"path": "a.csv"}]}, "a.csv: this does not exist"),
     ],
 )
@@ -532,8 +537,8 @@ def test_broken_pictures_are_skipped_if_asked(
     flags = [flag for flag in flags if not flag.startswith("--data")]
     status, _, err = run(*flags, f"--data={broken}")
     assert status == 2
-    assert "nowhere.png" in err and "--missing_image=skip leaves it out" in err
+    assert "nowhere.png" in err and "use --missing_image=skip" in err
     assert not (tmp_path / "out").exists()
     status, _, _ = run(*flags, f"--data={broken}", "--missing_image=skip")
     assert status == 0
-    assert "1 of 65 pictures are left out" in caplog.text
+    assert "1 of 65 pictures are skipped" in caplog.text

@@ -160,7 +160,7 @@ def test_the_places_of_a_resnet_average_to_its_vector(monkeypatch):
     with torch.no_grad():
         whole = Random.model.visual(preprocess(two_squares())[None])[0]
     phrase = torch.randn(8)
-    found = task._places(Random, two_squares(), phrase)
+    found = task._positions(Random, two_squares(), phrase)
     assert found.shape == (2, 2)
     assert found.mean() == pytest.approx(float(whole @ phrase), rel=1e-4, abs=1e-5)
     monkeypatch.undo()
@@ -255,11 +255,11 @@ def test_the_command_plays_the_pointing_game(run, flags, tmp_path):
         ([], "There is no picture"),
         (["--picture=a.png"], "There is no phrase"),
         (["--picture=a.png", "--phrase", "red", " "], "phrase 2 is empty"),
-        (["--picture=a.png", "--phrase=red"], "name the folder"),
+        (["--picture=a.png", "--phrase=red"], "give the folder"),
         (["--picture=a.png", "--phrase=red", "--output=maps"], "no such file"),
         (["--picture=a.png", "--phrase=red", "--output=file.txt"], "cannot be written"),
         (["--benchmark=2", "--output=."], "this is a folder"),
-        (["--benchmark=2", "--phrase=red"], "--benchmark draws its pictures"),
+        (["--benchmark=2", "--phrase=red"], "--benchmark draws its own pictures"),
     ],
 )
 def test_mistakes_are_told_in_one_line(run, flags, tmp_path, argv, message):

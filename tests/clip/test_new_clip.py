@@ -49,7 +49,7 @@ def test_the_seed_makes_the_weights(tmp_path):
 @pytest.mark.parametrize(
     "model, preprocess, message",
     [
-        ("resnet", {}, "model_cfg is 'resnet'; it must be settings"),
+        ("resnet", {}, "model_cfg is 'resnet'; it must be a mapping"),
         ({"embed_dim": 8}, {}, "'text_cfg' is missing"),
         ({**MODEL, "layers": 3}, {}, "unexpected keyword argument 'layers'"),
         ({**MODEL, "text_cfg": 3}, {}, "cannot build or run"),

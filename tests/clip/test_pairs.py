@@ -106,7 +106,7 @@ def test_what_cannot_be_used_is_named(folder, tmp_path):
     with pytest.raises(UserError, match="caption 'a thing' .* no column in braces"):
         read_pairs(folder, ["a thing"])
     (folder / "styles.csv").write_text("id,title\nx,of another shop\n")
-    with pytest.raises(UserError, match="of 3 products none has both"):
+    with pytest.raises(UserError, match="none of 3 products has both"):
         read_pairs(folder)
     (folder / "styles.csv").unlink()
     with pytest.raises(UserError, match="there are pictures, but no captions"):
@@ -121,7 +121,7 @@ def test_broken_pictures_are_an_error_or_counted(folder, caplog):
     with pytest.raises(UserError, match=r"b\.png.*--missing_image=skip"):
         readable(pairs, show_progress=False)
     assert readable(pairs, "skip", show_progress=False).ids == ["a", "c"]
-    assert "1 of 3 pictures are left out" in caplog.text and "b.png" in caplog.text
+    assert "1 of 3 pictures are skipped" in caplog.text and "b.png" in caplog.text
     for name in "ac":
         (folder / f"{name}.png").write_text("no picture")
     with pytest.raises(UserError, match="None of 3 pictures can be read"):

@@ -127,7 +127,7 @@ def test_a_product_whose_picture_is_broken_goes_by_its_text(clip, photos):
 def test_not_one_readable_picture_is_an_error(clip, photos):
     for file in photos.iterdir():
         file.write_bytes(b"x")
-    with pytest.raises(UserError, match="not one of 12 .* read. .*not a picture"):
+    with pytest.raises(UserError, match="none of 12 .* read. .*not a picture"):
         build_index(clip, read_catalogue(photos))
 
 
@@ -152,7 +152,7 @@ def test_an_index_of_another_encoder_is_refused(clip, index, clip_folder, tmp_pa
     other = load_clip(
         "open_clip", str(clip_folder / "colours.json"), str(tmp_path / "others.pt")
     )
-    with pytest.raises(UserError, match="made by the encoder.*with other weights"):
+    with pytest.raises(UserError, match="built with the encoder.*with other weights"):
         load_index(tmp_path / "photos.npz", other)
 
 
@@ -166,7 +166,7 @@ def test_what_is_no_index_is_told(clip, tmp_path, content):
             np.save(file, content)
     else:
         path.write_bytes(content)
-    with pytest.raises(UserError, match="this is no index, or it is damaged"):
+    with pytest.raises(UserError, match="this is not an index, or it is damaged"):
         load_index(path, clip)
     with pytest.raises(UserError, match="does not exist"):
         load_index(tmp_path / "none.npz", clip)
@@ -277,13 +277,13 @@ def bad_commands(photos, tmp_path):
     (tmp_path / "plain").write_text("a file")
     (tmp_path / "own.csv").write_text("id,title\n1,red\n")
     return {
-        "no catalogue": (["--text=red"], "Name what to search"),
+        "no catalogue": (["--text=red"], "Say what to search"),
         "no query": (search, "There is no query"),
         "empty query": ([*search, "--text", " "], "query 1 is empty"),
         "blank file": ([*search, f"--texts_file={tmp_path}/blank.txt"], "is empty"),
         "no file": ([*search, "--texts_file=none.txt"], "cannot be read"),
         "no picture": ([*search, "--picture=none.jpg"], "no such file"),
-        "no texts": ([*search, "--text=red", "--of=texts"], "nothing but pictures"),
+        "no texts": ([*search, "--text=red", "--of=texts"], "but no texts"),
         "bad weight": (
             [*search, "--text=a", f"--picture={photos}/red-0.png", "--text_weight=2"],
             "not between 0 and 1",
@@ -295,7 +295,10 @@ def bad_commands(photos, tmp_path):
             "cannot be written",
         ),
         "output is a folder": ([*search, "--text=a", f"--output={photos}"], "a folder"),
-        "unknown encoder": ([*search, "--text=a", "--encoder=clipp"], "no CLIP model"),
+        "unknown encoder": (
+            [*search, "--text=a", "--encoder=clipp"],
+            "not a CLIP model",
+        ),
         "no model": (
             [*search, "--text=a", "--clip_model=", "--clip_pretrained="],
             "needs --clip_model",
@@ -307,13 +310,13 @@ def bad_commands(photos, tmp_path):
         ),
         "model of open_clip, encoder another": (
             [*search, "--text=a", "--encoder=fashion-clip"],
-            "is for --encoder open_clip; the encoder is fashion-clip",
+            "is for --encoder open_clip, but the encoder is fashion-clip",
         ),
         "tag of open_clip, encoder another": (
             [*search, "--text=a", "--encoder=fashion-clip", "--clip_model=", TAG],
-            "tags of open_clip's go with --encoder open_clip",
+            "open_clip's tags need --encoder open_clip",
         ),
-        "kind of table": ([*search, "--text=a", "--output=a.json"], "as .csv or .tsv"),
+        "kind of table": ([*search, "--text=a", "--output=a.json"], "a .csv or .tsv"),
         "output is read": (
             [
                 f"--catalogue={tmp_path}/own.csv",
@@ -328,7 +331,7 @@ def bad_commands(photos, tmp_path):
         ),
         "choices of an index": (
             ["--index=a.npz", "--text=a", "--of=texts"],
-            "a.npz is encoded already",
+            "a.npz is already encoded",
         ),
     }
 

@@ -97,7 +97,7 @@ def test_labels_are_matched_by_id_or_file_name(photos, tmp_path):
         ("a.csv", b"", "cannot be read as csv"),
         ("a.csv", b"id,title\n", "no line after the header"),
         ("a.csv", b"id,title\n1,\xff\xfe\n", "cannot be read as csv"),
-        ("a.csv", b"id,title\n1,a\n1,b\n", "'1' stands there twice"),
+        ("a.csv", b"id,title\n1,a\n1,b\n", "'1' occurs more than once"),
         ("a.csv", b"id,title\n1,a\n,b\n", "row 2: the id is empty"),
     ],
 )
@@ -139,5 +139,5 @@ def test_an_empty_folder_is_told(tmp_path):
 
 
 def test_pictures_alone_have_no_texts(photos):
-    with pytest.raises(UserError, match="nothing but pictures is known"):
+    with pytest.raises(UserError, match="have pictures but no texts"):
         read_catalogue(photos).texts()

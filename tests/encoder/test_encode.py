@@ -25,12 +25,12 @@ def test_rows_follow_the_texts(settings):
     [
         (
             {"encoder": "tf-idf"},
-            "'tf-idf' does not exist. Did you mean 'tfidf'.* Accepted are "
+            "'tf-idf' does not exist. Did you mean 'tfidf'.* Accepted: "
             "tfidf, open_clip, clip-vit-b-32, .*, sentence_transformers, precomputed",
         ),
         ({"encoder": None}, "'None' does not exist"),
         ({"vector_dtype": "float"}, "vector_dtype: .*float16, float32"),
-        ({"encoder_dim": "8"}, "encoder_dim: a whole number"),
+        ({"encoder_dim": "8"}, "encoder_dim: must be an integer"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_accepted(settings, change, message):

@@ -126,11 +126,14 @@ def test_an_error_comes_before_anything_is_encoded_or_kept(
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"encoder": "tfidf"}, "tfidf sees no pictures.* whisperlite-mini needs no"),
-        ({"encoder": "precomputed"}, "precomputed sees no pictures"),
-        ({"missing_image": "ignore"}, "Accepted are skip, error"),
-        ({"image_workers": -1}, "image_workers: a whole number of at least 0"),
-        ({"image_workers": True}, "image_workers: a whole number of at least 0"),
+        (
+            {"encoder": "tfidf"},
+            "tfidf cannot encode pictures.* whisperlite-mini needs no",
+        ),
+        ({"encoder": "precomputed"}, "precomputed cannot encode pictures"),
+        ({"missing_image": "ignore"}, "Accepted: skip, error"),
+        ({"image_workers": -1}, "image_workers: must be an integer of at least 0"),
+        ({"image_workers": True}, "image_workers: must be an integer of at least 0"),
     ],
 )
 def test_a_wrong_setting_is_named(config, paths, change, message):

@@ -64,7 +64,7 @@ def broken(row, value):
             "one vector for 'i1'",
         ),
         (["i1", "i2"], {"vectors": broken(1, np.nan)}, "not finite.* for 'i2'"),
-        (["i1"], {"ids": IDS[:4]}, r"shape \[5, 2\] beside 'ids' of shape \[4\]"),
+        (["i1"], {"ids": IDS[:4]}, r"shape \[5, 2\], but 'ids' has shape \[4\]"),
         (["i1"], {"vectors": VECTORS[0]}, r"shape \[2\]"),
         (["i1"], {"vectors": VECTORS.astype(int)}, "'vectors' is int64"),
         (["i1"], {"ids": IDS.astype(object)}, "allow_pickle=False.*numpy.savez"),

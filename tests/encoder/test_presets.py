@@ -47,7 +47,7 @@ def test_without_a_network_one_line_says_all(encoder, monkeypatch, tmp_path):
     for part in (
         f"encoder: {encoder}",
         sought.split(":")[-1],
-        "Without a network: download the",
+        "Without a network, download the",
         "set clip_pretrained: /path",
         "encoder: whisperlite-mini",
     ):

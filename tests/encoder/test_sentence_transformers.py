@@ -81,7 +81,7 @@ def test_a_model_that_cannot_be_fetched_is_one_error_with_ways_out(config):
         run(config, ["a"])
     message = str(error.value)
     assert "\n" not in message
-    for part in ("'not-there'", "/path/of/its/folder", "encoder: tfidf", "connect"):
+    for part in ("'not-there'", "/path/to/its/folder", "encoder: tfidf", "connect"):
         assert part in message
 
 

@@ -47,5 +47,5 @@ def test_the_last_state_of_clip_projects_to_its_vector(
 
 
 def test_an_encoder_without_token_states_is_refused(settings):
-    with pytest.raises(UserError, match="precomputed gives a vector a text"):
+    with pytest.raises(UserError, match="precomputed gives one vector per text"):
         token_states({**settings, "encoder": "precomputed"}, TEXTS, FIT)

@@ -1,4 +1,4 @@
-"""CLIP models: where they come from, and their two towers.
+"""CLIP models: how they are found and loaded, and their two towers.
 
 >>> from recbole_whisperlite.encoder.clip import load_clip
 >>> clip = load_clip("whisperlite-mini")
@@ -8,7 +8,7 @@ __all__ = ["Clip", "load_clip"]
 
 
 def __getattr__(name: str):
-    # the towers need torch, which whoever asks for a name only must not wait for
+    # loaded on first use: the towers need torch, which is slow to import
     if name in __all__:
         from recbole_whisperlite.encoder.clip import clip
 

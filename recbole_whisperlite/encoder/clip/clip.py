@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -16,19 +17,24 @@ from recbole_whisperlite.encoder.text_tower import TextTower
 from recbole_whisperlite.errors import UserError
 
 
-def load_clip(encoder=OFFLINE, clip_model=None, clip_pretrained=None, device="cpu"):
+def load_clip(
+    encoder: str = OFFLINE,
+    clip_model: str | None = None,
+    clip_pretrained: str | None = None,
+    device: str | torch.device = "cpu",
+) -> "Clip":
     """Load a CLIP model.
 
     Args:
         encoder (str): A preset of :mod:`presets`, or ``open_clip`` for the model that
-            the other two name.
+            the other two arguments name.
         clip_model (str, optional): As the setting: name, ``hf-hub:org/name``, folder, …
         clip_pretrained (str, optional): As the setting: tag or path; with a preset the
-            path of a local copy.
+            path to a local copy.
         device (str or torch.device): Where it runs.
 
     Returns:
-        Clip
+        Clip: The model, ready to encode.
 
     Raises:
         UserError: If a name or path is wrong, or the model cannot be loaded.
@@ -40,23 +46,23 @@ class Clip:
     """A loaded CLIP model.
 
     Args:
-        source (ClipSource): Where it comes from.
+        source (ClipSource): Which model, and where its weights are.
         device (str or torch.device): Where it runs.
 
     Attributes:
         model (torch.nn.Module): open_clip's, float32, in evaluation mode. It may be
-            trained: the methods here read its weights anew at every call, and leave
-            its mode as it was.
+            trained: the methods here use its current weights at every call, and restore
+            its mode.
         tokenizer (callable): Texts -> int64 tensor ``[n, context_length]``.
         preprocess (callable): RGB picture -> float32 tensor ``[3, side, side]``.
         name (str): The preset or the model's name.
         device (torch.device): Where it runs.
         dim (int): The length of a vector.
         image_size (int): Side of the square picture that the model sees, in pixels.
-        context_length (int): The most tokens that it reads, start and end included.
+        context_length (int): The maximum number of tokens, start and end included.
     """
 
-    def __init__(self, source, device="cpu"):
+    def __init__(self, source: ClipSource, device: str | torch.device = "cpu"):
         self._source = source
         self.name = source.name
         self.device = torch.device(device)
@@ -70,18 +76,20 @@ class Clip:
             self.dim = self.model.encode_text(text).shape[1]
 
     @property
-    def logit_scale(self):
-        """float: What cosines are multiplied by, the inverse of the temperature."""
+    def logit_scale(self) -> float:
+        """float: The factor of the cosines, the inverse of the temperature."""
         return float(self.model.logit_scale.detach().exp())
 
     @property
-    def logit_bias(self):
-        """float: What is added to scaled cosines: SigLIP's; 0 for other models."""
+    def logit_bias(self) -> float:
+        """float: The bias added to scaled cosines (SigLIP); 0 for other models."""
         bias = getattr(self.model, "logit_bias", None)
         return 0.0 if bias is None else float(bias.detach())
 
-    def fingerprint(self, cache_folder=None):
-        """Return what shapes the vectors, as a dict for json: content, never file names.
+    def fingerprint(self, cache_folder: Path | None = None) -> dict:
+        """Return everything that determines the vectors, as a JSON-serialisable dict.
+
+        Local files count by their content, never by their names.
 
         Args:
             cache_folder (Path, optional): Where hashes of known files are kept, by
@@ -89,20 +97,22 @@ class Clip:
         """
         return self._source.fingerprint(cache_folder or options.cache_folder({}))
 
-    def config(self):
+    def config(self) -> dict:
         """Return ``model_cfg`` and ``preprocess_cfg`` as open_clip writes them to disk."""
         return {
             "model_cfg": self._source.model_config(),
             "preprocess_cfg": self.model.visual.preprocess_cfg,
         }
 
-    def encode_texts(self, texts, batch_size=256, progress=True):
+    def encode_texts(
+        self, texts: list[str], batch_size: int = 256, progress: bool = True
+    ) -> np.ndarray:
         """Return the vectors of texts, each cut at :attr:`context_length` tokens.
 
         Args:
             texts (list of str): The texts.
-            batch_size (int): The most texts at once.
-            progress (bool): Whether a bar shows after a second.
+            batch_size (int): The maximum number of texts at once.
+            progress (bool): Whether a progress bar appears after one second.
 
         Returns:
             numpy.ndarray: float32 ``[len(texts), dim]``, rows of length 1.
@@ -122,24 +132,30 @@ class Clip:
             self.model.train(training)
 
     def encode_pictures(
-        self, pictures, batch_size=64, workers=0, progress=True, missing="error"
-    ):
+        self,
+        pictures: list[str | Path | Image.Image],
+        batch_size: int = 64,
+        workers: int = 0,
+        progress: bool = True,
+        missing: str = "error",
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the vectors of pictures.
 
         Args:
-            pictures (list): Of paths, of ``archive.zip::member``, or of PIL images.
+            pictures (list): Paths, ``archive.zip::member``, or PIL images.
             batch_size (int): Pictures encoded at once.
-            workers (int): Processes that read and decode; 0: this one does.
-            progress (bool): Whether a bar shows after a second.
-            missing (str): What becomes of pictures that are missing or broken:
-                ``error``, or ``skip``: one warning names them.
+            workers (int): Processes that read and decode; 0: the calling process.
+            progress (bool): Whether a progress bar appears after one second.
+            missing (str): How to treat pictures that are missing or broken: ``error``,
+                or ``skip`` them, with one warning that names them.
 
         Returns:
-            tuple: float32 ``[len(pictures), dim]``, rows of length 1 or, where a
-            picture was skipped, zero; and bool ``[len(pictures)]``, where there is one.
+            tuple: float32 ``[len(pictures), dim]``, rows of length 1, or zero where a
+            picture was skipped; and bool ``[len(pictures)]``, False where it was.
 
         Raises:
             PictureError: With ``missing="error"``, at the first that cannot be read.
+            UserError: If ``missing`` is neither of the two.
         """
         if missing not in ("error", "skip"):
             raise UserError(f"missing: '{missing}' is neither 'error' nor 'skip'.")
@@ -148,26 +164,33 @@ class Clip:
         )
         if problems:
             logging.getLogger().warning(
-                f"{len(problems)} of {len(pictures)} pictures are left out: "
+                f"{len(problems)} of {len(pictures)} pictures are skipped: "
                 f"{some(list(problems.values()))}"
             )
         present = np.ones(len(pictures), dtype=bool)
         present[list(problems)] = False
         return vectors, present
 
-    def try_pictures(self, pictures, batch_size, workers, progress, fail):
+    def try_pictures(
+        self,
+        pictures: list[str | Path | Image.Image],
+        batch_size: int,
+        workers: int,
+        progress: bool,
+        fail: bool,
+    ) -> tuple[np.ndarray, dict[int, str]]:
         """Return the vectors of pictures, and why some have none.
 
         Args:
             pictures, batch_size, workers, progress: As in :meth:`encode_pictures`.
-            fail (bool): Whether the first picture that cannot be read is an error.
+            fail (bool): Whether to raise at the first picture that cannot be read.
 
         Returns:
-            tuple: float32 ``[len(pictures), dim]``, and ``{place: reason}`` of those
-            that cannot be read, whose rows are zero.
+            tuple: float32 ``[len(pictures), dim]``, and ``{index: reason}`` of the
+            pictures that cannot be read, whose rows are zero.
 
         Raises:
-            PictureError: With ``fail``.
+            PictureError: If ``fail`` is set and a picture cannot be read.
         """
         vectors = np.zeros((len(pictures), self.dim), dtype=np.float32)
         problems = {}
@@ -180,16 +203,16 @@ class Clip:
         self.model.eval()
         try:
             with _bar(len(pictures), "encode pictures", "picture", progress) as bar:
-                for places, tensors, reasons in loader:
+                for rows, tensors, reasons in loader:
                     fine = torch.tensor([not reason for reason in reasons])
-                    for place, reason in zip(places.tolist(), reasons):
+                    for row, reason in zip(rows.tolist(), reasons):
                         if reason and fail:
                             raise PictureError(reason)
                         if reason:
-                            problems[place] = reason
+                            problems[row] = reason
                     if fine.any():
-                        vectors[places[fine]] = self._encode(tensors[fine])
-                    bar.update(len(places))
+                        vectors[rows[fine]] = self._encode(tensors[fine])
+                    bar.update(len(rows))
         finally:
             self.model.train(training)
         return vectors, problems
@@ -201,9 +224,9 @@ class Clip:
 
 
 class _Prepared(Dataset):
-    """Pictures as the model sees them; reads and decodes, in worker processes or here.
+    """Pictures as the model sees them, read and decoded in worker processes or here.
 
-    An item is ``(place, tensor, "")`` or, for one that cannot be read, ``(place, zeros,
+    An item is ``(row, tensor, "")`` or, for an unreadable picture, ``(row, zeros,
     reason)``: an exception from a worker would come with its traceback as text.
     """
 
@@ -215,14 +238,14 @@ class _Prepared(Dataset):
     def __len__(self):
         return len(self.pictures)
 
-    def __getitem__(self, place):
-        picture = self.pictures[place]
+    def __getitem__(self, row):
+        picture = self.pictures[row]
         named = isinstance(picture, (str, Path))
         try:
-            image = read_picture(picture, None if named else f"picture {place}")
-            return place, self.preprocess(image), ""
+            image = read_picture(picture, None if named else f"picture {row}")
+            return row, self.preprocess(image), ""
         except PictureError as error:
-            return place, torch.zeros(3, self.image_size, self.image_size), str(error)
+            return row, torch.zeros(3, self.image_size, self.image_size), str(error)
 
 
 def _bar(total, description, unit, progress):

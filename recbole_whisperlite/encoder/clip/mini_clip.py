@@ -1,21 +1,29 @@
-"""CLIP models on disk: folders of open_clip's, small ones with a table for few tokens.
+"""CLIP models on disk as open_clip folders; small ones with a reduced token table.
 
 CLIP's byte-pair encoding has 49,408 tokens; a small model trained on one kind of text
-meets few of them, and the rows of the others would be most of its weights. Its folder
+sees few of them, and the rows of the others would be most of its weights. Its folder
 holds open_clip's own ``open_clip_config.json`` and ``open_clip_model.safetensors``
 (float16), plus ``kept_tokens.npy``: the ids of CLIP's tokenizer that have a row, in
-order of the rows. Row 0 stands for every token that has none; the end token comes
-last, because open_clip takes a text's vector at its highest id.
+the order of the rows. Row 0 is shared by all other tokens; the end token comes last,
+because open_clip takes a text's vector at its highest id.
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import whole_file
+
+if TYPE_CHECKING:
+    import torch
+    from open_clip import SimpleTokenizer
 
 KEPT_TOKENS = "kept_tokens.npy"
 START_TOKEN, END_TOKEN = 49406, 49407
@@ -23,18 +31,22 @@ _TABLE = "token_embedding.weight"
 
 
 class KeptTokenizer:
-    """CLIP's tokenizer with its ids turned into rows of a reduced table.
+    """CLIP's tokenizer with its ids mapped to rows of a reduced token table.
 
     Args:
         tokenizer (open_clip.SimpleTokenizer): Gives CLIP's ids.
         kept_tokens (numpy.ndarray): int ``[n]``, ascending, the ids that have a row:
             ``kept_tokens[i]`` has row ``i + 1``. All others share row 0.
 
+    Attributes:
+        context_length (int): The maximum number of tokens, start and end included.
+        vocab_size (int): The number of rows.
+
     Raises:
         UserError: If the ids are not of that form or lack the start or end token.
     """
 
-    def __init__(self, tokenizer, kept_tokens):
+    def __init__(self, tokenizer: SimpleTokenizer, kept_tokens: np.ndarray):
         kept = np.asarray(kept_tokens)
         _check(kept)
         self.tokenizer = tokenizer
@@ -44,7 +56,9 @@ class KeptTokenizer:
         self._row_of = np.zeros(END_TOKEN + 1, dtype=np.int64)
         self._row_of[kept] = np.arange(1, len(kept) + 1)
 
-    def __call__(self, texts, context_length=None):
+    def __call__(
+        self, texts: str | list[str], context_length: int | None = None
+    ) -> torch.Tensor:
         """Return rows of the table, int64 tensor ``[len(texts), context_length]``."""
         import torch
 
@@ -52,15 +66,21 @@ class KeptTokenizer:
         return torch.from_numpy(self._row_of[ids.numpy()])
 
 
-def kept_tokenizer(folder, tokenizer):
-    """Return ``tokenizer`` as the model in ``folder`` reads it.
+def kept_tokenizer(
+    folder: str | Path, tokenizer: Callable[..., torch.Tensor]
+) -> Callable[..., torch.Tensor]:
+    """Return ``tokenizer`` as the model in ``folder`` needs it.
 
     Args:
-        folder (Path): A model's folder.
+        folder (str or Path): A model's folder.
         tokenizer (callable): From ``open_clip.get_tokenizer`` for that folder.
 
+    Returns:
+        callable: A :class:`KeptTokenizer` if the folder has a ``kept_tokens.npy``, else
+        ``tokenizer`` itself.
+
     Raises:
-        UserError: If ``kept_tokens.npy`` is there and broken, or does not fit the model.
+        UserError: If ``kept_tokens.npy`` is broken or does not fit the model.
     """
     path = Path(folder) / KEPT_TOKENS
     if not path.is_file():
@@ -73,30 +93,37 @@ def kept_tokenizer(folder, tokenizer):
     rows = config["model_cfg"]["text_cfg"].get("vocab_size")
     if rows != wrapped.vocab_size:
         raise UserError(
-            f"{path} has {wrapped.vocab_size - 1} tokens, which with the row of the "
-            f"others is {wrapped.vocab_size} rows, but open_clip_config.json says "
-            f"vocab_size {rows}. The files are of different models."
+            f"{path} has {wrapped.vocab_size - 1} tokens, which makes "
+            f"{wrapped.vocab_size} rows with the one shared by all other tokens, but "
+            f"open_clip_config.json has vocab_size {rows}. The files belong to different "
+            "models."
         )
     return wrapped
 
 
-def save_clip(folder, model, model_cfg, preprocess_cfg, kept_tokens=None):
-    """Write a model as a folder of open_clip's, which ``clip_model: folder`` loads.
+def save_clip(
+    folder: str | Path,
+    model: torch.nn.Module,
+    model_cfg: dict,
+    preprocess_cfg: dict,
+    kept_tokens: Iterable[int] | np.ndarray | None = None,
+) -> None:
+    """Write a model as an open_clip folder, which ``clip_model: folder`` loads.
 
-    A model that is there is replaced at the very end: if anything goes wrong before, it
-    stays as it was.
+    A model already in the folder is replaced at the very end: if anything goes wrong
+    before, it is left unchanged.
 
     Args:
-        folder (str or Path): Made if need be.
-        model (torch.nn.Module): Of open_clip's.
+        folder (str or Path): Created if missing.
+        model (torch.nn.Module): An open_clip model.
         model_cfg (dict): open_clip's model config.
         preprocess_cfg (dict): open_clip's preprocessing (``mean``, ``std``,
             ``interpolation``, ``resize_mode``, …).
         kept_tokens (array of int, optional): Makes it a small model, in float16: ids of
             CLIP's tokenizer in any order; start and end token are added. The model has
-            the table of :class:`KeptTokenizer` or CLIP's whole one, which is reduced:
-            row 0 becomes the mean of the rows that go. ``vocab_size`` is set. By default
-            the weights are written as they are.
+            the table of :class:`KeptTokenizer` or CLIP's full one, which is reduced:
+            row 0 becomes the mean of the rows that are dropped. ``vocab_size`` is set.
+            By default the weights are written unchanged.
 
     Raises:
         UserError: If an id is not one of CLIP's, or the table has another size.
@@ -122,12 +149,12 @@ def save_clip(folder, model, model_cfg, preprocess_cfg, kept_tokens=None):
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
     config_file = folder / "open_clip_config.json"
     with contextlib.ExitStack() as files:
-        # What is entered first is put in its place last: without the config the folder
-        # holds no model, with it a whole one.
+        # The file entered first is moved into place last: without the config the folder
+        # holds no model, with it a complete one.
         path = files.enter_context(whole_file(config_file))
         path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         path = files.enter_context(whole_file(folder / "open_clip_model.safetensors"))
-        # Its save_file gives the file to the owner alone.
+        # safetensors' save_file would make the file readable by its owner only.
         path.write_bytes(save(state))
         if kept_tokens is not None:
             path = files.enter_context(whole_file(folder / KEPT_TOKENS))
@@ -145,13 +172,13 @@ def _reduced(table, kept):
         return table
     if len(table) != END_TOKEN + 1:
         raise UserError(
-            f"The model has {len(table)} token rows. Expected are {END_TOKEN + 1} "
-            f"(CLIP's whole table) or {len(kept) + 1} (the kept tokens and one row for "
-            "all others)."
+            f"The model has {len(table)} token rows; expected {END_TOKEN + 1} (CLIP's "
+            f"full table) or {len(kept) + 1} (the kept tokens and one row for all "
+            "others)."
         )
-    goes = torch.ones(len(table), dtype=torch.bool)
-    goes[torch.from_numpy(kept).long()] = False
-    return torch.cat([table[goes].mean(dim=0, keepdim=True), table[~goes]])
+    dropped = torch.ones(len(table), dtype=torch.bool)
+    dropped[torch.from_numpy(kept).long()] = False
+    return torch.cat([table[dropped].mean(dim=0, keepdim=True), table[~dropped]])
 
 
 def _check(kept):
@@ -165,6 +192,7 @@ def _check(kept):
     )
     if not fine:
         raise UserError(
-            "kept_tokens must be ids of CLIP's tokenizer, ascending, each once, from 0 "
-            f"to {END_TOKEN}, with its start and end token {START_TOKEN} and {END_TOKEN}."
+            "kept_tokens must be distinct ids of CLIP's tokenizer, ascending, from 0 to "
+            f"{END_TOKEN}, including its start token {START_TOKEN} and end token "
+            f"{END_TOKEN}."
         )

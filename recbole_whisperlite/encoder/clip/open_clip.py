@@ -1,18 +1,27 @@
 """Text vectors of CLIP models, loaded by open_clip."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from recbole_whisperlite.encoder import long_text, options
 from recbole_whisperlite.encoder.base import Encoder
 from recbole_whisperlite.encoder.clip.source import ClipSource
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 
 class OpenClip(Encoder):
-    """CLIP's frozen text tower; vectors of length 1, as its similarity compares them.
+    """CLIP's frozen text tower; vectors of length 1, to be compared by their cosine.
 
-    The settings ``encoder``, ``clip_model`` and ``clip_pretrained`` name the model as
-    :class:`~recbole_whisperlite.encoder.clip.source.ClipSource` says.
+    The settings ``encoder``, ``clip_model`` and ``clip_pretrained`` name the model, see
+    :class:`~recbole_whisperlite.encoder.clip.source.ClipSource`.
     """
 
-    def __init__(self, config, fit_texts):
+    def __init__(self, config: Config | dict, fit_texts: list[str]):
         super().__init__(config, fit_texts)
         self._long_text = options.choice(config, "long_text", long_text.CHOICES)
         self._batch_size = options.positive_int(config, "encode_batch_size")
@@ -20,14 +29,14 @@ class OpenClip(Encoder):
         self._cache_folder = options.cache_folder(config)
         self.source = ClipSource.of(config)
 
-    def fingerprint(self):
+    def fingerprint(self) -> dict:
         return {
             **self.source.fingerprint(self._cache_folder),
             "long_text": self._long_text,
         }
 
-    def encode(self, texts):
-        # Only here: open_clip and the model take seconds to load.
+    def encode(self, texts: list[str]) -> np.ndarray:
+        # Imported late: open_clip and the model take seconds to load.
         from recbole_whisperlite.encoder.text_tower import TextTower
 
         model, tokenizer, _ = self.source.load()

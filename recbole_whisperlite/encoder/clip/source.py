@@ -1,16 +1,24 @@
-"""Where a CLIP model comes from: found, checked, known by its content, loaded."""
+"""Finds, checks, fingerprints and loads CLIP models."""
+
+from __future__ import annotations
 
 import importlib.metadata
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recbole_whisperlite.encoder import digest, options
 from recbole_whisperlite.encoder.base import quiet
 from recbole_whisperlite.encoder.clip import mini_clip, transformers_clip
 from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS, check_encoder
 from recbole_whisperlite.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+    from recbole.config import Config
 
 _CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".npz")
 _CONFIG_KEYS = ("embed_dim", "vision_cfg", "text_cfg")
@@ -20,19 +28,22 @@ HUB, FOLDER, TRANSFORMERS = "hf-hub:", "local-dir:", "transformers:"
 class ClipSource:
     """A CLIP model that open_clip can run, and where its weights are.
 
-    Building one checks names and paths only; :meth:`load` reads or fetches.
+    The constructor only checks names and paths; :meth:`load` reads or downloads.
 
-    ``clip_model`` is a name that open_clip knows, with ``clip_pretrained`` one of its
-    tags or a local checkpoint; or ``hf-hub:org/name``; or a folder with
-    ``open_clip_config.json`` (``local-dir:folder``) or in the layout of transformers'
-    CLIPModel (``transformers:folder``, ``transformers:org/name``), which bring their own
-    weights unless ``clip_pretrained`` names another checkpoint in a file; or a file with
-    a model config of open_clip's (json), with ``clip_pretrained`` a local checkpoint.
+    ``clip_model`` is one of
+
+    - a name that open_clip knows, with ``clip_pretrained`` one of its tags or a local
+      checkpoint;
+    - ``hf-hub:org/name``, which comes with its weights;
+    - a folder with ``open_clip_config.json`` (``local-dir:folder``) or in the layout of
+      transformers' CLIPModel (``transformers:folder``, ``transformers:org/name``), which
+      comes with its weights unless ``clip_pretrained`` is the path of a checkpoint;
+    - an open_clip model config (JSON file), with ``clip_pretrained`` a local checkpoint.
 
     Args:
-        encoder (str): ``open_clip`` or a preset. A preset has a model of its own:
-            ``clip_model`` is not looked at, and ``clip_pretrained`` only where it is
-            the path of a local copy, a folder or a checkpoint with its config beside.
+        encoder (str): ``open_clip`` or a preset. A preset determines the model:
+            ``clip_model`` is ignored, and so is ``clip_pretrained`` unless it is the
+            path of a local copy, a folder or a checkpoint next to its config.
         clip_model (str or None): The setting.
         clip_pretrained (str or None): The setting.
 
@@ -44,7 +55,9 @@ class ClipSource:
         UserError: If a name or path is wrong.
     """
 
-    def __init__(self, encoder, clip_model, clip_pretrained):
+    def __init__(
+        self, encoder: str, clip_model: str | None, clip_pretrained: str | None
+    ):
         check_encoder(encoder)
         self.encoder = encoder
         if encoder in PRESETS:
@@ -54,16 +67,16 @@ class ClipSource:
         self.name = encoder if encoder in PRESETS else self._model
 
     @classmethod
-    def of(cls, config):
-        """Return the model that settings name (a Config or dict)."""
+    def of(cls, config: Config | dict | options.OneEncoder) -> ClipSource:
+        """Return the model that the settings name."""
         keys = "encoder", "clip_model", "clip_pretrained"
         return cls(*(options.setting(config, key) for key in keys))
 
-    def fingerprint(self, cache_folder):
-        """Return everything about the model that shapes its vectors, for json.
+    def fingerprint(self, cache_folder: Path) -> dict:
+        """Return everything that determines the vectors, as a JSON-serialisable dict.
 
-        Local files count by their content, whatever their names; what the hub has and
-        the tags of open_clip count by name.
+        Local files count by their content, whatever their names; hub repositories and
+        open_clip's tags count by name.
 
         Args:
             cache_folder (Path): Where the hashes of known files are kept.
@@ -82,16 +95,16 @@ class ClipSource:
             "weights": content(self._weights),
         }
 
-    def load(self):
+    def load(self) -> tuple[torch.nn.Module, Callable, Callable]:
         """Load the model.
 
         Returns:
             tuple: The model (``torch.nn.Module`` of open_clip's, float32, in evaluation
-            mode, on the CPU), its tokenizer, and its preprocessing (RGB picture ->
-            float32 tensor ``[3, side, side]``).
+            mode, on the CPU), its tokenizer (texts -> int64 tensor), and its
+            preprocessing (RGB picture -> float32 tensor ``[3, side, side]``).
 
         Raises:
-            UserError: If it cannot be loaded; one message says what was looked for and
+            UserError: If it cannot be loaded; the message says what was looked for and
                 what to do.
         """
         open_clip = _import()
@@ -102,7 +115,7 @@ class ClipSource:
             open_clip.add_model_config(self._local_model)
         elif not _brings_weights(self._model):
             self._check_names(open_clip)
-        logging.getLogger().info(f"Loading {self._called()} by open_clip")
+        logging.getLogger().info(f"Loading {self._called()} with open_clip")
         try:
             with quiet():
                 model, tokenizer = self._load_by(open_clip)
@@ -120,8 +133,8 @@ class ClipSource:
         )
         return model.eval(), tokenizer, preprocess
 
-    def model_config(self):
-        """Return open_clip's model config (``model_cfg``), a dict; after :meth:`load`."""
+    def model_config(self) -> dict:
+        """Return open_clip's model config (``model_cfg``); call :meth:`load` first."""
         import open_clip
 
         if self._model.startswith(TRANSFORMERS):
@@ -151,7 +164,7 @@ class ClipSource:
             pretrained_text=False,
         )
         if weights:
-            # With a folder open_clip itself reads no weights but those inside.
+            # For a folder, open_clip itself only reads the weights inside it.
             open_clip.load_checkpoint(model, weights)
         tokenizer = open_clip.get_tokenizer(self._model)
         return model, mini_clip.kept_tokenizer(self._local_model, tokenizer)
@@ -161,17 +174,17 @@ class ClipSource:
         if self._model not in models:
             raise UserError(
                 f"clip_model: open_clip has no model '{self._model}'."
-                f"{did_you_mean(self._model, models)} It has {', '.join(models)}; "
-                "accepted are also 'hf-hub:org/name', 'transformers:org/name', a folder "
-                "with open_clip_config.json or in transformers' layout, and a model "
-                "config (json)."
+                f"{did_you_mean(self._model, models)} It has {', '.join(models)}; also "
+                "accepted: 'hf-hub:org/name', 'transformers:org/name', a folder with "
+                "open_clip_config.json or in transformers' layout, and a model config "
+                "(JSON)."
             )
         tags = open_clip.list_pretrained_tags_by_model(self._model)
         if not isinstance(self._weights, Path) and self._weights not in tags:
             raise UserError(
                 f"clip_pretrained: open_clip has no weights '{self._weights}' for "
                 f"{self._model}.{did_you_mean(self._weights, tags)} It has "
-                f"{', '.join(tags) or 'none'}; accepted is also the path of a checkpoint."
+                f"{', '.join(tags) or 'none'}; also accepted: the path of a checkpoint."
             )
 
     def _called(self):
@@ -184,25 +197,25 @@ class ClipSource:
         if isinstance(self._weights, Path) or self._local_model:
             return (
                 f"open_clip could not load {self._called()} with the weights "
-                f"{self._weights or self._local_model}: {reason.rstrip('.')}. Accepted "
-                "are weights of that very model, in a whole file (.safetensors, .bin, "
-                ".pt)."
+                f"{self._weights or self._local_model}: {reason.rstrip('.')}. The "
+                "weights must be of this very model, in a complete file (.safetensors, "
+                ".bin, .pt)."
             )
         scheme, _, repository = self._model.rpartition(":")
         if scheme:
-            sought = f"the repository {repository} of the Hugging Face hub"
+            sought = f"the repository {repository} on the Hugging Face Hub"
             copy = "download the repository elsewhere"
-            key, place = "clip_model", "/path/of/its/folder"
+            key, path = "clip_model", "/path/to/its/folder"
         else:
-            sought = f"open_clip's weights '{self._weights}' of {self._model}"
+            sought = f"open_clip's weights '{self._weights}' for {self._model}"
             copy = "download the checkpoint elsewhere"
-            key, place = "clip_pretrained", "/path/of/the/checkpoint"
+            key, path = "clip_pretrained", "/path/to/the/checkpoint"
         if self.encoder in PRESETS:
             key = "clip_pretrained"
         return (
-            f"{self._called()}: {sought} could not be fetched. Without a network: {copy} "
-            f"and set {key}: {place}; or use encoder: {OFFLINE}, which comes with this "
-            f"package, or, for texts alone, encoder: tfidf. (Found: {reason})"
+            f"{self._called()}: {sought} could not be downloaded. Without a network, "
+            f"{copy} and set {key}: {path}; or use encoder: {OFFLINE}, which comes with "
+            f"this package, or, for texts only, encoder: tfidf. (Reason: {reason})"
         )
 
 
@@ -215,12 +228,12 @@ def _of_preset(encoder, clip_pretrained):
     preset = PRESETS[encoder]
     copy = _path(clip_pretrained)
     if copy is None:
-        # A tag: the default of that setting, which says nothing about a preset.
+        # A tag, which is that setting's default: it does not concern a preset.
         return preset
     if not copy.exists():
         raise UserError(
             f"clip_pretrained: there is no file or folder {copy}. With encoder: "
-            f"{encoder} it may be the path of a local copy."
+            f"{encoder} it can be the path of a local copy."
         )
     if copy.is_dir():
         return str(copy), None
@@ -228,22 +241,22 @@ def _of_preset(encoder, clip_pretrained):
         return preset.clip_model, str(copy)
     if not _scheme_of(copy.parent):
         raise UserError(
-            f"clip_pretrained: beside {copy} there is neither open_clip_config.json nor "
-            f"config.json, one of which says what model of encoder: {encoder} it is. "
-            "Put it there, or name the folder of the whole repository."
+            f"clip_pretrained: next to {copy} there is neither open_clip_config.json nor "
+            f"config.json. One of the two must describe the model of encoder: {encoder}. "
+            "Put it there, or give the folder of the whole repository."
         )
     return str(copy.parent), str(copy)
 
 
 def _scheme_of(folder):
-    """Return the prefix that says how a folder is read, "" if it holds no model."""
+    """Return the prefix for a folder's layout, "" if it holds no model."""
     if (folder / "open_clip_config.json").is_file():
         return FOLDER
     return TRANSFORMERS if (folder / "config.json").is_file() else ""
 
 
 def _find_model(name, encoder):
-    """Return the name by which the model is loaded, and the local path if any."""
+    """Return the name under which open_clip loads the model, and any local path."""
     where = f"encoder: {encoder}" if encoder in PRESETS else "clip_model"
     path = Path(name.removeprefix(FOLDER).removeprefix(TRANSFORMERS)).expanduser()
     if path.is_dir() or name.startswith(FOLDER):
@@ -251,9 +264,9 @@ def _find_model(name, encoder):
         if not scheme:
             raise UserError(
                 f"{where}: there is no open_clip_config.json in the folder {path}, "
-                "nor a config.json of transformers' CLIPModel. The folder must hold the "
-                "model config and, beside it, the weights (open_clip_model.safetensors "
-                "or model.safetensors)."
+                "nor a config.json of transformers' CLIPModel. The folder must contain "
+                "the model config and the weights (open_clip_model.safetensors or "
+                "model.safetensors)."
             )
         return f"{scheme}{path}", path
     if path.suffix == ".json":
@@ -262,13 +275,13 @@ def _find_model(name, encoder):
         return path.stem, path
     scheme = next((s for s in (HUB, TRANSFORMERS) if name.startswith(s)), "")
     repository = name.removeprefix(scheme)
-    # The hub's names are org/name; a name of open_clip's own has no slash.
+    # Hub names are org/name; open_clip's own names have no slash.
     is_repository = repository.count("/") == 1 and repository[0] not in "./~"
     if "/" in repository and not (scheme and is_repository):
-        hub = f" A repository of the hub is named '{HUB}{name}'."
+        hub = f" For a repository on the hub, write '{HUB}{name}'."
         raise UserError(
             f"{where}: there is no folder {repository}."
-            f"{hub if is_repository else ' A repository of the hub is named org/name.'}"
+            f"{hub if is_repository else ' Repositories on the hub are named org/name.'}"
         )
     return name, None
 
@@ -283,7 +296,7 @@ def _path(given):
 
 
 def _find_weights(pretrained, model):
-    """Return a tag (str), a checkpoint (Path), or None where the model brings its own."""
+    """Return a tag (str), a checkpoint (Path), or None for a model with weights."""
     path = _path(pretrained)
     if path is not None:
         if not path.is_file():
@@ -291,15 +304,16 @@ def _find_weights(pretrained, model):
         if model.startswith(HUB):
             raise UserError(
                 f"clip_pretrained: '{pretrained}' would not be used, because clip_model "
-                f"'{model}' brings its own weights. Give a model name, a folder or a "
-                "model config (json) as clip_model, or no path as clip_pretrained."
+                f"'{model}' comes with its own weights. Set clip_model to a model name, "
+                "a folder or a model config (JSON), or do not set clip_pretrained to a "
+                "path."
             )
         return path
     if _brings_weights(model):
         return None
     if not pretrained:
         raise UserError(
-            f"clip_pretrained: without it '{model}' would have random weights. Name one "
+            f"clip_pretrained: without it '{model}' would have random weights. Give one "
             "of open_clip's pretrained tags or the path of a checkpoint."
         )
     return str(pretrained)
@@ -310,10 +324,10 @@ def _check_model_config(path):
         found = json.loads(path.read_text("utf-8"))
         missing = [key for key in _CONFIG_KEYS if key not in found]
     except (ValueError, TypeError) as error:
-        raise UserError(f"clip_model: {path} is not json: {error}") from error
+        raise UserError(f"clip_model: {path} is not valid JSON: {error}") from error
     if missing:
         raise UserError(
-            f"clip_model: {path} is not a model config of open_clip's: "
+            f"clip_model: {path} is not an open_clip model config: "
             f"{', '.join(missing)} is missing."
         )
 
@@ -331,9 +345,9 @@ def _import():
     try:
         import open_clip
     except Exception as error:
-        # torch and torchvision that do not fit raise RuntimeError, not ImportError.
+        # Mismatched torch and torchvision raise RuntimeError, not ImportError.
         raise UserError(
             f"open_clip cannot be imported: {error}. "
-            "'python -m recbole_whisperlite doctor' says what is wrong."
+            "'recbole-whisperlite doctor' says what is wrong."
         ) from error
     return open_clip

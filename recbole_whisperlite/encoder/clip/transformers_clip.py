@@ -1,17 +1,25 @@
-"""CLIP models in the layout of the library transformers, run by open_clip.
+"""CLIP models in the layout of the transformers library, run by open_clip.
 
 FashionCLIP and OpenAI's own CLIP are published as transformers' ``CLIPModel``. The
-networks are the same as open_clip's; names of the weights differ, queries, keys and
-values are apart, and the projections are transposed. transformers itself is not needed.
+networks are the same as open_clip's; the weights have other names, those of queries,
+keys and values are separate, and the projections are transposed. transformers itself is
+not needed.
 """
+
+from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recbole_whisperlite.errors import UserError
 
+if TYPE_CHECKING:
+    import open_clip
+    import torch
+
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-# What config.json leaves out: the defaults of CLIPTextConfig and CLIPVisionConfig.
+# Where config.json omits a key: the defaults of CLIPTextConfig and CLIPVisionConfig.
 _TEXT = {
     "vocab_size": 49408,
     "hidden_size": 512,
@@ -40,7 +48,7 @@ _PARTS = {
     "vision_model.embeddings.class_embedding": "visual.class_embedding",
     "vision_model.embeddings.patch_embedding.": "visual.conv1.",
     "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
-    # so spelt there
+    # sic
     "vision_model.pre_layrnorm.": "visual.ln_pre.",
     "vision_model.post_layernorm.": "visual.ln_post.",
     "vision_model.encoder.layers.": "visual.transformer.resblocks.",
@@ -54,18 +62,18 @@ _PROJECTIONS = {
     "text_projection.weight": "text_projection",
     "visual_projection.weight": "visual.proj",
 }
-# Pillow's numbers of its filters, by which transformers names them.
+# transformers names resampling filters by Pillow's numbers.
 _FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
 
-def fetch(repository):
-    """Return the folder of a repository of the Hugging Face hub, downloaded if need be.
+def fetch(repository: str) -> Path:
+    """Return the folder of a Hugging Face Hub repository, downloaded if necessary.
 
     Args:
         repository (str): ``org/name``.
 
     Raises:
-        Exception: Whatever huggingface_hub raises, without a network for example.
+        Exception: Whatever huggingface_hub raises, for example without a network.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -79,14 +87,14 @@ def fetch(repository):
     return Path(config).parent
 
 
-def load(folder, weights=None):
+def load(folder: str | Path, weights: str | Path | None = None) -> open_clip.CLIP:
     """Load a model from a folder with ``config.json`` and weights.
 
     Args:
-        folder (Path): Also holds ``preprocessor_config.json``; without it pictures are
-            prepared as CLIP's are.
-        weights (Path, optional): A checkpoint of that layout; by default the one in
-            the folder, ``model.safetensors`` before ``pytorch_model.bin``.
+        folder (str or Path): May also hold ``preprocessor_config.json``; without it
+            pictures are preprocessed as for CLIP.
+        weights (str or Path, optional): A checkpoint in that layout; by default the one
+            in the folder, ``model.safetensors`` before ``pytorch_model.bin``.
 
     Returns:
         open_clip.CLIP: float32, with the preprocessing that it was trained with.
@@ -108,24 +116,24 @@ def load(folder, weights=None):
     return model
 
 
-def model_config(config, where="config.json"):
+def model_config(config: dict, where: str | Path = "config.json") -> dict:
     """Return open_clip's model config for a ``config.json`` of ``CLIPModel``.
 
     Args:
         config (dict): The content of the file.
-        where (str or Path): For errors.
+        where (str or Path): What errors call the file.
 
     Returns:
         dict: ``embed_dim``, ``vision_cfg``, ``text_cfg``, ``quick_gelu``.
 
     Raises:
-        UserError: If it is a model of another kind.
+        UserError: If it is another kind of model.
     """
     if config.get("model_type", "clip") != "clip":
         raise UserError(
-            f"{where}: config.json is of a '{config['model_type']}' model; the layouts "
-            "that can be read are open_clip's (open_clip_config.json) and that of "
-            "transformers' CLIPModel (model_type clip)."
+            f"{where}: config.json describes a '{config['model_type']}' model; supported "
+            "are open_clip's layout (open_clip_config.json) and that of transformers' "
+            "CLIPModel (model_type clip)."
         )
     text = _tower(config, "text_config", _TEXT)
     vision = _tower(config, "vision_config", _VISION)
@@ -133,7 +141,7 @@ def model_config(config, where="config.json"):
     if len(activation) > 1 or not activation <= {"quick_gelu", "gelu"}:
         raise UserError(
             f"{where}: config.json has the activation {' and '.join(sorted(activation))};"
-            " open_clip has quick_gelu or gelu, the same in both towers."
+            " open_clip supports quick_gelu or gelu, the same in both towers."
         )
     if text["vocab_size"] != _TEXT["vocab_size"]:
         raise UserError(
@@ -164,11 +172,11 @@ def model_config(config, where="config.json"):
     }
 
 
-def preprocess_config(found):
+def preprocess_config(found: dict) -> dict:
     """Return open_clip's preprocessing for a ``preprocessor_config.json``.
 
     Args:
-        found (dict): The content of the file; what is missing is as CLIP has it.
+        found (dict): The content of the file; missing keys get CLIP's values.
 
     Returns:
         dict: ``mean``, ``std``, ``interpolation``, ``resize_mode``.
@@ -176,7 +184,7 @@ def preprocess_config(found):
     from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
     size = found.get("size")
-    # Without one side to go by, height and width are set and nothing is cut off.
+    # Without shortest_edge, height and width are fixed and nothing is cropped.
     squash = isinstance(size, dict) and "shortest_edge" not in size
     return {
         "mean": tuple(found.get("image_mean", OPENAI_DATASET_MEAN)),
@@ -186,8 +194,8 @@ def preprocess_config(found):
     }
 
 
-def convert(state):
-    """Return the weights of a transformers ``CLIPModel`` as open_clip's ``CLIP`` has them.
+def convert(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Convert the weights of a transformers ``CLIPModel`` to those of open_clip's ``CLIP``.
 
     Args:
         state (dict): Name -> tensor.
@@ -220,7 +228,7 @@ def _renamed(name):
 
 
 def _tower(config, name, defaults):
-    """Return the settings of a tower; a ``…_config_dict``, where set, is the newer."""
+    """Return the settings of a tower; ``…_config_dict``, where set, takes precedence."""
     newer = config.get(f"{name}_dict")
     return {
         **defaults,
@@ -234,7 +242,8 @@ def _find_weights(folder):
         if (folder / name).is_file():
             return folder / name
     raise UserError(
-        f"{folder}: there are no weights beside config.json: {' or '.join(_WEIGHTS)}."
+        f"{folder}: there are no weights next to config.json: expected "
+        f"{' or '.join(_WEIGHTS)}."
     )
 
 

@@ -150,10 +150,10 @@ def test_without_kept_tokens_the_model_is_saved_exactly(whole, tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (np.array([1, 49406, 49407]), "4 rows, but .* vocab_size 10"),
+        (np.array([1, 49406, 49407]), "4 rows .* vocab_size 10"),
         (np.array([5, 4, 49406, 49407]), "ascending"),
-        (np.array([4, 5, 49407]), "start and end token"),
-        (np.array([0.5, 49406, 49407]), "must be ids"),
+        (np.array([4, 5, 49407]), "including its start token"),
+        (np.array([0.5, 49406, 49407]), "must be distinct ids"),
         (np.array([4, 49406, 49407, 50000]), "from 0 to 49407"),
         (b"no array", "kept_tokens.npy cannot be read"),
     ],
@@ -171,7 +171,7 @@ def test_kept_tokens_that_do_not_fit_are_named(whole, tmp_path, content, message
 
 def test_a_table_of_another_size_is_refused(whole, tmp_path):
     model, _, config = whole(vocab_size=100)
-    with pytest.raises(UserError, match="100 token rows. Expected are 49408"):
+    with pytest.raises(UserError, match="100 token rows; expected 49408"):
         save_clip(tmp_path, model, config, PREPROCESS, [1, 2, 3])
     assert not list(tmp_path.iterdir())
 

@@ -170,13 +170,13 @@ def no_network(*args, **kwargs):
     [
         (
             "ViT-B-32",
-            "open_clip's weights 'openai' of ViT-B-32",
+            "open_clip's weights 'openai' for ViT-B-32",
             "clip_pretrained: /path",
         ),
         (
             "hf-hub:org/name",
             "clip_model 'hf-hub:org/name': the repository org/name",
-            "clip_model: /path/of/its/folder",
+            "clip_model: /path/to/its/folder",
         ),
     ],
 )
@@ -223,12 +223,12 @@ def test_a_library_that_a_model_needs_is_named(settings, monkeypatch):
             "no open_clip_config.json in the folder none",
         ),
         ({"clip_model": "hf-hub:a/b"}, "weights.pt' would not be used"),
-        ({"clip_model": "a/b"}, "no folder a/b. .* is named 'hf-hub:a/b'"),
+        ({"clip_model": "a/b"}, "no folder a/b. .* write 'hf-hub:a/b'"),
         ({"clip_model": "./a/b"}, "no folder ./a/b"),
         ({"clip_model": "transformers:/a/b"}, "no folder /a/b"),
         ({"clip_model": "hf-hub:a/b/c"}, "no folder a/b/c"),
-        ({"long_text": "cut"}, "Accepted are truncate, mean_of_chunks"),
-        ({"encode_batch_size": 0}, "whole number of at least 1 is needed, not 0"),
+        ({"long_text": "cut"}, "Accepted: truncate, mean_of_chunks"),
+        ({"encode_batch_size": 0}, "an integer of at least 1, not 0"),
     ],
 )
 def test_a_wrong_setting_is_named(config, change, message):
@@ -244,10 +244,12 @@ def test_files_that_do_not_fit_are_named(config, clip_folder, tmp_path, make_cli
         run({**config, "clip_pretrained": str(wider)})
     text = tmp_path / "text.pt"
     text.write_text("not a checkpoint")
-    with pytest.raises(UserError, match="could not load .*text.pt.* in a whole file"):
+    with pytest.raises(
+        UserError, match="could not load .*text.pt.* in a complete file"
+    ):
         run({**config, "clip_pretrained": str(text)})
     for content, message in {
-        "{": "is not json",
+        "{": "is not valid JSON",
         '{"embed_dim": 4}': "vision_cfg, text_cfg is missing",
     }.items():
         model = tmp_path / "model.json"

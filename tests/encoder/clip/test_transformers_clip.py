@@ -159,10 +159,13 @@ def make_layout():
 @pytest.mark.parametrize(
     "config, message",
     [
-        ({"model_type": "siglip"}, "of a 'siglip' model"),
+        ({"model_type": "siglip"}, "describes a 'siglip' model"),
         ({"text_config": {"hidden_act": "relu"}}, "quick_gelu and relu"),
         ({"text_config": {"vocab_size": 250002}}, "vocabulary of 250002 tokens"),
-        ({}, "no weights beside config.json: model.safetensors or pytorch_model.bin"),
+        (
+            {},
+            "no weights next to config.json: expected model.safetensors or pytorch_model.bin",
+        ),
     ],
 )
 def test_another_kind_of_model_is_named(tmp_path, make_layout, config, message):
