@@ -14,7 +14,9 @@ class Encoder(abc.ABC):
     """A frozen model that turns texts into unit vectors.
 
     Building one reads and checks settings only. What is slow, such as loading weights,
-    waits for :meth:`encode`, which is not called when the cache has the vectors.
+    waits for :meth:`encode`, which is not called when the cache has the vectors. A class
+    of the user's own defines :meth:`fingerprint` and :meth:`encode`, and is named as
+    ``encoder: module:Class``; its source is part of the cache's key.
 
     Args:
         config (Config or dict): The settings.

@@ -20,7 +20,7 @@ from recbole_whisperlite.errors import UserError
 _LAYOUT = 1
 
 
-def vectors(encoder, name, texts, folder, dtype):
+def vectors(encoder, name, texts, folder, dtype, of_code=None):
     """Return the vectors of ``texts``, from the cache or else from ``encoder``.
 
     Args:
@@ -31,6 +31,8 @@ def vectors(encoder, name, texts, folder, dtype):
         folder (Path): The cache; made if it is not there. Several processes may use it
             at once: one encodes, the others wait for it.
         dtype (numpy.dtype): float16 or float32, the type on disk.
+        of_code (object, optional): For json; what tells the code of an encoder of the
+            user's own from another.
 
     Returns:
         numpy.memmap: ``[len(texts), dim]`` of ``dtype``, read-only.
@@ -45,6 +47,8 @@ def vectors(encoder, name, texts, folder, dtype):
         "texts": digest.of_texts(texts),
         "dtype": np.dtype(dtype).name,
     }
+    if of_code is not None:
+        key["code"] = of_code
     entry = Path(folder) / f"{name}-{digest.of_json(key)}.npy"
     found = _read(entry, len(texts), dtype)
     if found is not None:
