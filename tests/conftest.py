@@ -1,7 +1,10 @@
 """What many tests share: a folder of their own and the dozen requests of tiny.py."""
 
+import importlib
 import os
 import sys
+import textwrap
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -51,3 +54,31 @@ def prepare():
         return config, data, data_preparation(config, data)
 
     return run
+
+
+@pytest.fixture
+def write_module(own_folder, monkeypatch):
+    """Return a function (name, source) -> path: code of a user's own, in this folder."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    names, before = set(), set(sys.modules)
+
+    def write(name, source):
+        path = Path(*name.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source))
+        names.add(name.partition(".")[0])
+        forget()
+        return path
+
+    def forget():
+        importlib.invalidate_caches()
+        for module in set(sys.modules):
+            if module.partition(".")[0] in names:
+                del sys.modules[module]
+
+    yield write
+    forget()
+    for module in set(sys.modules) - before:
+        if module.startswith("recbole.model."):
+            del sys.modules[module]
