@@ -1,9 +1,11 @@
 """What many tests share: a folder of their own and the dozen requests of tiny.py."""
 
+import contextlib
 import importlib
 import os
 import sys
 import textwrap
+import traceback
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -82,3 +84,30 @@ def write_module(own_folder, monkeypatch):
     for module in set(sys.modules) - before:
         if module.startswith("recbole.model."):
             del sys.modules[module]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Run jobs of benchmarks in this process; return the list of models that were started."""
+    models = []
+
+    def run_here(command, log, bar):
+        flags = command[command.index("run") + 1 :]
+        models.append(flags[0].partition("=")[2])
+        with open(log, "w") as out:
+            with contextlib.redirect_stderr(out), contextlib.redirect_stdout(out):
+                try:
+                    monkeypatch.setattr(sys, "argv", ["run_recbole.py", *flags])
+                    from recbole_whisperlite import cli
+
+                    return cli.run(flags)
+                except Exception:
+                    traceback.print_exc()
+                    return 1
+                finally:
+                    monkeypatch.setattr(sys, "argv", ["pytest"])
+
+    from recbole_whisperlite.benchmark import runner
+
+    monkeypatch.setattr(runner, "_wait", run_here)
+    return models

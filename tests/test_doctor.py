@@ -23,10 +23,10 @@ def broken(monkeypatch):
     def break_import(module, error):
         find = doctor.importlib.import_module
 
-        def import_module(name, *package):
+        def import_module(name, package=None):
             if name == module:
                 raise error
-            return find(name, *package)
+            return find(name, package)
 
         monkeypatch.setattr(doctor.importlib, "import_module", import_module)
 
