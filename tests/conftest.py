@@ -16,6 +16,7 @@ import recbole_whisperlite  # noqa: E402, F401  (RecBole comes after, and finds 
 import pytest  # noqa: E402
 from recbole.config import Config  # noqa: E402
 from recbole.data import create_dataset, data_preparation  # noqa: E402
+from recbole.evaluator import register  # noqa: E402
 from recbole.utils import init_seed  # noqa: E402
 
 from tiny import write_tiny  # noqa: E402
@@ -79,10 +80,17 @@ def write_module(own_folder, monkeypatch):
             if module.partition(".")[0] in names:
                 del sys.modules[module]
 
+    metrics, smaller = set(register.metrics_dict), list(register.smaller_metrics)
     yield write
     forget()
+    register.smaller_metrics[:] = smaller
+    for name in set(register.metrics_dict) - metrics:
+        for table in ("metrics_dict", "metric_information", "metric_types"):
+            del getattr(register, table)[name]
     for module in set(sys.modules) - before:
-        if module.startswith("recbole.model."):
+        if module.startswith("recbole.model.") and not hasattr(
+            sys.modules[module], "__file__"
+        ):
             del sys.modules[module]
 
 

@@ -25,6 +25,8 @@ from recbole_whisperlite.model.names import (
 # Where RecBole's get_model looks first, by lower-case name; the family is the class's.
 _FOLDER = "recbole.model.general_recommender"
 
+_inherited = set()  # names of dataset classes and trainers that _inherit has set
+
 
 class _Loader(yaml.SafeLoader):
     """yaml as RecBole reads it: 1e-3 is a number."""
@@ -114,12 +116,19 @@ def _is_taken(family, lower):
 def _inherit(place, kind, model_class):
     """Name the dataset class or trainer of a model's nearest base after the model too.
 
-    RecBole looks for both by the name of the model.
+    RecBole looks for both by the name of the model. A class that is defined anew, as in a
+    notebook, may have other bases.
     """
+    name = f"{model_class.__name__}{kind}"
+    if name in _inherited:
+        _inherited.remove(name)
+        delattr(place, name)
     for base in model_class.__mro__[1:]:
         found = getattr(place, f"{base.__name__}{kind}", None)
         if issubclass(base, AbstractRecommender) and found is not None:
-            setattr(place, f"{model_class.__name__}{kind}", found)
+            if not hasattr(place, name):
+                setattr(place, name, found)
+                _inherited.add(name)
             return
 
 

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from recbole_whisperlite import cli
+from recbole_whisperlite.benchmark import report
+from recbole_whisperlite.evaluation.metric import known
 
 MINE = """
     import torch
@@ -212,6 +214,18 @@ def test_a_metric_of_the_users_own_is_tested_over_queries(benchmark, write_modul
         assert miss["mean"] == pytest.approx(1 - hit["mean"])
         assert miss["low"] == pytest.approx(1 - hit["high"])
         assert miss["p"] == pytest.approx(hit["p"]) if hit["p"] else not miss["p"]
+
+
+def test_the_report_is_written_anew_without_the_metrics_code(
+    benchmark, write_module, monkeypatch
+):
+    write_module("shop.metrics", METRIC)
+    metrics = ["Hit", "shop.metrics:Miss"]
+    assert benchmark({"Pop": None}, metrics=metrics, valid_metric="Miss@3") == 0
+    with monkeypatch.context() as elsewhere:
+        elsewhere.delitem(known.metrics_dict, "miss")
+        page = report.write(Path("results/tiny")).read_text()
+    assert "Miss@3" in page
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,15 @@ def test_a_model_derived_from_ours_has_its_settings_dataset_trainer_and_inputs(
     assert "history" in stated_inputs(get_model("Mine"), made.final_config_dict)
 
 
+def test_a_class_that_is_defined_anew_keeps_nothing_of_the_old_one(write_module):
+    ours = "recbole_whisperlite.model.whisperlite"
+    for base, dataset in (("WhisperLite", True), ("BPR", False)):
+        stock = "recbole.model.general_recommender" if base == "BPR" else ours
+        write_module("shop", f"from {stock} import {base}\nclass Mine({base}): pass\n")
+        own.model_class("shop:Mine")
+        assert hasattr(recbole.data.dataset, "MineDataset") is dataset
+
+
 def test_a_class_has_the_settings_of_its_own_bases_and_of_their_yaml_files(
     write_module,
 ):
