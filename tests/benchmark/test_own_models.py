@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from recbole_whisperlite import cli
-from recbole_whisperlite.benchmark import report
+from recbole_whisperlite.benchmark import plan, report
+from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.metric import known
 
 MINE = """
@@ -69,6 +70,12 @@ def test_the_command_line_names_it_and_gives_it_a_setting(mine, tiny, started):
     started.clear()
     assert cli.main(["benchmark", *flags, "--my_alpha=0.75"]) == 0
     assert started == [NAME]
+
+
+def test_two_classes_of_one_name_are_not_one_row():
+    with pytest.raises(UserError, match="b:Mine and a:Mine would be rows of one name"):
+        plan.make_plan(["--model=BPR,a:Mine,b:Mine"])
+    assert len(plan.make_plan(["--model=a:Mine,a:Mine,b:More"]).rows) == 2
 
 
 def test_rows_and_ranges_set_its_settings(benchmark, mine):

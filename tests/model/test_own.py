@@ -71,6 +71,23 @@ def test_a_model_derived_from_ours_has_its_settings_dataset_trainer_and_inputs(
     assert "history" in stated_inputs(get_model("Mine"), made.final_config_dict)
 
 
+@pytest.mark.parametrize(
+    "family, base", [("sequential", "SASRec"), ("context_aware", "DeepFM")]
+)
+def test_classes_of_every_family_train_on_the_same_requests(
+    family, base, write_module, prepare, tiny
+):
+    text = source("Mine", base).replace("general_recommender", f"{family}_recommender")
+    write_module("shop", text)
+    made, data, loaders = prepare("shop:Mine", tiny, embedding_size=4, epochs=1)
+    assert made["embedding_size"] == 4 and made["n_heads"] in (2, None)
+    model = get_model("Mine")(made, loaders[0]._dataset)
+    trainer = get_trainer(made["MODEL_TYPE"], "Mine")(made, model)
+    trainer.fit(*loaders[:2], saved=False)
+    stock = prepare(base, tiny)[2]
+    assert loaders[2].fingerprint == stock[2].fingerprint
+
+
 def test_a_class_that_is_defined_anew_keeps_nothing_of_the_old_one(write_module):
     ours = "recbole_whisperlite.model.whisperlite"
     for base, dataset in (("WhisperLite", True), ("BPR", False)):
