@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 
 __version__ = "0.2.0"
-__all__ = ["register", "register_model"]
+__all__ = ["register", "register_metric", "register_model"]
 
 
 def register() -> None:
@@ -40,6 +40,21 @@ def register_model(model_class: type) -> type:
     register()
     own = importlib.import_module("recbole_whisperlite.model.own")
     return own.register_model(model_class)
+
+
+def register_metric(metric_class: type) -> type:
+    """Let RecBole find a metric of your own by its class name (usable as a decorator).
+
+    Args:
+        metric_class (type): A subclass of one of RecBole's metrics; see
+            :func:`recbole_whisperlite.evaluation.metric.register_metric`.
+
+    Returns:
+        type: The class itself.
+    """
+    register()
+    metric = importlib.import_module("recbole_whisperlite.evaluation.metric")
+    return metric.register_metric(metric_class)
 
 
 def _prepare_recbole(explicit=register):

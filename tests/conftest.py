@@ -1,7 +1,12 @@
 """What many tests share: a folder of their own and the dozen requests of tiny.py."""
 
+import contextlib
+import importlib
 import os
 import sys
+import textwrap
+import traceback
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -11,6 +16,7 @@ import recbole_whisperlite  # noqa: E402, F401  (RecBole comes after, and finds 
 import pytest  # noqa: E402
 from recbole.config import Config  # noqa: E402
 from recbole.data import create_dataset, data_preparation  # noqa: E402
+from recbole.evaluator import register  # noqa: E402
 from recbole.utils import init_seed  # noqa: E402
 
 from tiny import write_tiny  # noqa: E402
@@ -51,3 +57,65 @@ def prepare():
         return config, data, data_preparation(config, data)
 
     return run
+
+
+@pytest.fixture
+def write_module(own_folder, monkeypatch):
+    """Return a function (name, source) -> path: code of a user's own, in this folder."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    names, before = set(), set(sys.modules)
+
+    def write(name, source):
+        path = Path(*name.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source))
+        names.add(name.partition(".")[0])
+        forget()
+        return path
+
+    def forget():
+        importlib.invalidate_caches()
+        for module in set(sys.modules):
+            if module.partition(".")[0] in names:
+                del sys.modules[module]
+
+    metrics, smaller = set(register.metrics_dict), list(register.smaller_metrics)
+    yield write
+    forget()
+    register.smaller_metrics[:] = smaller
+    for name in set(register.metrics_dict) - metrics:
+        for table in ("metrics_dict", "metric_information", "metric_types"):
+            del getattr(register, table)[name]
+    for module in set(sys.modules) - before:
+        if module.startswith("recbole.model.") and not hasattr(
+            sys.modules[module], "__file__"
+        ):
+            del sys.modules[module]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Run jobs of benchmarks in this process; return the list of models that were started."""
+    models = []
+
+    def run_here(command, log, bar):
+        flags = command[command.index("run") + 1 :]
+        models.append(flags[0].partition("=")[2])
+        with open(log, "w") as out:
+            with contextlib.redirect_stderr(out), contextlib.redirect_stdout(out):
+                try:
+                    monkeypatch.setattr(sys, "argv", ["run_recbole.py", *flags])
+                    from recbole_whisperlite import cli
+
+                    return cli.run(flags)
+                except Exception:
+                    traceback.print_exc()
+                    return 1
+                finally:
+                    monkeypatch.setattr(sys, "argv", ["pytest"])
+
+    from recbole_whisperlite.benchmark import runner
+
+    monkeypatch.setattr(runner, "_wait", run_here)
+    return models

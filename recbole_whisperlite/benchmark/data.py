@@ -6,11 +6,16 @@ from pathlib import Path
 
 import yaml
 
+from recbole_whisperlite import own_code
 from recbole_whisperlite.benchmark.inputs import defaults
 from recbole_whisperlite.config import datasets
+from recbole_whisperlite.config.settings import known_settings
 from recbole_whisperlite.data.requests import has_requests as folder_has_requests
+from recbole_whisperlite.encoder import own_encoder
+from recbole_whisperlite.encoder.options import each_encoder
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.model.own import model_class
+from recbole_whisperlite.evaluation.metric import metric_names
+from recbole_whisperlite.model.own import files, model_class
 
 _BYTES = 1 << 20
 
@@ -35,13 +40,15 @@ def check(plan):
         plan (Plan): The benchmark.
 
     Raises:
-        UserError: If there is no such model, the folder does not exist and RecBole knows
-            no download, the folder has no ``.inter`` file, or a model needs requests and
-            the dataset has none.
+        UserError: If there is no such model, or encoder or metric of the user's own, the
+            folder does not exist and RecBole knows no download, the folder has no
+            ``.inter`` file, or a model needs requests and the dataset has none.
     """
     for row in plan.rows:
         settings = _settings(plan, row)
         found = model_class(row.model)
+        metric_names(settings.get("metrics", []))
+        own_files(plan, row)
         try:
             about = {
                 **settings,
@@ -84,8 +91,40 @@ def _digest(path, size, changed):
     return content.hexdigest()
 
 
+def own_files(plan, row) -> list[Path]:
+    """Return the files with code of the user's own that a row stands on.
+
+    Raises:
+        UserError: If a class of the user's own cannot be imported.
+    """
+    given = _settings(plan, row)
+    encoders = each_encoder(given) if given.get("encoder") else []
+    named = [each["encoder"] for each in encoders]
+    own = [own_encoder(name) for name in named if own_code.is_named(name)]
+    return files(row.model) + [path for each in own for path in own_code.sources(each)]
+
+
+def foreign_settings(plan, row) -> set[str]:
+    """Return what is set for all rows but belongs to a user's own model of another row.
+
+    A run that does not know that model would take it for a mistake.
+    """
+    others = {
+        other.model
+        for other in plan.rows
+        if own_code.is_named(other.model) and other.model != row.model
+    }
+    theirs = {key for model in others for key in defaults(model)}
+    foreign = theirs.intersection({*plan.settings, *_flags(plan)})
+    foreign -= defaults(row.model).keys()
+    return foreign - known_settings() if foreign else set()
+
+
+def _flags(plan):
+    flags = (flag.removeprefix("--").partition("=") for flag in plan.flags)
+    return {key: yaml.safe_load(value) for key, _, value in flags}
+
+
 def _settings(plan, row):
     """Return the settings of a row as far as they are known before it runs."""
-    flags = (flag.removeprefix("--").partition("=") for flag in plan.flags)
-    given = {key: yaml.safe_load(value) for key, _, value in flags}
-    return {**defaults(row.model), **plan.settings, **row.settings, **given}
+    return {**defaults(row.model), **plan.settings, **row.settings, **_flags(plan)}

@@ -127,7 +127,12 @@ def make_plan(argv):
     settings = {**_of_dataset(dataset), **settings}
     for name in _listed(given.get("model", [])):
         if ":" in name:  # a model of the user's own; its row has the name of its class
-            models.setdefault(_row_name(name), {}).setdefault("class", name)
+            of_row = models.setdefault(_row_name(name), {})
+            if of_row.setdefault("class", name) != name:
+                raise UserError(
+                    f"{name} and {of_row['class']} would be rows of one name. Give them "
+                    f"names in a yaml file: 'models: {{first: {{class: {name}}}}}'."
+                )
     names = [*map(_row_name, _listed(given["model"]))] if "model" in given else [*models]
     if not names:
         raise UserError(

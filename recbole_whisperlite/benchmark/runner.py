@@ -59,7 +59,14 @@ class Job:
 
     def settings(self):
         """Return the settings of its yaml file."""
-        return {**self.plan.settings, **self.row.settings, "seed": self.seed}
+        foreign = data.foreign_settings(self.plan, self.row)
+        common = {k: v for k, v in self.plan.settings.items() if k not in foreign}
+        return {**common, **self.row.settings, "seed": self.seed}
+
+    def flags(self):
+        """Return the settings of its command line."""
+        foreign = {f"--{key}" for key in data.foreign_settings(self.plan, self.row)}
+        return [f for f in self.plan.flags if f.partition("=")[0] not in foreign]
 
     def request(self):
         """Return all that decides what comes out, so that a change of it runs again."""
@@ -67,14 +74,14 @@ class Job:
             *settings_files(own.model_class(self.row.model)),
             PROPERTIES / "dataset" / f"{self.plan.dataset}.yaml",
             PROPERTIES / "dataset" / "request.yaml",
-            *own.files(self.row.model),
+            *data.own_files(self.plan, self.row),
         ]
         texts = [path.read_text("utf-8") for path in files if path.is_file()]
         return {
             "model": self.row.model,
             "dataset": self.plan.dataset,
             "settings": self.settings(),
-            "flags": self.plan.flags,
+            "flags": self.flags(),
             "data": data.digest(self.plan, self.row),
             "defaults": hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16],
             "version": versions()["recbole-whisperlite"],
@@ -173,7 +180,7 @@ def _run(job, bar):
         status = _wait(
             [sys.executable, "-m", "recbole_whisperlite", "run"]
             + [f"--model={job.row.model}", f"--dataset={job.plan.dataset}"]
-            + [f"--config_files={file}", *job.plan.flags],
+            + [f"--config_files={file}", *job.flags()],
             log,
             bar,
         )

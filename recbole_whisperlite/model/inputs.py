@@ -11,6 +11,8 @@ import re
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
+from recbole_whisperlite.errors import UserError
+
 #: The usual words, in the order in which a table shows them.
 ORDER = (
     "request",
@@ -36,6 +38,9 @@ def stated_inputs(model_class: type, settings: dict) -> list[str] | None:
     Returns:
         list of str: In the order of :data:`ORDER`, unusual words last; None if it is not
         RecBole's and does not say.
+
+    Raises:
+        UserError: If what it says is no list of words.
     """
     declared = getattr(model_class, "inputs", None)
     if declared is None:
@@ -44,7 +49,13 @@ def stated_inputs(model_class: type, settings: dict) -> list[str] | None:
         declared = _of_recbole(model_class, settings)
     elif callable(declared):
         declared = declared(settings)
-    declared = [declared] if isinstance(declared, str) else list(declared)
+    declared = [declared] if isinstance(declared, str) else declared
+    listed = isinstance(declared, (list, tuple))
+    if not listed or not all(isinstance(word, str) for word in declared):
+        raise UserError(
+            f"{model_class.__name__}.inputs must be words such as ('request', 'item text'), "
+            f"or a function of the settings that returns them, not {declared!r}."
+        )
     usual = [word for word in ORDER if word in declared]
     return usual + [word for word in declared if word not in ORDER]
 

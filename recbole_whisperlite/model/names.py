@@ -18,20 +18,32 @@ def our_models() -> list[str]:
 
 
 def settings_files(model_class: type) -> list[Path]:
-    """Return the yaml files of a model that this package brings, those of its bases first.
+    """Return the yaml files that a model's defaults stand in, those of its bases first.
 
-    WhisperLitePlus has all settings of WhisperLite, and so has a model of the user's own
-    that is derived from it; each default is written once.
+    WhisperLitePlus has all settings of WhisperLite, and a model of the user's own those of
+    the model that it is derived from; each default is written once. RecBole reads the file
+    of its own models itself: it counts for classes derived from them alone.
     """
-    names = [base.__name__ for base in reversed(model_class.__mro__)]
-    files = [PROPERTIES / "model" / f"{name}.yaml" for name in names]
+    files = []
+    for base in reversed(model_class.__mro__):
+        folder = {
+            "recbole_whisperlite": PROPERTIES,
+            "recbole": None if base is model_class else _recbole() / "properties",
+        }.get(base.__module__.partition(".")[0])
+        if folder is not None:
+            files.append(folder / "model" / f"{base.__name__}.yaml")
     return [file for file in files if file.is_file()]
+
+
+def _recbole():
+    return Path(importlib.util.find_spec("recbole").origin).parent
 
 
 def recbole_models() -> list[str]:
     """Return the names of RecBole's models that have settings, sorted."""
-    folder = Path(importlib.util.find_spec("recbole").origin).parent
-    return sorted(path.stem for path in (folder / "properties/model").glob("*.yaml"))
+    return sorted(
+        path.stem for path in (_recbole() / "properties/model").glob("*.yaml")
+    )
 
 
 def find_model(name: str) -> type:

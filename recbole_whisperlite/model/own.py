@@ -1,26 +1,42 @@
 """Models of the user's own: found by ``module:Class``, with settings of their own."""
 
-import importlib
+import importlib.util
 import inspect
-import os
+import re
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+import recbole.data.dataset
+import recbole.trainer
 import yaml
 from recbole.model.abstract_recommender import AbstractRecommender
-from recbole.utils import ModelType
 
+from recbole_whisperlite import own_code
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.model.names import find_model, our_models
+from recbole_whisperlite.model.names import (
+    FAMILIES,
+    find_model,
+    our_models,
+    recbole_models,
+)
 
-# RecBole's get_model looks for recbole.model.<family>_recommender.<lower-case name>
-_FAMILY = {
-    ModelType.CONTEXT: "context_aware",
-    ModelType.SEQUENTIAL: "sequential",
-    ModelType.KNOWLEDGE: "knowledge_aware",
-}
+# Where RecBole's get_model looks first, by lower-case name; the family is the class's.
+_FOLDER = "recbole.model.general_recommender"
+
+_inherited = set()  # names of dataset classes and trainers that _inherit has set
+
+
+class _Loader(yaml.SafeLoader):
+    """yaml as RecBole reads it: 1e-3 is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
 
 
 def model_class(name: str) -> type:
@@ -33,26 +49,16 @@ def model_class(name: str) -> type:
     Raises:
         UserError: If there is no such model, or its module cannot be imported.
     """
-    if ":" not in str(name):
+    if not own_code.is_named(name):
         return find_model(name)
-    module, _, attribute = name.partition(":")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a console script does not look there
-    try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:
-        raise UserError(
-            f"model '{name}': the module {module} cannot be imported: "
-            f"{type(error).__name__}: {error}. It is looked for in {os.getcwd()} and "
-            "among the installed packages."
-        ) from error
-    if found is None:
-        raise UserError(f"model '{name}': the module {module} has no '{attribute}'.")
-    return register_model(found)
+    return register_model(own_code.load(name, "model"))
 
 
 def register_model(model_class: type) -> type:
     """Let RecBole find a model of the user's own by its class name.
+
+    A class derived from a model that has a dataset class or a trainer of its own gets
+    these too.
 
     Args:
         model_class (type): A subclass of RecBole's recommenders. Its attributes
@@ -75,56 +81,95 @@ def register_model(model_class: type) -> type:
             "GeneralRecommender, SequentialRecommender, ContextRecommender or "
             "KnowledgeRecommender."
         )
+    _check_name(model_class)
     name = model_class.__name__
-    try:
-        known = find_model(name)
-    except UserError:
-        known = None
-    if known is not None and not is_own(known):
-        raise UserError(
-            f"There is already a model '{name}' in {known.__module__}. Give your class "
-            "another name."
-        )
-    family = f"{_FAMILY.get(model_class.type, 'general')}_recommender"
-    path = f"recbole.model.{family}.{name.lower()}"
-    module = ModuleType(path)
+    path = f"{_FOLDER}.{name.lower()}"
+    module = sys.modules.setdefault(path, ModuleType(path))
     module.__spec__ = ModuleSpec(path, loader=None)
     setattr(module, name, model_class)
-    sys.modules[path] = module
+    for place, kind in (
+        (recbole.data.dataset, "Dataset"),
+        (recbole.trainer, "Trainer"),
+    ):
+        _inherit(place, kind, model_class)
     return model_class
+
+
+def _check_name(model_class):
+    """Raise a UserError if the name is RecBole's or ours: it would hide that model."""
+    name = model_class.__name__
+    lower = name.lower()  # RecBole's modules are in small letters
+    known = {other.lower(): other for other in (*recbole_models(), *our_models())}
+    if lower in known or any(_is_taken(family, lower) for family in FAMILIES):
+        raise UserError(
+            f"{model_class.__module__}:{name} cannot be used under this name: RecBole or "
+            f"this package has a model '{known.get(lower, name)}'. Give your class another "
+            "name."
+        )
+
+
+def _is_taken(family, lower):
+    spec = importlib.util.find_spec(f"recbole.model.{family}_recommender.{lower}")
+    return spec is not None and spec.loader is not None
+
+
+def _inherit(place, kind, model_class):
+    """Name the dataset class or trainer of a model's nearest base after the model too.
+
+    RecBole looks for both by the name of the model. A class that is defined anew, as in a
+    notebook, may have other bases.
+    """
+    name = f"{model_class.__name__}{kind}"
+    if name in _inherited:
+        _inherited.remove(name)
+        delattr(place, name)
+    for base in model_class.__mro__[1:]:
+        found = getattr(place, f"{base.__name__}{kind}", None)
+        if issubclass(base, AbstractRecommender) and found is not None:
+            if not hasattr(place, name):
+                setattr(place, name, found)
+                _inherited.add(name)
+            return
 
 
 def is_own(model_class: type) -> bool:
     """Whether a model is neither RecBole's nor this package's."""
-    return model_class.__name__ not in our_models() and not (
-        model_class.__module__.startswith("recbole.")
+    return model_class.__module__.partition(".")[0] not in (
+        "recbole",
+        "recbole_whisperlite",
     )
 
 
 def own_settings(model_class: type) -> dict:
-    """Return the defaults of a user's own model.
+    """Return the defaults of a user's own model, those of its own bases below them.
 
     Raises:
-        UserError: If its yaml file or its attribute ``settings`` is no mapping.
+        UserError: If a yaml file or an attribute ``settings`` is no mapping.
     """
-    given = getattr(model_class, "settings", None)
-    where = f"{model_class.__name__}.settings"
-    if given is None:
-        path = settings_file(model_class)
-        if path is None or not path.is_file():
-            return {}
+    settings = {}
+    for base in reversed(model_class.__mro__):
+        if issubclass(base, AbstractRecommender) and is_own(base):
+            settings.update(_of_class(base))
+    return settings
+
+
+def _of_class(model_class):
+    given, where = vars(model_class).get("settings"), f"{model_class.__name__}.settings"
+    path = settings_file(model_class)
+    if given is None and path is not None and path.is_file():
         where = str(path)
         try:
-            given = yaml.safe_load(path.read_text("utf-8")) or {}
+            given = yaml.load(path.read_text("utf-8"), Loader=_Loader)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{where} is not yaml: {error}") from None
+    given = {} if given is None else given
     if not isinstance(given, dict):
         raise UserError(f"{where} must hold settings as 'key: value', not {given!r}.")
-    return dict(given)
+    return given
 
 
 def files(name: str) -> list[Path]:
-    """Return the source and the yaml file of a user's own model; ``[]`` for others.
+    """Return the source and yaml files of a user's own model; ``[]`` for others.
 
     Args:
         name (str): As for :func:`model_class`.
@@ -132,10 +177,9 @@ def files(name: str) -> list[Path]:
     found = model_class(name)
     if not is_own(found):
         return []
-    yaml_file = settings_file(found)
-    if yaml_file is None:
-        return []
-    return [path for path in (Path(inspect.getfile(found)), yaml_file) if path.is_file()]
+    beside = [settings_file(base) for base in found.__mro__ if is_own(base)]
+    beside = [path for path in beside if path is not None and path.is_file()]
+    return [*own_code.sources(found), *beside]
 
 
 def settings_file(model_class: type) -> Path | None:

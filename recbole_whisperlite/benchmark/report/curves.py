@@ -31,7 +31,8 @@ def by_k(benchmark):
             given.setdefault(metric, set()).add(k)
     found = {}
     for metric, ks in given.items():
-        exact = f"{metric}@{min(ks)}" in benchmark["metrics_of_queries"]
+        tested = f"{metric}@{min(ks)}" in benchmark["metrics_of_queries"]
+        exact = tested and statistics.is_of_queries(metric)
         if exact:
             ks = ks | {k for k in USUAL if k < max(ks)}
         if len(ks) > 1:

@@ -105,7 +105,12 @@ def _policy(scripts):
 
 def _slice_metric(benchmark):
     """The main metric, or the first that follows from ranks, or None."""
-    of_queries = benchmark["metrics_of_queries"]
+    # a metric of the user's own is not known to who writes the report anew
+    of_queries = [
+        name
+        for name in benchmark["metrics_of_queries"]
+        if statistics.is_of_queries(statistics.split_name(name)[0])
+    ]
     if benchmark["main_metric"] in of_queries:
         return benchmark["main_metric"]
     return of_queries[0] if of_queries else None

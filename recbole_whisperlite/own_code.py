@@ -1,0 +1,71 @@
+"""Code of the user's own, named ``module:Name`` wherever a setting takes it."""
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from pathlib import Path
+
+from recbole_whisperlite.errors import UserError, did_you_mean
+
+
+def is_named(name) -> bool:
+    """Whether a setting names something of the user's own: ``module:Name``."""
+    return isinstance(name, str) and ":" in name
+
+
+def load(name: str, what: str):
+    """Import what ``module:Name`` names.
+
+    Args:
+        name (str): The module is looked for in the current folder and among the installed
+            packages.
+        what (str): What errors call it, such as ``model``.
+
+    Returns:
+        object: What the module calls ``Name``.
+
+    Raises:
+        UserError: If the module cannot be imported or has no such name.
+    """
+    module_name, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a console script does not look there
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise UserError(
+            f"{what} '{name}': the module {module_name} cannot be imported: "
+            f"{type(error).__name__}: {error}. It is looked for in {os.getcwd()} and "
+            "among the installed packages."
+        ) from error
+    if not attribute or not hasattr(module, attribute):
+        classes = [each for each in vars(module) if inspect.isclass(vars(module)[each])]
+        raise UserError(
+            f"{what} '{name}': the module {module_name} has no '{attribute}'."
+            f"{did_you_mean(attribute, classes)} Its classes are "
+            f"{', '.join(classes) or 'none'}."
+        )
+    return getattr(module, attribute)
+
+
+def sources(found: type) -> list[Path]:
+    """Return the source files of a class and of its bases that are the user's own.
+
+    Those of installed libraries are left out, and classes without a file, such as those
+    of a notebook.
+
+    Args:
+        found (type): The class.
+    """
+    files = []
+    for base in found.__mro__:
+        library = base.__module__.partition(".")[0]
+        if library in ("recbole", "recbole_whisperlite", "torch", "builtins", "abc"):
+            continue
+        try:
+            files.append(Path(inspect.getfile(base)))
+        except (TypeError, OSError):
+            continue
+    return [path for path in dict.fromkeys(files) if path.is_file()]
