@@ -1,6 +1,8 @@
 # make run    train WhisperLite on the built-in dataset, show products for 3 requests
 # make test   the whole test suite
 # make bench  costs, as ratios to RecBole's models
+# make pages  the two pages of docs/ that are made from results/ and properties/
+# make docs   the documentation as a site, docs/_build/html
 # make clean  remove .venv and what builds left behind
 #
 # Each makes .venv first, if it is absent or older than the files that decide what is in
@@ -14,8 +16,9 @@ PYTHON ?= $(firstword $(foreach python, python3 python3.11 python3.10, \
 
 IN_VENV := .venv/bin/python
 INSTALLED := .venv/installed
+DOCS_INSTALLED := .venv/docs-installed
 
-.PHONY: run test bench clean
+.PHONY: run test bench pages docs clean
 
 run: $(INSTALLED)
 	$(IN_VENV) run_recbole.py --model=WhisperLite --dataset=stylist-mini --show_examples=3
@@ -24,7 +27,18 @@ test: $(INSTALLED)
 	$(IN_VENV) -m pytest
 
 bench: $(INSTALLED)
-	$(IN_VENV) -m recbole_whisperlite bench
+	$(IN_VENV) -m recbole_whisperlite costs
+
+pages: $(INSTALLED)
+	$(IN_VENV) docs/generate.py
+
+docs: $(DOCS_INSTALLED) pages
+	$(IN_VENV) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "To look at: docs/_build/html/index.html"
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(IN_VENV) -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 # RecBole again, without its dependencies: on Python 3.12 the line before leaves it out,
 # because pip cannot find its ray there; on older ones it is already installed.
@@ -35,4 +49,4 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist docs/_build *.egg-info
