@@ -23,12 +23,12 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]  # of pages that a checkout may not have yet
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False  # RecBole's are no reStructuredText
 autodoc_typehints = "none"  # the docstrings have the types, with shapes
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -57,15 +57,26 @@ def readable(app, what, name, obj, options, lines):
                 del lines[max(number - 1, 0) : number + 1]
                 break
     in_arguments = False
+    for number, line in enumerate(lines):  # a role ends where no letter follows
+        lines[number] = re.sub(r"(:\w+:`[^`]+`)(?=\w)", r"\1\\ ", line)
     for number, line in enumerate(lines):
         if re.fullmatch(r"\s*(Args|Attributes):", line):
             in_arguments = True
         elif line.strip() and not line.startswith(" "):
             in_arguments = False
         if in_arguments:
-            lines[number] = re.sub(r"^(\s+)- (\w[\w, ()]*)(\([^)]*\)):", r"\1\2 \3:", line)
+            lines[number] = re.sub(
+                r"^(\s+)- (\w[\w, ()]*)(\([^)]*\)):", r"\1\2 \3:", line
+            )
+
+
+def without_missing_pages(app, name, source):
+    """Leave out of the table of contents a page that this checkout does not have."""
+    if name == "index" and not (Path(app.srcdir) / "extending.md").is_file():
+        source[0] = source[0].replace("\nextending\n", "\n")
 
 
 def setup(app):
-    """Connect the hook before napoleon's own."""
+    """Connect the hooks, the one for docstrings before napoleon's own."""
+    app.connect("source-read", without_missing_pages)
     app.connect("autodoc-process-docstring", readable, priority=400)

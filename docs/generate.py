@@ -16,7 +16,9 @@ DOCS = ROOT / "docs"
 # What tables made by an earlier version call it, and what it is called now.
 RENAMED = {"may see": "inputs", "exam ": "fingerprint ", "over units": "over queries"}
 SHOWN = ("ndcg", "recall", "mrr", "violation")
-GENERATED = "<!-- Made by docs/generate.py (make pages): change {}, not this page. -->\n"
+GENERATED = (
+    "<!-- Made by docs/generate.py (make pages): change {}, not this page. -->\n"
+)
 
 
 def pages() -> dict[str, str]:
@@ -43,7 +45,9 @@ def results_page(folder: Path = ROOT / "results") -> str:
         commands = [about.get("prepare", ""), about["command"]]
         text = "\n".join(c.strip() for c in commands if c)
         parts.append(f"```bash\n{text}\n```\n")
-        table, notes = _table(folder / name / "benchmark.md", about.get("metrics", SHOWN))
+        table, notes = _table(
+            folder / name / "benchmark.md", about.get("metrics", SHOWN)
+        )
         parts += [f"{table}\n", f"{notes}\n"]
         parts.append(f"Files: `results/{name}/benchmark.csv`, `.md`, `.tex`.\n")
     return "\n".join(part.strip() + "\n" for part in parts if part.strip())
@@ -166,7 +170,9 @@ spaces, and the last one wins. Those with a section `models:` are
 
 def _models(folder):
     first = ["WhisperLite", "WhisperLitePlus"]
-    paths = sorted((folder / "model").glob("*.yaml"), key=lambda path: path.stem.lower())
+    paths = sorted(
+        (folder / "model").glob("*.yaml"), key=lambda path: path.stem.lower()
+    )
     return sorted(paths, key=lambda path: path.stem not in first)
 
 
@@ -196,7 +202,9 @@ def settings_table(path: Path) -> str:
 def annotated(path: Path) -> list[tuple[str, str, str, str]]:
     """Return (key, default as written, type, meaning) of each ``key: default # (type) meaning``."""
     lines = path.read_text("utf-8").splitlines()
-    matches = (re.fullmatch(r"(\w+):\s*(.*?)\s*# \((.+?)\) (.*)", line) for line in lines)
+    matches = (
+        re.fullmatch(r"(\w+):\s*(.*?)\s*# \((.+?)\) (.*)", line) for line in lines
+    )
     return [match.groups() for match in matches if match]
 
 

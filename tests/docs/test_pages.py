@@ -92,7 +92,9 @@ def test_what_a_page_links_to_exists(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_commands_presets_and_files_that_a_page_names_exist(page):
     text = page.read_text("utf-8")
-    for command in re.findall(r"^(?: {4})?recbole-whisperlite (\w+)", text, re.MULTILINE):
+    for command in re.findall(
+        r"^(?: {4})?recbole-whisperlite (\w+)", text, re.MULTILINE
+    ):
         assert command in COMMANDS
     for files in re.findall(r"--config_files=(?:\"([^\"]+)\"|([\w./-]+))", text):
         for name in "".join(files).split():
