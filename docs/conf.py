@@ -4,6 +4,9 @@ import re
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from recbole_whisperlite import __version__, register  # noqa: E402
@@ -18,7 +21,6 @@ release = version = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
@@ -38,6 +40,7 @@ napoleon_use_param = False
 napoleon_use_rtype = False
 
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = f"{project} {version}"
 html_copy_source = False
 html_static_path = ["_static"]
@@ -76,7 +79,16 @@ def without_missing_pages(app, name, source):
         source[0] = source[0].replace("\nextending\n", "\n")
 
 
+def visit_math(self, node):
+    """Write a formula as MathML, which browsers show by themselves, also offline."""
+    block = isinstance(node, nodes.math_block)
+    code = re.sub(r"\\[Bb]igg?(?![a-z])", "", node.astext())  # sizes that are not known
+    self.body.append(tex2mathml(code, as_block=block))
+    raise nodes.SkipNode
+
+
 def setup(app):
     """Connect the hooks, the one for docstrings before napoleon's own."""
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
     app.connect("source-read", without_missing_pages)
     app.connect("autodoc-process-docstring", readable, priority=400)
