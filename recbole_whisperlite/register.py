@@ -22,13 +22,7 @@ from recbole.utils.argument_list import dataset_arguments
 
 from recbole_whisperlite import config_files
 from recbole_whisperlite.config import datasets, settings
-from recbole_whisperlite.data.dataset import (
-    WhisperDataset,
-    WhisperLitePlusDataset,
-    request_aware,
-)
 from recbole_whisperlite.data.requests import has_requests
-from recbole_whisperlite.data.whisperlite_dataset import WhisperLiteDataset
 from recbole_whisperlite.evaluation import result_file
 from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
@@ -51,10 +45,15 @@ def _register_models():
 
 
 def _register_datasets():
-    # create_dataset looks for <Model>Dataset
-    recbole.data.dataset.WhisperLiteDataset = WhisperLiteDataset
-    recbole.data.dataset.WhisperLitePlusDataset = WhisperLitePlusDataset
-    recbole.data.dataset.WhisperDataset = WhisperDataset
+    # create_dataset looks for <Model>Dataset. Our dataset classes are imported when they
+    # are needed: whoever imports their modules first must find RecBole complete.
+    def find_dataset(name):
+        if name in ("WhisperLiteDataset", "WhisperLitePlusDataset", "WhisperDataset"):
+            module = importlib.import_module("recbole_whisperlite.data.dataset")
+            return getattr(module, name)
+        raise AttributeError(f"module 'recbole.data.dataset' has no attribute {name!r}")
+
+    recbole.data.dataset.__getattr__ = find_dataset
 
     # Whichever dataset class RecBole chooses for a model family, it becomes
     # request-aware if the data has requests.
@@ -65,6 +64,8 @@ def _register_datasets():
             if has_requests(
                 config["dataset"], config["data_path"], config["request_template"]
             ):
+                from recbole_whisperlite.data.dataset import request_aware
+
                 cls = request_aware(cls)
             else:
                 datasets.check_model_needs_no_requests(config)

@@ -1,4 +1,4 @@
-"""What RecBole 1.2.1 needs to run on a current stack."""
+"""What RecBole 1.2.1 needs to run with current dependencies."""
 
 from recbole_whisperlite.compat.repairs import apply, status, unusable
 

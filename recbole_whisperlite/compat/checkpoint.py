@@ -1,13 +1,15 @@
 """Read the checkpoints RecBole writes, and nothing but data from them.
 
-RecBole saves a protocol-4 pickle that holds its ``Config``; ``torch.load`` refuses such
-a file since torch 2.6. This reader takes it through an unpickler that knows by name what
-a RecBole checkpoint is made of, and checks every call that the file asks for: it fills
-instances of RecBole's classes without calling them, and rebuilds tensors and arrays.
+RecBole saves a protocol-4 pickle that holds its ``Config``; ``torch.load`` has refused
+such files since torch 2.6. This reader uses an unpickler that has a list of the names a
+RecBole checkpoint may contain and checks every call in the file: it fills instances of
+RecBole's classes without calling the classes, and rebuilds tensors and arrays.
 Everything else is refused before it happens, so reading a file runs none of its code.
-(What RecBole then does with the settings it read is another matter: KD_DAGFM, for one,
-evaluates a setting.)
+(What RecBole then does with the settings is another matter: KD_DAGFM, for example,
+evaluates one of them as code.)
 """
+
+from __future__ import annotations
 
 import enum
 import importlib
@@ -19,6 +21,7 @@ import sys
 import types
 import zipfile
 from collections import Counter, OrderedDict, defaultdict
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 import pandas
@@ -31,15 +34,15 @@ from torch._weights_only_unpickler import _get_allowed_globals
 
 from recbole_whisperlite.errors import UserError
 
-# Some models save a layer, and the layer holds the dataset: any class of RecBole's, of
-# ours and of torch's layers can be in a checkpoint, and scipy's matrices.
+# Some models save a layer, and that layer holds the dataset: a checkpoint may contain
+# any class of RecBole or of this package, torch's layers and scipy's matrices.
 _FILLED = ("recbole.", "recbole_whisperlite.", "torch.nn.modules.", "scipy.sparse.")
 
-# numpy's private places for what pickle calls, in numpy 1 and 2.
+# What pickle calls to rebuild arrays and scalars, and where numpy 1 and 2 keep it.
 _RECONSTRUCT, _SCALAR = np.ndarray(0).__reduce__()[0], np.float64(0).__reduce__()[0]
 _NUMPY_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
 
-# A dataset with requests keeps its texts in a pandas frame.
+# A dataset with requests keeps its texts in a pandas DataFrame.
 _PANDAS = {
     ("pandas._libs.internals", "_unpickle_block"): _unpickle_block,
     ("pandas.core.indexes.base", "_new_Index"): _new_Index,
@@ -47,8 +50,8 @@ _PANDAS = {
 }
 _PATH = type(pathlib.Path())
 
-# Named in checkpoints, beside what torch lists for tensors, what can be filled, and the
-# yaml loader that Config keeps.
+# Names allowed in checkpoints, in addition to what torch lists for tensors, the classes
+# that may be filled, and the yaml loader that Config keeps.
 _NAMED = {
     ("builtins", "dict"): dict,
     ("builtins", "getattr"): getattr,
@@ -77,28 +80,32 @@ _CALLED = (
 )
 
 
-def load_checkpoint(file, map_location=None):
+def load_checkpoint(
+    file: str | os.PathLike | BinaryIO, map_location: Any = None
+) -> Any:
     """Read a checkpoint written by RecBole's trainer.
 
-    Stands in for ``torch.load`` in RecBole's own calls: ``Trainer.evaluate``,
+    Replaces ``torch.load`` in RecBole's own calls: ``Trainer.evaluate``,
     ``Trainer.resume_checkpoint``, ``load_data_and_model`` and the models that start
     from a pretrained file.
 
     Args:
         file (str, os.PathLike or binary file): The checkpoint.
-        map_location: As in ``torch.load``.
+        map_location (torch.device, str, dict or callable, optional): As in
+            ``torch.load``.
 
     Returns:
         object: What was saved; RecBole's trainer saves a dict.
 
     Raises:
-        UserError: The file holds something no RecBole checkpoint is made of.
+        UserError: If the file contains something that a RecBole checkpoint does not, or
+            a WhisperLite of version 0.1.
     """
     name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else repr(file)
     if _is_torchscript(file):
         raise UserError(f"{name} is a TorchScript program, not a RecBole checkpoint.")
     unpickler = type("Unpickler", (_DataUnpickler,), {"file_name": name})
-    return torch.load(
+    checkpoint = torch.load(
         file,
         map_location=map_location,
         weights_only=False,
@@ -108,18 +115,32 @@ def load_checkpoint(file, map_location=None):
             load=lambda stream, **options: unpickler(stream, **options).load(),
         ),
     )
+    _refuse_old_whisperlite(checkpoint, name)
+    return checkpoint
 
 
-# The unpickler written in Python, because the one in C does not let a subclass check
-# what a file calls. A checkpoint's tensors are not in its pickle, so the time is spent
-# on a few hundred objects.
+def _refuse_old_whisperlite(checkpoint, name):
+    """Version 0.1 called WhisperLite what is two models now."""
+    config = checkpoint.get("config") if isinstance(checkpoint, dict) else None
+    settings = getattr(config, "final_config_dict", {})
+    if settings.get("model") == "WhisperLite" and "use_memory" in settings:
+        raise UserError(
+            f"{name} was written by version 0.1, whose WhisperLite is two models now: "
+            "train WhisperLite (the paper's) or WhisperLitePlus (with memory, neighbors, "
+            "history and refusals) anew."
+        )
+
+
+# A subclass of the unpickler written in Python, because the one in C does not let a
+# subclass check what a file calls. It is fast enough: a checkpoint's tensors are not in
+# its pickle, which holds only a few hundred objects.
 class _DataUnpickler(pickle._Unpickler):
-    """Refuses what is not data; ``file_name`` is for the error."""
+    """Refuses what is not data; ``file_name`` is used in error messages."""
 
     file_name = ""
     dispatch = dict(pickle._Unpickler.dispatch)
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _NAMED:
             return _NAMED[module, name]
         for_tensors = _get_allowed_globals().get(f"{module}.{name}")
@@ -127,23 +148,23 @@ class _DataUnpickler(pickle._Unpickler):
             return for_tensors
         return _find_class(module, name) or self._refuse(f"names {module}.{name}")
 
-    def load_reduce(self):
+    def load_reduce(self) -> None:
         function, arguments = self.stack[-2:]
         if not _may_call(function, arguments):
             self._refuse(f"calls {_name_of(function)}")
         super().load_reduce()
 
-    def load_newobj(self):
+    def load_newobj(self) -> None:
         made, arguments = self.stack[-2:]
         if arguments or not _may_fill(made):
             self._refuse(f"makes a {_name_of(made)}")
         super().load_newobj()
 
-    def load_build(self):
+    def load_build(self) -> None:
         instance, state = self.stack[-2:]
         if isinstance(instance, np.dtype):
-            # The call before has made it; numpy believes any state it is told, so all
-            # that is taken from it is that the byte order is this machine's.
+            # The call before this has made it. numpy accepts any state unchecked, so
+            # the state is only checked for this machine's byte order, then dropped.
             if instance.newbyteorder(state[1]) != instance:
                 self._refuse("has arrays in a foreign byte order")
             self.stack.pop()
@@ -153,7 +174,7 @@ class _DataUnpickler(pickle._Unpickler):
                 self._refuse(f"changes a {_name_of(type(instance))}")
         super().load_build()
 
-    def load_other_call(self):
+    def load_other_call(self) -> None:
         self._refuse("makes calls in a way that no RecBole checkpoint does")
 
     dispatch[pickle.REDUCE[0]] = load_reduce
@@ -162,10 +183,10 @@ class _DataUnpickler(pickle._Unpickler):
     for opcode in (pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX):
         dispatch[opcode[0]] = load_other_call
 
-    def _refuse(self, what):
+    def _refuse(self, what) -> NoReturn:
         raise UserError(
             f"{self.file_name} {what}, which is not part of a RecBole checkpoint; the "
-            "file was not used. If you trust whoever made it, read it yourself with "
+            "file was not loaded. If you trust its source, load it yourself with "
             "torch.load(..., weights_only=False)."
         )
 
@@ -177,7 +198,7 @@ def _find_class(module, name):
             importlib.import_module(module)
         except ImportError:
             return None
-    # A model of the user's own is found only if the user has imported it.
+    # A user's own model is found only if its module has already been imported.
     found = getattr(sys.modules.get(module), name, None)
     return found if _may_fill(found) or found is yaml.FullLoader else None
 
@@ -195,9 +216,9 @@ def _may_fill(named):
 
 def _may_call(function, arguments):
     """Return whether a checkpoint may call ``function`` with ``arguments``."""
-    if function is getattr:  # how Python 3.11.0 to 3.11.3 pickle an enum's member
+    if function is getattr:  # how Python 3.11.0 to 3.11.3 pickle enum members
         return len(arguments) == 2 and _is_enum(arguments[0])
-    if function is np.dtype:  # of numbers, text and objects; no structures
+    if function is np.dtype:  # numbers, text and objects; no structured types
         return isinstance(arguments[0], str) and (
             np.dtype(arguments[0]).kind in "biufcSUO"
         )
@@ -218,7 +239,7 @@ def _name_of(named):
 
 
 def _is_torchscript(file):
-    """torch.load would hand such an archive to torch.jit, past our unpickler."""
+    """Return whether torch.load would bypass our unpickler and call torch.jit."""
     if not isinstance(file, (str, os.PathLike)) or not zipfile.is_zipfile(file):
         return False
     with zipfile.ZipFile(file) as archive:

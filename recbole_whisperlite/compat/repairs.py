@@ -1,8 +1,10 @@
-"""The repairs that RecBole 1.2.1 needs on a current stack.
+"""The repairs that RecBole 1.2.1 needs to run with current dependencies.
 
-Each repair looks at what is installed, steps in only where something is missing, and
-names the symptom it cures. ``recbole-whisperlite doctor`` lists them.
+Each repair checks what is installed, is applied only where it is needed, and names the
+symptom it fixes. ``recbole-whisperlite doctor`` lists them.
 """
+
+from __future__ import annotations
 
 import functools
 import importlib
@@ -15,7 +17,7 @@ import threading
 import types
 import warnings
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 
@@ -29,28 +31,28 @@ class Repair:
     Attributes:
         name (str): What is repaired, in a few words.
         symptom (str): What the user sees without it.
-        issues (tuple of int): Issues in RecBole's tracker that report it.
+        issues (tuple of int): Numbers of the issues that report it to RecBole.
         needed (callable): Returns whether this installation needs it.
-        fix (callable): Repairs it, in this process.
+        fix (callable): Applies it to this process.
     """
 
     name: str
     symptom: str
-    issues: tuple
-    needed: Callable
-    fix: Callable
+    issues: tuple[int, ...]
+    needed: Callable[[], bool]
+    fix: Callable[[], None]
 
 
-# What became of each repair in this process: name -> was it needed?
+# The repairs considered so far in this process: {name: whether it was needed}
 _applied = {}
 
 
-def apply():
+def apply() -> None:
     """Apply every repair that this installation needs; later calls do nothing.
 
     Raises:
-        UserError: Something installed cannot be repaired, only replaced. The message
-            names the command that does it.
+        UserError: If something installed cannot be repaired, only replaced; the message
+            names the command that does so.
     """
     problems = unusable()
     if problems:
@@ -63,18 +65,18 @@ def apply():
             _applied[repair.name] = needed
 
 
-def status():
+def status() -> list[tuple[Repair, bool | None]]:
     """Return ``[(Repair, active), ...]``; ``active`` is None before ``apply``."""
     return [(repair, _applied.get(repair.name)) for repair in REPAIRS]
 
 
-def unusable():
-    """Return one sentence, with its remedy, for each package RecBole cannot work with."""
+def unusable() -> list[str]:
+    """Return a sentence with a remedy for each package that RecBole cannot use."""
     import pandas
 
     problems = []
     if importlib.util.find_spec("recbole") is None:
-        # pip finds no ray for it on Python 3.12, so that its dependencies are left out
+        # on Python 3.12 pip finds no ray for it, so its dependencies are left out
         without = "--no-deps " if sys.version_info >= (3, 12) else ""
         problems.append(
             "RecBole is not installed: run "
@@ -94,9 +96,9 @@ def unusable():
 
 
 class _Instead(types.ModuleType):
-    """A module but for some names; RecBole's own modules get it under the old name.
+    """A module with some names replaced, given to RecBole's modules under the old name.
 
-    What RecBole alone is to see is repaired this way, and nobody else's module changes.
+    This repairs what only RecBole should see; the module itself stays unchanged.
     """
 
     def __init__(self, module, **names):
@@ -109,7 +111,7 @@ class _Instead(types.ModuleType):
 
 # --- numpy ---------------------------------------------------------------------------
 
-# The names ray 2.6 and RecBole use, with the meaning RecBole gives them in
+# The names that ray 2.6 and RecBole use, with the meaning that RecBole gives them in
 # Config.compatibility_settings.
 _NUMPY_ALIASES = {
     "bool8": np.bool_,
@@ -141,12 +143,12 @@ def _has_ray():
 
 
 class _AbsentRay(types.ModuleType):
-    """The ``ray.tune`` that RecBole gets where ray is not installed."""
+    """The ``ray.tune`` that RecBole gets if ray is not installed."""
 
-    def report(self, **metrics):
-        """Do nothing, as ray does outside of its own sessions.
+    def report(self, **metrics: Any) -> None:
+        """Do nothing, as ray does outside its own sessions.
 
-        RecBole's objective_function reports also when hyperopt is in charge.
+        RecBole's objective_function calls this even when tuning with hyperopt.
         """
 
     def __getattr__(self, name):
@@ -154,17 +156,17 @@ class _AbsentRay(types.ModuleType):
             raise AttributeError(name)
         raise UserError(
             f"ray.tune.{name} needs ray, which is not installed: on Python 3.11 or "
-            'older run pip install "ray[tune]<=2.6.3" "setuptools<81"; a newer Python '
-            "has no version of ray that RecBole 1.2 works with. Tuning with hyperopt "
-            "(recbole.trainer.HyperTuning) needs no ray."
+            'older run pip install "ray[tune]<=2.6.3" "setuptools<81"; for newer '
+            "Pythons there is no version of ray that RecBole 1.2 works with. Tuning "
+            "with hyperopt (recbole.trainer.HyperTuning) does not need ray."
         )
 
 
 def _import_quick_start_without_ray():
     ray = types.ModuleType("ray")
     ray.tune = _AbsentRay("ray.tune")
-    # Only RecBole's own "from ray import tune" is to find it: other packages ask
-    # whether ray is installed, and have to be told the truth.
+    # Only RecBole's own "from ray import tune" may find it: other packages check
+    # whether ray is installed, and it is not.
     sys.modules["ray"] = ray
     try:
         importlib.import_module("recbole.quick_start")
@@ -190,7 +192,7 @@ def _say_hyperopt_is_absent():
 
 
 class _RandomState(np.random.RandomState):
-    """What RecBole gives to hyperopt, which asks it for ``integers`` since 0.2.6."""
+    """What RecBole passes to hyperopt, which has called ``integers`` since 0.2.6."""
 
     integers = np.random.RandomState.randint
 
@@ -235,7 +237,7 @@ _MODULES_THAT_LOAD = (
 
 
 class _Probe:
-    """Like RecBole's Config: an object of a class torch does not know."""
+    """An object of a class that torch does not know, like RecBole's Config."""
 
 
 def _refuses_objects():
@@ -259,14 +261,14 @@ def _read_own_checkpoints():
     from recbole_whisperlite.compat.checkpoint import load_checkpoint
 
     torch_for_recbole = _Instead(torch, load=load_checkpoint)
-    # Importing RecBole's sequential models turns anomaly detection on (sine.py), which
-    # would slow down every model; without us only those who use one of them pay.
+    # Importing RecBole's sequential models turns on anomaly detection (sine.py), which
+    # would slow down every model; without us, only runs of those models are affected.
     anomaly_detection = torch.is_anomaly_enabled()
     for name in _MODULES_THAT_LOAD:
         importlib.import_module(name).torch = torch_for_recbole
     torch.autograd.set_detect_anomaly(anomaly_detection)
 
-    # load_data_and_model imports torch inside, where no module's global can be set.
+    # load_data_and_model imports torch inside its body, out of reach of module globals.
     from recbole.quick_start import load_data_and_model
 
     _replace(
@@ -278,7 +280,7 @@ _first_load_lock = threading.RLock()
 
 
 def _with_first_load(function, load):
-    """Let the first ``torch.load`` of ``function``, in this thread, be ``load``."""
+    """Wrap ``function`` so that its first ``torch.load`` in this thread is ``load``."""
     import torch
 
     @functools.wraps(function)
@@ -297,14 +299,14 @@ def _with_first_load(function, load):
             try:
                 return function(*args, **kwargs)
             finally:
-                if torch.load is first_load:  # it never came to loading
+                if torch.load is first_load:  # nothing was loaded
                     torch.load = original
 
     return wrapper
 
 
 def _replace(old, new):
-    """Put ``new`` wherever a module imported ``old`` by name."""
+    """Replace ``old`` by ``new`` in every module that imported it by name."""
     for module in list(sys.modules.values()):
         names = getattr(module, "__dict__", {})
         if names.get(old.__name__) is old:
@@ -314,13 +316,13 @@ def _replace(old, new):
 # --- several processes ---------------------------------------------------------------
 
 
-def run_recboles(rank, *args):
-    """RecBole's function of this name, found by spawned processes through us.
+def run_recboles(rank: int, *args: Any) -> None:
+    """Run RecBole's function of this name in a spawned process.
 
-    A spawned process imports the module of the function it is to run. With RecBole's own
-    function that is RecBole alone: no repairs, and none of our models.
+    A spawned process imports the module of the function it runs. For RecBole's own
+    function that is RecBole alone, without repairs and without our models.
     """
-    importlib.import_module("recbole")  # repairs it, and so sets what is wrapped
+    importlib.import_module("recbole")  # applies the repairs, which set __wrapped__
     return run_recboles.__wrapped__(rank, *args)
 
 
@@ -351,7 +353,9 @@ def _use_gloo_on_the_cpu():
     def _init_device(self):
         config = self.final_config_dict
         rank = config.pop("local_rank", None)
-        init_device(self)  # without a rank: one process, on the GPU if there is one
+        init_device(
+            self
+        )  # without a rank: a single process, on the GPU if there is one
         if rank is None:
             return
         config["local_rank"] = rank
@@ -373,7 +377,7 @@ def _use_gloo_on_the_cpu():
         if config["single_spec"] or config["device"].type != "cpu":
             init_trainer(self, config, model)
             return
-        # As RecBole does it, less what is for GPUs only: device_ids and SyncBatchNorm.
+        # As in RecBole, without what works on GPUs only: device_ids and SyncBatchNorm.
         self.config, self.model = config, model
         self.distributed_model = DistributedDataParallel(model)
 
@@ -402,7 +406,7 @@ def _share_the_checkpoint():
     def __init__(self, config, model):
         init(self, config, model)
         if not config["single_spec"]:
-            # Each process put the second it started in into the name.
+            # The name contains the second in which each process started.
             name = [self.saved_model_file]
             distributed.broadcast_object_list(name, src=0)
             self.saved_model_file = name[0]
@@ -421,7 +425,7 @@ def _share_the_checkpoint():
         if settings["single_spec"] or settings["local_rank"] != 0:
             save(self, *args, **kwargs)
             return
-        # Whoever loads the file has no group of processes to share the data with.
+        # A process that loads the file has no process group to share the data with.
         settings["single_spec"] = True
         try:
             save(self, *args, **kwargs)
@@ -433,7 +437,7 @@ def _share_the_checkpoint():
     Trainer._save_checkpoint = save_for_one_process
 
 
-# --- the list, in the order in which they are applied ---------------------------------
+# --- the list, in the order of application --------------------------------------------
 
 REPAIRS = (
     Repair(
@@ -445,14 +449,14 @@ REPAIRS = (
     ),
     Repair(
         name="ray absent",
-        symptom="No module named 'ray' at import recbole.quick_start",
+        symptom="No module named 'ray' on import recbole.quick_start",
         issues=(1820,),
         needed=lambda: not _has_ray(),
         fix=_import_quick_start_without_ray,
     ),
     Repair(
         name="hyperopt absent",
-        symptom="No module named 'hyperopt' from the middle of HyperTuning",
+        symptom="No module named 'hyperopt' in the middle of HyperTuning",
         issues=(),
         needed=_lacks_hyperopt,
         fix=_say_hyperopt_is_absent,
@@ -473,35 +477,35 @@ REPAIRS = (
     ),
     Repair(
         name="reading RecBole's checkpoints",
-        symptom="Weights only load failed, when the best model is read back",
+        symptom="Weights only load failed, when the best model is loaded",
         issues=(2215, 2212, 2174),
         needed=_refuses_objects,
         fix=_read_own_checkpoints,
     ),
     Repair(
         name="spawned processes",
-        symptom="with nproc=2 the processes know neither repairs nor our models",
+        symptom="with nproc=2 the processes have neither the repairs nor our models",
         issues=(),
         needed=lambda: True,
         fix=_spawn_through_us,
     ),
     Repair(
         name="several processes on the CPU",
-        symptom="with nproc=2 RecBole asks for nccl and a GPU each",
+        symptom="with nproc=2 RecBole requires nccl and a GPU per process",
         issues=(),
         needed=_knows_only_nccl,
         fix=_use_gloo_on_the_cpu,
     ),
     Repair(
         name="folders for all processes",
-        symptom="with nproc=2 now and then: File exists: './log'",
+        symptom="with nproc=2 sometimes: File exists: './log'",
         issues=(),
         needed=lambda: True,
         fix=_let_anyone_make_folders,
     ),
     Repair(
         name="one checkpoint for all processes",
-        symptom="with nproc=2 the best model's file is absent, half-written or unusable",
+        symptom="with nproc=2 the best model's file is missing, partial or unusable",
         issues=(2063, 2149),
         needed=lambda: True,
         fix=_share_the_checkpoint,

@@ -15,7 +15,6 @@ from recbole.data.interaction import Interaction
 from recbole.sampler.sampler import AbstractSampler
 from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
 
-from recbole_whisperlite.data.dataset import RequestDatasetMixin
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.queries import make_queries
 from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
@@ -248,7 +247,7 @@ def evaluation_dataloader(dataloader_class):
     }
 
     def make(config, dataset, sampler, *args, **kwargs):
-        if isinstance(dataset, RequestDatasetMixin) and sampler is not None:
+        if hasattr(dataset, "held_out") and sampler is not None:
             chosen = by_query.get(dataloader_class, dataloader_class)
             return chosen(config, dataset, sampler, *args, **kwargs)
         return dataloader_class(config, dataset, sampler, *args, **kwargs)

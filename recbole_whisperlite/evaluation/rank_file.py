@@ -35,7 +35,6 @@ import json
 import numpy as np
 import torch
 
-from recbole_whisperlite.data.dataset import RequestDatasetMixin
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import whole_file
 
@@ -96,7 +95,7 @@ def write_ranks(path, eval_data, ranks):
         UserError: If the dataset has no requests, so that there are no queries.
     """
     dataset = eval_data._dataset
-    if not isinstance(dataset, RequestDatasetMixin):
+    if not hasattr(dataset, "held_out"):
         raise UserError(
             f"unit_file: dataset '{dataset.dataset_name}' has no requests, so there are "
             "no queries (user, request) to write down. Compose requests from its item "

@@ -1,7 +1,8 @@
-"""Converters: a public data set's own files become RecBole's atomic files.
+"""Converters: turn a public dataset's files into RecBole's atomic files.
 
-One module a source. Each has a docstring whose first line describes it, an
-``add_arguments(parser)`` and a ``run(args)``.
+One module per source. Each has a docstring whose first line describes it, an
+``add_arguments(parser)`` and a ``run(args)``, and imports pandas and pyarrow only
+inside the functions that convert, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -25,22 +26,23 @@ SOURCES = {
 }
 
 
-def main(argv=None):
-    """Run ``python -m recbole_whisperlite prepare <source> …``.
+def main(argv: list[str] | None = None) -> int:
+    """Run ``recbole-whisperlite prepare <source> …``.
 
     Args:
-        argv (list of str, optional): What follows ``prepare``; the process's own
-            arguments if None.
+        argv (list of str, optional): The arguments after ``prepare``; those of the
+            process if None.
 
     Returns:
-        int: 0, the exit status.
+        int: The exit status, 0.
 
     Raises:
         UserError: If the source's files or the settings cannot be used.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m recbole_whisperlite prepare",
-        description="Turn a public data set's own files into RecBole's atomic files.",
+        prog="recbole-whisperlite prepare",
+        description="Turn public datasets or your own tables into RecBole's atomic "
+        "files.",
     )
     sources = parser.add_subparsers(dest="source", required=True, metavar="source")
     for name, source in SOURCES.items():

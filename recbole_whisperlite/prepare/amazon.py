@@ -1,38 +1,43 @@
 """Amazon reviews (UCSD, releases of 2014, 2018 and 2023): reviews as requests.
 
 Reads a file of reviews and the metadata of the same category, as published (one record
-a line, gzipped or not), and writes, for --output dataset/beauty, the atomic files
+per line, gzipped or not), and writes, for --output dataset/beauty, the atomic files
 beauty.inter, beauty.item and beauty.request, and beside them beauty.request.json, which
-says that the requests are reviews. The layout is recognised from the first record:
+says that the requests are reviews. The layout is detected from the first record:
 
 - 2014 and 2018: reviewerID, asin, reviewText, unixReviewTime; metadata with asin, title,
   brand, categories or category, feature, description (2014: Python literals).
 - 2023: user_id, parent_asin, text, timestamp (milliseconds); metadata with parent_asin,
   title, store, categories, features, description.
 
-The text of a review is a request, the item reviewed its answer: the construction of
-WhisperLite's paper. A review was written after the choice and may name the item; results
-must say so. Reviews without text, or of items without metadata, are left out. A user's
-several reviews of one item count once, the earliest; the same text posted by a user at
-the same time below several items is one request with several answers.
+The text of a review is a request and the reviewed item its positive, as in
+WhisperLite's paper. A review is written after the interaction and may name the item;
+published results must say so. Reviews without text, or of items without metadata, are
+left out. If a user reviews an item several times, only the earliest review counts; the
+same text posted by a user at the same time under several items is one request with
+several positives.
 
-Without metadata, --item_text_from_reviews=N lets the N earliest reviews of each item
-describe it. These are then no requests, so that no request is found by its own words.
+Without metadata, --item_text_from_reviews=N uses the N earliest reviews of each item as
+its text. Those reviews are then not requests, so no request can be matched to its own
+words.
 """
 
+import argparse
 import html
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.prepare import reviews as shared
 from recbole_whisperlite.prepare.records import as_text, need, read_records
 
-#: Where each layout keeps user, item, text and time, and its units of time a second.
+#: Each layout's keys for user, item, text and time, and its time units per second.
 LAYOUTS = {
     "2014 or 2018": ("reviewerID", "asin", "reviewText", "unixReviewTime", 1),
     "2023": ("user_id", "parent_asin", "text", "timestamp", 1000),
 }
-#: Columns of the item text; in each layout one of the names is used.
+#: Columns of the item text, and the keys that hold each in one layout or another.
 ITEM_COLUMNS = {
     "title": ("title",),
     "brand": ("brand", "store"),
@@ -43,8 +48,8 @@ ITEM_COLUMNS = {
 _TAG = re.compile(r"<[^>]*>")
 
 
-def add_arguments(parser):
-    """Declare the command's options on an :class:`argparse.ArgumentParser`."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to ``parser``."""
     option = parser.add_argument
     option("--reviews", required=True, help="e.g. reviews_Beauty_5.json.gz")
     option("--metadata", help="e.g. meta_Beauty.json.gz, of the same category")
@@ -53,49 +58,50 @@ def add_arguments(parser):
         type=int,
         default=0,
         metavar="N",
-        help="without metadata: the N earliest reviews of an item describe it, and are "
-        "no requests",
+        help="without metadata: use the N earliest reviews of each item as its text, "
+        "not as requests",
     )
     shared.add_arguments(parser)
 
 
-def run(args):
-    """Convert as the command line says, and print what came out."""
+def run(args: argparse.Namespace) -> None:
+    """Convert as the command line says and print a summary."""
     settings = {key: value for key, value in vars(args).items() if key != "source"}
     shared.print_counts(convert(**settings), args.output)
 
 
 def convert(
-    reviews,
-    output,
-    metadata=None,
-    item_text_from_reviews=0,
-    min_user_inter=1,
-    min_item_inter=1,
-):
-    """Write Amazon reviews as the data set ``output`` (see this module's text).
+    reviews: str | Path,
+    output: str | Path,
+    metadata: str | Path | None = None,
+    item_text_from_reviews: int = 0,
+    min_user_inter: int = 1,
+    min_item_inter: int = 1,
+) -> dict:
+    """Write Amazon reviews as the dataset ``output`` (see the module docstring).
 
     Args:
         reviews (str or Path): The file of reviews.
-        output (str or Path): The data set's folder, named like the data set.
+        output (str or Path): The dataset's folder; its name becomes the dataset's name.
         metadata (str or Path, optional): The file of items.
-        item_text_from_reviews (int): Reviews that describe an item; 0 with metadata.
-        min_user_inter (int): Distinct items that a kept user has reviewed at least.
-        min_item_inter (int): Distinct users that a kept item has at least.
+        item_text_from_reviews (int): Number of reviews used as an item's text; 0 with
+            metadata.
+        min_user_inter (int): Fewest distinct items a kept user has reviewed.
+        min_item_inter (int): Fewest distinct users who reviewed a kept item.
 
     Returns:
-        dict: How much was read and kept, as it stands in ``.request.json``.
+        dict: How much was read and kept, as stored in ``.request.json``.
 
     Raises:
-        UserError: If a file cannot be read, both or none of metadata and
+        UserError: If a file cannot be read, both or neither of metadata and
             item_text_from_reviews are given, or nothing is left.
     """
     if bool(metadata) == (item_text_from_reviews > 0):
         raise UserError(
-            "Give either --metadata, the file of items (meta_<category>.json.gz) of the "
-            "same release, or --item_text_from_reviews=N, with N above 0: the N "
-            "earliest reviews of an item then describe it, and are no requests. "
-            "Without one of them items have no text."
+            "Give either --metadata, the item file (meta_<category>.json.gz) of the "
+            "same release, or --item_text_from_reviews=N with N above 0, which uses the "
+            "N earliest reviews of each item as its text and not as requests. Without "
+            "one of the two, items have no text."
         )
     return shared.write_reviews(
         output,
@@ -116,18 +122,18 @@ def convert(
     )
 
 
-def read_reviews(path):
+def read_reviews(path: str | Path) -> Iterator[shared.Review]:
     """Stream the reviews of a file of any release.
 
     Args:
         path (str or Path): The file.
 
     Yields:
-        Review: One a line.
+        Review: One per line.
 
     Raises:
-        UserError: If the layout is none of :data:`LAYOUTS`, or a line lacks something;
-            file and line are named.
+        UserError: If the layout is none of :data:`LAYOUTS` or a line lacks a value; the
+            message names file and line.
     """
     layout = None
     for number, record in read_records(path):
@@ -136,7 +142,7 @@ def read_reviews(path):
         yield shared.Review(
             need(record, user, path, number),
             need(record, item, path, number),
-            as_text(record.get(text)),  # 2018 leaves it out where it is empty
+            as_text(record.get(text)),  # 2018 omits the key if the text is empty
             _seconds(need(record, time, path, number), time, scale, path, number),
         )
 
@@ -144,11 +150,11 @@ def read_reviews(path):
 def _seconds(text, key, scale, path, number):
     try:
         seconds = int(float(text) // scale)
-    except (ValueError, OverflowError):  # not finite
+    except (ValueError, OverflowError):  # no number, or not finite
         seconds = None
     if seconds is None or abs(seconds) > shared.LATEST:
         raise UserError(
-            f"{path}, line {number}: {key} is '{text}'; a Unix time is needed, such as "
+            f"{path}, line {number}: {key} is '{text}', not a Unix time such as "
             f"{1400000000 * scale}."
         )
     return seconds
@@ -162,22 +168,22 @@ def _layout(path, number, record):
         f"{name}: {', '.join(map(str, keys[:4]))}" for name, keys in LAYOUTS.items()
     )
     raise UserError(
-        f"{path}, line {number}: these are not Amazon reviews. The record has "
-        f"{', '.join(map(str, record)) or 'nothing'}; reviews have ({accepted})."
+        f"{path}, line {number}: this is not an Amazon review. The record has "
+        f"{', '.join(map(str, record)) or 'no keys'}; reviews have ({accepted})."
     )
 
 
-def read_items(path):
+def read_items(path: str | Path) -> Iterator[tuple[str, ...]]:
     """Stream the items of a metadata file of any release.
 
     Args:
         path (str or Path): The file.
 
     Yields:
-        tuple: Item id, then a text for each of :data:`ITEM_COLUMNS`.
+        tuple of str: The item id, then a text for each of :data:`ITEM_COLUMNS`.
 
     Raises:
-        UserError: If a line has no item id; file and line are named.
+        UserError: If a line has no item id; the message names file and line.
     """
     for number, record in read_records(path):
         key = "parent_asin" if record.get("parent_asin") else "asin"
@@ -191,6 +197,6 @@ def read_items(path):
 
 
 def _plain(value, separator):
-    """Text without the HTML that descriptions hold."""
+    """Return the text without the HTML that descriptions contain."""
     text = html.unescape(_TAG.sub(" ", as_text(value, separator)))
     return " ".join(text.split())

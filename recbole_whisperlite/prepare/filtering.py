@@ -1,18 +1,22 @@
-"""Which interactions to keep, and in which order; on integer codes, vectorised."""
+"""Which interactions to keep and in which order: vectorised, on integer codes."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
 
-def earliest_of_each_pair(columns):
+def earliest_of_each_pair(
+    columns: list[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Keep the earliest interaction of each (user, item) pair.
 
-    Each row is packed into one integer that sorts as the row does, which takes less
-    than half the memory of sorting by three columns.
+    Each row is packed into one integer that sorts like the row, which takes less than
+    half the memory of sorting by three columns.
 
     Args:
         columns (list of numpy.ndarray): Users, items and times as non-negative
-            integers, each of shape ``[rows]``, at least one row. The list is emptied:
-            one column's memory is free again before the next is packed.
+            integers, each of shape ``[rows]``, at least one row. The list is emptied,
+            so that each column's memory is freed before the next is packed.
 
     Returns:
         tuple of numpy.ndarray: Users, items and times, int32, of shape ``[pairs]``,
@@ -39,29 +43,31 @@ def earliest_of_each_pair(columns):
 
 
 def _split_off(keys, size):
-    """Take the last of the packed values away from ``keys``, in place; return it."""
+    """Remove the last packed value from ``keys`` in place and return it, int32."""
     last = np.empty(len(keys), dtype=np.int32)
     np.remainder(keys, size, out=last, casting="unsafe")
     keys //= size
     return last
 
 
-def k_core(users, items, min_user_inter, min_item_inter):
+def k_core(
+    users: np.ndarray, items: np.ndarray, min_user_inter: int, min_item_inter: int
+) -> np.ndarray:
     """Filter users and items by their number of interactions until all have enough.
 
-    An item that falls out may make a user fall out, and the other way round, so the
-    filter is repeated until nothing changes. What remains does not depend on which of
-    the two is counted first.
+    Dropping an item may make a user drop out, and vice versa, so the filter is repeated
+    until nothing changes. The result does not depend on which of the two is filtered
+    first.
 
     Args:
         users (numpy.ndarray): Non-negative codes, shape ``[rows]``.
         items (numpy.ndarray): Non-negative codes, shape ``[rows]``; each (user, item)
-            pair once.
-        min_user_inter (int): Interactions that every user keeps at least.
-        min_item_inter (int): Interactions that every item keeps at least.
+            pair occurs once.
+        min_user_inter (int): Fewest interactions of a kept user.
+        min_item_inter (int): Fewest interactions of a kept item.
 
     Returns:
-        numpy.ndarray: bool, shape ``[rows]``, True where the row stays.
+        numpy.ndarray: bool, shape ``[rows]``, True where the row is kept.
     """
     kept = np.ones(len(users), dtype=bool)
     user_count, item_count = np.bincount(users), np.bincount(items)
@@ -76,8 +82,8 @@ def k_core(users, items, min_user_inter, min_item_inter):
         item_count -= np.bincount(items[dropped], minlength=len(item_count))
 
 
-def random_order_within_days(days, seed):
-    """Go through the rows by day, and within a day, whose order nobody knows, at random.
+def random_order_within_days(days: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Order the rows by day, and at random within a day, where no order is known.
 
     Args:
         days (numpy.ndarray): Day numbers, shape ``[rows]``.
@@ -86,7 +92,7 @@ def random_order_within_days(days, seed):
     Yields:
         numpy.ndarray: The row numbers of one day, int64, shape ``[rows of the day]``.
     """
-    # RandomState, because numpy promises that its stream never changes.
+    # RandomState, because numpy guarantees that its stream never changes.
     random = np.random.RandomState(seed)
     for day in np.unique(days):
         yield random.permutation(np.flatnonzero(days == day))

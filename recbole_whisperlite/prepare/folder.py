@@ -1,42 +1,41 @@
-"""A data set's folder, replaced as a whole or left as it was."""
+"""A dataset's folder, replaced completely or left as it was."""
 
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from recbole_whisperlite.errors import UserError
 
-#: What a data set may have beside ``.inter``, all of one making.
+#: The files a dataset may have beside ``.inter``; they are only replaced together.
 ATOMIC = (".item", ".request", ".request.json")
 
 
 @contextlib.contextmanager
-def replacing(output):
-    """Yield an empty folder whose files become ``output``'s when the block ends well.
+def replacing(output: str | Path) -> Iterator[Path]:
+    """Yield an empty folder whose files are moved to ``output`` if the block succeeds.
 
-    Atomic files of an earlier data set of this name go, also those that the new one
-    does not have: its requests are not those of new interactions. Other files, such as
-    pictures, stay. During the replacement itself the folder has no ``.inter``: whoever
-    is interrupted just there has no data set rather than old interactions beside new
-    requests.
+    Atomic files of an earlier dataset of this name are removed, even those that the new
+    one lacks: old requests do not belong to new interactions. Other files, such as
+    pictures, stay. While files are being moved the folder has no ``.inter``, so an
+    interruption leaves no dataset rather than old interactions with new requests.
 
     Args:
-        output (str or Path): The data set's folder; it is made if need be.
+        output (str or Path): The dataset's folder; created if missing.
 
     Yields:
-        Path: The folder to write to; one of the files written is an ``.inter``.
+        Path: The folder to write to; the block must write an ``.inter`` file.
 
     Raises:
-        UserError: If the folder has no name, or the operating system refuses anything
-            inside the block.
+        UserError: If the folder has no name, or the block raises an OSError.
     """
     output = Path(output)
     name = output.resolve().name
     if not name:
         raise UserError(
-            f"{output}: give a folder with a name, such as dataset/shop: the name is the "
-            "data set's."
+            f"{output}: give a folder with a name, such as dataset/shop; it becomes "
+            "the dataset's name."
         )
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -53,7 +52,7 @@ def replacing(output):
             for file in (*others, inter):
                 os.replace(file, output / file.name)
     except OSError as error:
-        raise UserError(f"{output}: no data set was written there. {error}") from error
+        raise UserError(f"{output}: the dataset was not written. {error}") from error
     finally:
         with contextlib.suppress(OSError):
-            output.rmdir()  # only an empty folder lets itself be removed
+            output.rmdir()  # fails, as it should, unless the folder is empty

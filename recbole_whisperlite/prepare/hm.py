@@ -3,29 +3,28 @@
 Reads articles and transactions as published (Kaggle's articles.csv and
 transactions_train.csv, or the same columns in parquet) and writes, for --output
 dataset/hm, the atomic files hm.inter, hm.item and hm.request, and beside them
-hm.request.json, which says how the requests came about.
+hm.request.json, which records how the requests were made.
 
 - An article that a customer bought repeatedly counts once, on the first day.
 - Customers with fewer than --min_user_inter articles and articles with fewer than
-  --min_item_inter customers are dropped, again and again until the rest have enough.
-- Each purchase is one request. H&M has none, so its text is composed from the article
-  that was bought: it carries attributes of the target, and results must say so.
-- Purchases have a day and no clock time. The lines of hm.inter are ordered by day, and
+  --min_item_inter customers are dropped repeatedly until all that remain have enough.
+- Each purchase is one request. H&M has no request texts, so the text is composed from
+  the purchased article: it carries attributes of the target, and published results must
+  say so.
+- Purchases have a day but no time of day. The lines of hm.inter are ordered by day, and
   at random within a day; the timestamp is the day's midnight (UTC), and the order of
-  the lines breaks the ties. It depends on --seed, not on the order of the input.
+  the lines breaks ties. It depends on --seed, not on the order of the input.
 """
 
+import argparse
 import array
 import datetime
 import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from tqdm import tqdm
 
-from recbole_whisperlite.data.atomic import write_atomic
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.prepare.codes import Codes
 from recbole_whisperlite.prepare.filtering import (
@@ -42,8 +41,8 @@ REQUESTS = {
     "attributes": ["colour_group_name", "product_type_name", "index_group_name"],
 }
 
-# H&M's columns and ours. The long description comes last: where all columns make the
-# item text, an encoder that cuts long texts then cuts there.
+# H&M's columns and ours. The long description comes last: if the item text is made of
+# all columns, an encoder that truncates long texts then cuts only the description.
 ITEM_COLUMNS = {
     "article_id": "item_id",
     "prod_name": "title",
@@ -58,24 +57,26 @@ ITEM_COLUMNS = {
     "detail_desc": "description",
 }
 
-_MISSING = pa.array(["unknown", "undefined"])  # as H&M writes it, in any case
+_MISSING = ["unknown", "undefined"]  # H&M's markers, in upper or lower case
 _SECONDS_A_DAY = 86400
 _UNIX_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
-def add_arguments(parser):
-    """Declare the command's options on an :class:`argparse.ArgumentParser`."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to ``parser``."""
     option = parser.add_argument
     option("--articles", required=True, help="articles.csv or .parquet")
     option("--transactions", required=True, help="transactions_train.csv or .parquet")
     option(
-        "--output", required=True, help="folder to write; its name is the data set's"
+        "--output",
+        required=True,
+        help="folder to write; its name becomes the dataset's",
     )
     option(
         "--requests",
         choices=REQUESTS,
         default="category",
-        help="what requests are composed of: category = audience, garment group, "
+        help="what to compose requests from: category = audience, garment group, "
         "product type; attributes = colour, product type, audience "
         "(default: %(default)s)",
     )
@@ -83,72 +84,77 @@ def add_arguments(parser):
         "--min_user_inter",
         type=int,
         default=3,
-        help="distinct articles a customer has at least (default: %(default)s)",
+        help="fewest distinct articles of a customer (default: %(default)s)",
     )
     option(
         "--min_item_inter",
         type=int,
         default=5,
-        help="distinct customers an article has at least (default: %(default)s)",
+        help="fewest distinct customers of an article (default: %(default)s)",
     )
     option(
         "--seed",
         type=int,
         default=2020,
-        help="of the order within a day (default: %(default)s)",
+        help="seed for the order within a day (default: %(default)s)",
     )
 
 
-def run(args):
-    """Convert as the command line says, and print what came out."""
+def run(args: argparse.Namespace) -> None:
+    """Convert as the command line says and print a summary."""
     output = Path(args.output)
     name = output.resolve().name
     if (output / f"{name}.inter").exists():
-        print(f"{output} holds a data set '{name}'; it will be replaced.")
+        print(f"{output} already holds a dataset '{name}'; it will be replaced.")
     settings = {key: value for key, value in vars(args).items() if key != "source"}
     counts = convert(**settings)
     folder = "" if output.parent == Path("dataset") else f" --data_path={output.parent}"
     print(
-        f"Read {counts['rows']:,} purchases; {counts['pairs']:,} once repeated ones "
-        f"count once.\n"
+        f"Read {counts['rows']:,} purchases, of which {counts['pairs']:,} are not "
+        f"repeats.\n"
         f"Kept {counts['interactions']:,} purchases from {counts['first_day']} to "
         f"{counts['last_day']}: {counts['users']:,} customers, "
         f"{counts['items']:,} articles, {counts['requests']:,} requests with "
         f"{counts['distinct_requests']:,} distinct texts.\n"
-        f"Requests are composed from the bought article ({_template(args.requests)}): "
-        "they carry attributes of the target, and results must say so.\n"
+        "Requests are composed from the purchased article "
+        f"({_template(args.requests)}): they carry attributes of the target, and "
+        "published results must say so.\n"
         f"Wrote {output / name}.inter, .item, .request and .request.json.\n"
-        f"Next: python run_recbole.py --model=WhisperLite --dataset={name}{folder}"
+        f"Next: recbole-whisperlite run --model=WhisperLite --dataset={name}{folder}"
     )
 
 
 def convert(
-    articles,
-    transactions,
-    output,
-    requests="category",
-    min_user_inter=3,
-    min_item_inter=5,
-    seed=2020,
-):
-    """Write H&M's purchases as the data set ``output`` (see this module's text).
+    articles: str | Path,
+    transactions: str | Path,
+    output: str | Path,
+    requests: str = "category",
+    min_user_inter: int = 3,
+    min_item_inter: int = 5,
+    seed: int = 2020,
+) -> dict:
+    """Write H&M's purchases as the dataset ``output`` (see the module docstring).
 
     Args:
         articles (str or Path): Kaggle's ``articles.csv``, or its columns in parquet.
         transactions (str or Path): Kaggle's ``transactions_train.csv``, or parquet.
-        output (str or Path): The data set's folder, named like the data set.
+        output (str or Path): The dataset's folder; its name becomes the dataset's name.
         requests (str): A key of :data:`REQUESTS`.
-        min_user_inter (int): Distinct articles that a kept customer has at least.
-        min_item_inter (int): Distinct customers that a kept article has at least.
-        seed (int): Of the random order within a day.
+        min_user_inter (int): Fewest distinct articles of a kept customer.
+        min_item_inter (int): Fewest distinct customers of a kept article.
+        seed (int): Seed for the random order within a day.
 
     Returns:
-        dict: How much was read and kept, as it stands in ``.request.json``.
+        dict: How much was read and kept, as stored in ``.request.json``.
 
     Raises:
-        UserError: If a file cannot be read, an article is unknown, a date is none, or
-            the filter leaves nothing.
+        UserError: If a file cannot be read, an article is unknown, a date is invalid,
+            or the filter leaves nothing.
     """
+    import pyarrow as pa
+
+    from recbole_whisperlite.data.atomic import write_atomic
+
     about = {
         "composed": True,
         "template": _template(requests),
@@ -175,11 +181,11 @@ def convert(
         if not kept.any():
             raise UserError(
                 f"{transactions}: the filter leaves none of {len(days):,} purchases. "
-                f"It wants customers with at least {min_user_inter} of the articles "
-                f"kept (--min_user_inter; the most that one has bought is "
+                f"It requires customers with at least {min_user_inter} kept articles "
+                f"(--min_user_inter; the maximum before filtering is "
                 f"{np.bincount(users).max():,}) and articles with at least "
-                f"{min_item_inter} of the customers kept (--min_item_inter; the most "
-                f"that one has is {np.bincount(items).max():,}). Lower one of them."
+                f"{min_item_inter} kept customers (--min_item_inter; the maximum "
+                f"before filtering is {np.bincount(items).max():,}). Lower one of them."
             )
         users, items, days = users[kept], items[kept], days[kept]
 
@@ -231,10 +237,13 @@ def convert(
 
 
 def _read_articles(path):
-    """Read the catalogue: a table of text columns, ordered by article id."""
+    """Read the catalogue as a pyarrow table of text columns, ordered by article id."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     batches = list(read_columns(path, list(ITEM_COLUMNS)))
     if not batches:
-        raise UserError(f"{path}: there is no article in this file.")
+        raise UserError(f"{path}: this file has no articles.")
     table = pa.Table.from_batches(batches).combine_chunks()
     ids = table["article_id"].chunk(0)
     known = Codes()
@@ -247,12 +256,12 @@ def _read_articles(path):
             np.arange(len(codes)), np.unique(codes, return_index=True)[1]
         )[0]
         raise UserError(
-            f"{where(path, again)}: the article '{ids[again]}' stands in the file "
-            "twice. Remove one of the two."
+            f"{where(path, again)}: the article '{ids[again]}' is already in the "
+            "file. Remove one of the two."
         )
     for index, name in enumerate(ITEM_COLUMNS):
         if name.endswith("_name") and name != "prod_name":
-            missing = pc.is_in(pc.utf8_lower(table[name]), _MISSING)
+            missing = pc.is_in(pc.utf8_lower(table[name]), pa.array(_MISSING))
             table = table.set_column(index, name, pc.if_else(missing, "", table[name]))
     return table.sort_by("article_id")
 
@@ -261,11 +270,15 @@ def _read_purchases(path, articles, article_ids):
     """Read the purchases as codes that follow the order of the ids.
 
     Returns:
-        tuple: The customer ids in order (a pyarrow array), and a list of three int32 arrays of shape
-        ``[rows]``: customers, articles (both by place in their order) and days.
+        tuple: The customer ids in order (a pyarrow array), and a list of three int32
+        arrays of shape ``[rows]``: customers and articles (each as its index in the
+        order of the ids) and days.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     customers, known = Codes(), Codes(article_ids)
-    # Arrays that grow in place: parts put together at the end would need twice the
+    # These arrays grow in place; concatenating parts at the end would need twice the
     # memory.
     users, items, days = (array.array("i") for _ in range(3))
     for batch in read_columns(path, ["t_dat", "customer_id", "article_id"]):
@@ -274,7 +287,7 @@ def _read_purchases(path, articles, article_ids):
         users.frombytes(customers.encode(batch["customer_id"]).tobytes())
         items.frombytes(known.encode(batch["article_id"]).tobytes())
     if not days:
-        raise UserError(f"{path}: there is no purchase in this file.")
+        raise UserError(f"{path}: this file has no purchases.")
     users, items, days = (
         np.frombuffer(a, dtype=np.int32) for a in (users, items, days)
     )
@@ -288,11 +301,11 @@ def _read_purchases(path, articles, article_ids):
         raise UserError(
             f"{where(path, row)}: the article '{list(known)[items[row]]}' is not in "
             f"{articles}; {unknown.sum():,} of {len(items):,} purchases are of "
-            f"{len(known) - len(article_ids):,} such articles. Ids are compared as "
-            "text, leading zeros included: give the two files of one download."
+            f"{len(known) - len(article_ids):,} unknown articles. Ids are compared as "
+            "text, leading zeros included: use two files of the same download."
         )
-    # Customers have codes in the order of the file. Let them follow the ids, as the
-    # articles' do, so that what is written does not depend on how the file is sorted.
+    # Customer codes follow the order of the file. Make them follow the ids, as those of
+    # the articles do, so that the output does not depend on how the file is sorted.
     ids = pa.array(customers)
     del customers
     by_id = pc.sort_indices(ids).to_numpy()
@@ -302,7 +315,7 @@ def _read_purchases(path, articles, article_ids):
 
 
 def _compose(catalogue, columns):
-    """Compose the request that asks for each article; missing parts are left out."""
+    """Compose a request text for each article; missing parts are left out."""
     texts = []
     for article, *parts in zip(
         catalogue["article_id"], *(catalogue[column] for column in columns)
@@ -311,7 +324,7 @@ def _compose(catalogue, columns):
         if not texts[-1]:
             raise UserError(
                 f"The article '{article}' has none of {', '.join(columns)}: no request "
-                "can be composed for it. Fill one of them in the articles file."
+                "can be composed for it. Fill in one of them in the articles file."
             )
     return texts
 
@@ -321,12 +334,12 @@ def _template(requests):
 
 
 def _midnight(day):
-    """Unix seconds of a day number, UTC."""
+    """Return the Unix seconds of a day number's midnight, UTC."""
     return (day - _UNIX_EPOCH) * _SECONDS_A_DAY
 
 
 def _in_order(description, seed, days, *columns):
-    """Yield each row's values in ``columns``, in the order they are written in."""
+    """Yield each row's values in ``columns``, in the order of the output."""
     with tqdm(desc=description, total=len(days), unit=" rows", unit_scale=True) as bar:
         for rows in random_order_within_days(days, seed):
             yield from zip(*(column[rows].tolist() for column in columns))

@@ -1,28 +1,31 @@
-"""MovieLens: tags that users typed themselves are the requests.
+"""MovieLens: the tags that users typed are the requests.
 
 Reads tags, ratings and movies of a release's folder: the csv files of ml-latest-small,
 ml-latest, ml-20m, ml-25m and ml-32m, or the .dat files of ml-10m. Writes, for --output
 dataset/ml-tags, the atomic files ml-tags.inter, ml-tags.item and ml-tags.request, and
-beside them ml-tags.request.json, which says how the requests came about.
+beside them ml-tags.request.json, which records how the requests were made.
 
-- Tags are lower-cased and trimmed. Junk, which says something about the user's shelf and
-  nothing about the film, is dropped by the rules in JUNK; its counts are printed.
+- Tags are lower-cased and trimmed. Junk, which describes the user's collection rather
+  than the film, is dropped by the rules in JUNK; the dropped tags are printed with
+  their counts.
 - --requests=film: the tags that a user gave one film are one request ("heist, twist
   ending"), in the order in which they were typed. --requests=tag: each tag is one.
-- Films to which a user gave the same text on the same day are answers of one request.
+- Films to which a user gave the same text on the same day are positives of one request.
   Its time is that of its first tag.
-- Ratings from --min_rating on are choices without a request, unless the user has tagged
-  the film: lines of .inter with an empty request_id. They are history, and are never
-  asked.
-- Item text: title, year, genres. The catalogue holds every film of a line of .inter.
-- Requests are written after the choice, by those who chose.
+- Ratings of --min_rating or more are interactions without a request, unless the user
+  has tagged the film: lines of .inter with an empty request_id. They are history and
+  are never ranked as queries.
+- Item text: title, year, genres. The catalogue holds every film that occurs in .inter.
+- Requests are written after the interaction, by the users themselves.
 
-With --requests=tag a film with several tags answers several requests of one user, which
-may fall into different parts of the split. What a user had in training is no candidate
-in the test, unless it is an answer; so an answer that the user had in training stands
-out by being a candidate at all. That is why film is the default.
+With --requests=tag a film with several tags is a positive of several requests of one
+user, which may fall into different parts of the split. Items that a user has seen in
+training are not candidates in the test set unless they are positives, so a positive
+that was seen in training stands out by being a candidate at all. That is why film is
+the default.
 """
 
+import argparse
 import json
 import math
 import re
@@ -30,12 +33,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from recbole_whisperlite.data.atomic import write_atomic
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.prepare.folder import replacing
 from recbole_whisperlite.prepare.reading import read_columns, where
 
-#: What a tag must match as a whole to be dropped, and why.
+#: Patterns that drop a tag if they match all of it, and the reason.
 JUNK = {
     r".*\b(netflix|queue|watch ?list|wish ?list|dvds?|vhs|blu-?ray|bd-r|dvr|tivo|clv)\b.*": (
         "where to get the film"
@@ -44,7 +46,7 @@ JUNK = {
         "whether the user has seen or owns it"
     ),
     r"(want to|to|must|should|need to) (see|watch|own|buy|rent)( .*)?": "a plan",
-    r"my (dvds?|movies|collection|list|favou?rites?)( .*)?": "a list of the user's own",
+    r"my (dvds?|movies|collection|list|favou?rites?)( .*)?": "one of the user's lists",
     r"tags?|todo|test|misc|other|none|n/?a": "no content",
     r"[\W_]*|[a-z]": "no word",
 }
@@ -60,30 +62,32 @@ _SECONDS_A_DAY = 86400
 _LINES_A_PROGRESS = 1 << 12
 
 
-def add_arguments(parser):
-    """Declare the command's options on an :class:`argparse.ArgumentParser`."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to ``parser``."""
     option = parser.add_argument
     option("--input", required=True, help="folder of a release, e.g. ml-latest-small")
     option(
-        "--output", required=True, help="folder to write; its name is the data set's"
+        "--output",
+        required=True,
+        help="folder to write; its name becomes the dataset's",
     )
     option(
         "--requests",
         choices=REQUESTS,
         default="film",
-        help="film: a user's tags of a film are one request; tag: each is one "
+        help="film: a user's tags for a film are one request; tag: each tag is one "
         "(default: %(default)s)",
     )
     option(
         "--min_rating",
         type=float,
         default=4.0,
-        help="ratings from here on are choices (default: %(default)s)",
+        help="lowest rating that counts as an interaction (default: %(default)s)",
     )
 
 
-def run(args):
-    """Convert as the command line says, and print what came out."""
+def run(args: argparse.Namespace) -> None:
+    """Convert as the command line says and print a summary."""
     settings = {key: value for key, value in vars(args).items() if key != "source"}
     counts = convert(**settings)
     output = Path(args.output)
@@ -97,32 +101,39 @@ def run(args):
     print(
         f"Kept {counts['requests']:,} requests of {counts['askers']:,} users with "
         f"{counts['distinct_requests']:,} distinct texts and {counts['answers']:,} "
-        f"answers; {counts['repeated_answers']:,} of these are a film that the user has "
-        f"in an earlier request too.\n"
-        f"{counts['history']:,} ratings from {args.min_rating} on serve as history; "
-        f"{counts['users']:,} users and {counts['items']:,} films in all.\n"
+        f"positives; for {counts['repeated_answers']:,} of these the film is also in "
+        "an earlier request of the user.\n"
+        f"{counts['history']:,} ratings of {args.min_rating} or more serve as history; "
+        f"{counts['users']:,} users and {counts['items']:,} films in total.\n"
         f"Wrote {output / name}.inter, .item, .request and .request.json.\n"
-        f"Next: python run_recbole.py --model=WhisperLite --dataset={name}{folder}"
+        f"Next: recbole-whisperlite run --model=WhisperLite --dataset={name}{folder}"
     )
 
 
-def convert(input, output, requests="film", min_rating=4.0):
-    """Write a release as the data set ``output`` (see this module's text).
+def convert(
+    input: str | Path,
+    output: str | Path,
+    requests: str = "film",
+    min_rating: float = 4.0,
+) -> dict:
+    """Write a release as the dataset ``output`` (see the module docstring).
 
-    Memory holds the tags and the films; ratings stream by, twice.
+    Tags and films are held in memory; ratings are streamed, twice.
 
     Args:
         input (str or Path): The release's folder.
-        output (str or Path): The data set's folder, named like the data set.
+        output (str or Path): The dataset's folder; its name becomes the dataset's name.
         requests (str): One of :data:`REQUESTS`.
-        min_rating (float): Ratings from here on are choices.
+        min_rating (float): Lowest rating that counts as an interaction.
 
     Returns:
-        dict: How much was read and kept, as it stands in ``.request.json``.
+        dict: How much was read and kept, as stored in ``.request.json``.
 
     Raises:
         UserError: If a file is missing or cannot be read, or no tag is left.
     """
+    from recbole_whisperlite.data.atomic import write_atomic
+
     about = {
         "composed": False,
         "kind": "tag",
@@ -138,7 +149,7 @@ def convert(input, output, requests="film", min_rating=4.0):
         tagged, counts = _read_tags(input)
         asked = _ask(tagged, requests)
         if not asked:
-            raise UserError(f"{input}: no tag is left of {counts['tags']:,}.")
+            raise UserError(f"{input}: none of {counts['tags']:,} tags is left.")
         history = {"count": 0, "users": {key[0] for key in asked}, "items": set()}
         for user, movie, _ in _read_history(input, min_rating, tagged):
             history["count"] += 1
@@ -189,8 +200,8 @@ def convert(input, output, requests="film", min_rating=4.0):
     return counts
 
 
-def junk(tag):
-    """Return why a lower-cased tag is dropped, or None if it is kept.
+def junk(tag: str) -> str | None:
+    """Return the reason why a lower-cased tag is dropped, or None if it is kept.
 
     >>> junk("in netflix queue")
     'where to get the film'
@@ -223,7 +234,9 @@ def _ask(tagged, requests):
     """Return ``{(user, text, day): (time, [movie, …])}``, times in Unix seconds."""
     asked = {}
     for (user, movie), tags in tagged.items():
-        tags = sorted(tags, key=lambda tag: tag[0])  # stable: else as in the file
+        tags = sorted(
+            tags, key=lambda tag: tag[0]
+        )  # stable: ties keep the order of the file
         first = {}
         for time, tag in tags:
             first.setdefault(tag, time)
@@ -237,7 +250,7 @@ def _ask(tagged, requests):
 
 
 def _read_history(folder, min_rating, tagged):
-    """Yield user, movie and time of the ratings that are choices without a request."""
+    """Yield user, movie and time of ratings that are interactions without a request."""
     for place, (user, movie, rating, time) in _read(folder, "ratings"):
         _check_ids(user, movie, place)
         if (
@@ -248,7 +261,7 @@ def _read_history(folder, min_rating, tagged):
 
 
 def _films(folder, used):
-    """Yield id, title, year and genres of the films in use; complain of absent ones."""
+    """Yield id, title, year and genres of the films in use; missing ones are errors."""
     missing = set(used)
     for _, (movie, title, genres) in _read(folder, "movies"):
         if movie not in missing:
@@ -260,12 +273,12 @@ def _films(folder, used):
     if missing:
         raise UserError(
             f"{_file(folder, 'movies')}: the movie '{min(missing)}' of tags or ratings "
-            f"is not there; {len(missing):,} are missing. Give the files of one release."
+            f"is not in it; {len(missing):,} are missing. Use the files of one release."
         )
 
 
 def _choices(asked, history):
-    """Yield the lines of ``.inter``: answers, then choices without a request."""
+    """Yield the lines of ``.inter``: positives, then those without a request."""
     for number, ((user, _, _), (time, movies)) in enumerate(asked.items(), start=1):
         for movie in movies:
             yield user, movie, number, time
@@ -285,7 +298,7 @@ def _number(text, name, place):
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise UserError(f"{where(*place)}: the {name} '{text}' is no number.")
+        raise UserError(f"{where(*place)}: the {name} '{text}' is not a number.")
     return number
 
 
@@ -296,7 +309,7 @@ def _file(folder, name):
     for suffix in (".csv", ".dat"):
         if (folder / f"{name}{suffix}").is_file():
             return folder / f"{name}{suffix}"
-    files = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+    files = ", ".join(sorted(path.name for path in folder.iterdir())) or "no files"
     raise UserError(
         f"{folder}: there is no {name}.csv (nor {name}.dat, as in ml-10m); the folder "
         f"holds {files}. Releases without tags (ml-100k, ml-1m) have no requests."
@@ -304,7 +317,7 @@ def _file(folder, name):
 
 
 def _read(folder, name):
-    """Yield the place (file, row from 0) and the values of each row of a file."""
+    """Yield the position (file, row from 0) and the values of each row of a file."""
     path, columns = _file(folder, name), _COLUMNS[name]
     if path.suffix == ".dat":
         yield from _read_dat(path, columns)
@@ -317,7 +330,7 @@ def _read(folder, name):
 
 
 def _read_dat(path, columns):
-    """The layout of ml-10m: ``1::2::a tag::1215184630``, without a header."""
+    """Read the layout of ml-10m: ``1::2::a tag::1215184630``, without a header."""
     with open(path, "rb") as file, tqdm(
         desc=path.name, total=path.stat().st_size, unit="B", unit_scale=True
     ) as bar:
@@ -325,8 +338,8 @@ def _read_dat(path, columns):
             values = line.decode("utf-8", "replace").rstrip("\r\n").split("::")
             if len(values) != len(columns):
                 raise UserError(
-                    f"{path}, line {row + 1}: {len(values)} values where there should "
-                    f"be {len(columns)} ({'::'.join(columns)})."
+                    f"{path}, line {row + 1}: {len(values)} values instead of "
+                    f"{len(columns)} ({'::'.join(columns)})."
                 )
             yield (path, row), values
             if row % _LINES_A_PROGRESS == 0:

@@ -1,23 +1,26 @@
-"""Columns of a large parquet or csv file, streamed as text; dates among them.
+"""Columns of a large parquet or csv file, dates included, streamed as text.
 
 Everything is text here: as a number, an id such as ``0108775015`` loses its zero.
 """
+
+from __future__ import annotations
 
 import csv
 import datetime
 import gzip
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 from tqdm import tqdm
 
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.prepare.records import as_text, check_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _DELIMITER = {".csv": ",", ".tsv": "\t"}
 _CSV_BLOCK_BYTES = 1 << 20
@@ -25,17 +28,19 @@ _PARQUET_BATCH_ROWS = 1 << 16
 _PARQUET_BUFFER_BYTES = 1 << 20
 
 
-def read_columns(path, names, numbers=False):
+def read_columns(
+    path: str | Path, names: list[str], numbers: bool = False
+) -> Iterator[pa.RecordBatch]:
     """Stream some columns of a file, with a progress bar.
 
     Args:
-        path (str or Path): A ``.parquet``, ``.csv`` or ``.tsv`` file (separated by
-            commas or tabs, UTF-8, quoted values may hold line breaks); the latter two
-            also gzipped, as ``.csv.gz``.
-        names (list of str): The columns wanted.
-        numbers (bool): Whether a column that parquet stores as numbers is written as
-            text, a date with its clock time, and a list with commas between; where it
-            is False, dates lose the time, and the others are errors.
+        path (str or Path): A ``.parquet``, ``.csv`` or ``.tsv`` file (comma- or
+            tab-separated, UTF-8, quoted values may contain line breaks); the latter two
+            also gzipped, such as ``.csv.gz``.
+        names (list of str): The columns to read.
+        numbers (bool): Whether to convert parquet's numbers to text, keep the time of
+            day of its timestamps and join its lists with commas. If False, timestamps
+            lose the time of day, and numbers and lists are errors.
 
     Yields:
         pyarrow.RecordBatch: The columns in the order of ``names``, each of type string.
@@ -43,13 +48,16 @@ def read_columns(path, names, numbers=False):
 
     Raises:
         UserError: If the file is missing, is neither parquet nor csv, lacks a column,
-            stores one as numbers, or is damaged; file, line and column are named.
+            stores one in a type that is not accepted, or is damaged; the message names
+            file, line and column.
     """
+    import pyarrow as pa
+
     path, kind = Path(path), kind_of(path)
     if kind not in (*_DELIMITER, ".parquet"):
         raise UserError(
-            f"{path}: give a file whose name ends in .parquet, .csv or .tsv, or in .csv.gz "
-            "or .tsv.gz."
+            f"{path}: give a file whose name ends in .parquet, .csv, .tsv, .csv.gz or "
+            ".tsv.gz."
         )
     check_file(path)
     try:
@@ -59,15 +67,17 @@ def read_columns(path, names, numbers=False):
             yield from _read_csv(path, names, _DELIMITER[kind])
     except (pa.ArrowInvalid, OSError, EOFError) as error:
         reason = " ".join(str(error).split())
-        row = re.search(r"Row #(\d+)", reason)  # Arrow counts from 1, with the header
+        row = re.search(
+            r"Row #(\d+)", reason
+        )  # Arrow counts from 1 and includes the header
         place = where(path, int(row[1]) - 2) if row else path
         raise UserError(
             f"{place}: this file cannot be read as {kind[1:]}. {reason}"
         ) from None
 
 
-def kind_of(path):
-    """Return what a file holds, by its name: ``.csv`` for ``a.CSV`` and ``a.csv.gz``."""
+def kind_of(path: str | Path) -> str:
+    """Return a file's format by its name: ``.csv`` for ``a.CSV`` and ``a.csv.gz``."""
     path = Path(path)
     packed = path.suffix.lower() == ".gz"
     return Path(path.stem if packed else path).suffix.lower()
@@ -79,23 +89,23 @@ def _open(path, **how):
     return (gzip.open if packed else open)(path, "rt", newline="", **how)
 
 
-def where(path, row):
-    """Name the place of a row as the user finds it in the file.
+def where(path: str | Path, row: int) -> str:
+    """Return a row's position in its file, for error messages.
 
     Args:
-        path (str or Path): A file that :func:`read_columns` has read, or any other
-            whose lines are its rows, without a header.
-        row (int): Number of the row, from 0, the header not counted.
+        path (str or Path): A file that :func:`read_columns` has read, or any other file
+            without a header that has one row per line.
+        row (int): Index of the row, from 0, the header not counted.
 
     Returns:
-        str: ``"file.csv, line 2"``, ``"file.parquet, row 1"`` or ``"file.dat, line 1"``
-        for row 0.
+        str: For row 0, ``"file.csv, line 2"``, ``"file.parquet, row 1"`` or
+        ``"file.dat, line 1"``.
     """
     kind = kind_of(path)
     if kind not in _DELIMITER:
         return f"{path}, {'row' if kind == '.parquet' else 'line'} {row + 1}"
-    # Only errors come here, so there is time to count: a quoted value may hold line
-    # breaks, and empty lines are no rows.
+    # Only errors get here, so counting may be slow: a quoted value may contain line
+    # breaks, and empty lines are not rows.
     with _open(path, encoding="utf-8", errors="replace") as file:
         reader = csv.reader(file, delimiter=_DELIMITER[kind])
         start, rows = 1, 0
@@ -107,14 +117,16 @@ def where(path, row):
     return f"{path}, line {start}"
 
 
-def parse_days(column, path, name, first_row):
+def parse_days(
+    column: pa.StringArray, path: str | Path, name: str, first_row: int
+) -> np.ndarray:
     """Turn a column of dates into day numbers.
 
     Args:
         column (pyarrow.StringArray): Dates ``YYYY-MM-DD``, shape ``[rows]``.
-        path (str or Path): The file it stands in, for errors.
+        path (str or Path): The column's file, for errors.
         name (str): The column's name, for errors.
-        first_row (int): Number of its first row in the file, for errors.
+        first_row (int): Index in the file of the column's first row, for errors.
 
     Returns:
         numpy.ndarray: :meth:`datetime.date.toordinal`, int32, shape ``[rows]``.
@@ -122,6 +134,8 @@ def parse_days(column, path, name, first_row):
     Raises:
         UserError: If a value is not a date.
     """
+    import pyarrow.compute as pc
+
     distinct = column.dictionary_encode()
     days = []
     for text in distinct.dictionary.to_pylist():
@@ -130,12 +144,16 @@ def parse_days(column, path, name, first_row):
         except ValueError:
             row = first_row + pc.index(column, text).as_py()
             raise UserError(
-                f"{where(path, row)}: {name} is '{text}'; a date looks like 2020-09-16."
+                f"{where(path, row)}: {name} is '{text}', not a date such as "
+                "2020-09-16."
             ) from None
     return np.array(days, dtype=np.int32)[distinct.indices.to_numpy()]
 
 
 def _read_csv(path, names, delimiter):
+    import pyarrow as pa
+    import pyarrow.csv
+
     with _open(path, encoding="utf-8-sig", errors="replace") as file:
         found = next(csv.reader(file, delimiter=delimiter), [])
         _check_names(path, found, names)
@@ -145,7 +163,7 @@ def _read_csv(path, names, delimiter):
         packed = path.suffix.lower() == ".gz"
         batches = pyarrow.csv.open_csv(
             pa.CompressedInputStream(file, "gzip") if packed else file,
-            # Without threads Arrow's own errors carry the number of the row.
+            # Only without threads do Arrow's errors give the number of the row.
             read_options=pyarrow.csv.ReadOptions(
                 block_size=_CSV_BLOCK_BYTES, use_threads=False
             ),
@@ -162,8 +180,11 @@ def _read_csv(path, names, delimiter):
 
 
 def _read_parquet(path, names, to_text):
-    # Pre-buffering would keep the whole file in memory until the end, and reading
-    # without a buffer a whole row group, which may be the whole file.
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    # Pre-buffering would keep the whole file in memory until the end; reading without a
+    # buffer, a whole row group, which may be the whole file.
     with pyarrow.parquet.ParquetFile(
         path, pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES
     ) as file:
@@ -192,6 +213,8 @@ def _check_names(path, found, needed):
 
 
 def _as_text(path, name, column):
+    import pyarrow as pa
+
     kind = column.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -203,13 +226,16 @@ def _as_text(path, name, column):
         or pa.types.is_null(kind)
     ):
         raise UserError(
-            f"{path}: the column '{name}' is stored as {kind}. Store it as text: as a "
-            "number, an id loses its leading zeros."
+            f"{path}: the column '{name}' is stored as {kind}. Store it as text: as "
+            "numbers, ids lose their leading zeros."
         )
     return column.cast(pa.string()).fill_null("")
 
 
 def _any_text(path, name, column):
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_timestamp(column.type):
@@ -219,7 +245,7 @@ def _any_text(path, name, column):
         pa.types.is_floating(column.type)
         and pc.all(pc.equal(column, pc.round(column)), min_count=0).as_py()
     ):
-        # integers, which became floats because some are missing
+        # integers that became floats because some are missing
         column = pc.cast(column, pa.int64(), safe=False)
     if pa.types.is_nested(column.type):
         return pa.array(map(as_text, column.to_pylist()), pa.string())

@@ -1,10 +1,12 @@
-"""Records of a file with one JSON object a line, plain or gzipped, streamed."""
+"""Stream the records of a file with one JSON object per line, plain or gzipped."""
 
 import ast
 import gzip
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -14,21 +16,22 @@ _GZIP = b"\x1f\x8b"
 _LINES_A_PROGRESS = 1 << 12
 
 
-def read_records(path):
+def read_records(path: str | Path) -> Iterator[tuple[int, dict]]:
     """Stream the records of a file, with a progress bar.
 
     Lines that are Python literals instead of JSON, as in Amazon's metadata of 2014, are
     read too; empty lines are skipped.
 
     Args:
-        path (str or Path): UTF-8, one object a line; gzipped or not, whatever its name.
+        path (str or Path): UTF-8, one object per line; gzipped or not, whatever its
+            name.
 
     Yields:
         tuple: The number of the line, from 1, and the record, a dict.
 
     Raises:
-        UserError: If the file is missing, empty or damaged, or a line holds no object;
-            file and line are named.
+        UserError: If the file is missing, empty or damaged, or a line is not an object;
+            the message names file and line.
     """
     path = check_file(path)
     number, empty = 0, True
@@ -55,11 +58,11 @@ def read_records(path):
         raise UserError(f"{path}: the file is empty.")
 
 
-def check_file(path):
-    """Return ``path`` as a Path; raise a UserError if there is no file."""
+def check_file(path: str | Path) -> Path:
+    """Return ``path`` as a Path; raise a UserError if it is not a file."""
     path = Path(path)
     if path.is_dir():
-        raise UserError(f"{path}: this is a folder; a file is needed.")
+        raise UserError(f"{path}: this is a folder, not a file.")
     if not path.is_file():
         raise UserError(f"{path}: this file does not exist.")
     return path
@@ -79,36 +82,36 @@ def _parse(path, number, line):
             record = ast.literal_eval(line.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             raise UserError(
-                f"{path}, line {number}: this is no JSON object ({error}). The line "
+                f"{path}, line {number}: this is not a JSON object ({error}). The line "
                 f"begins {line[:80]!r}."
             ) from None
     if not isinstance(record, dict):
         raise UserError(
-            f"{path}, line {number}: a JSON object {{…}} is needed; the line begins "
+            f"{path}, line {number}: this is not a JSON object {{…}}. The line begins "
             f"{line[:80]!r}."
         )
     return record
 
 
-def need(record, key, path, number):
-    """Return a value that a record must have, as text.
+def need(record: dict, key: str, path: str | Path, number: int) -> str:
+    """Return a required value of a record, as text.
 
     Args:
         record (dict): From :func:`read_records`.
-        key (str): The value's name.
+        key (str): The value's key.
         path (str or Path): The file, for the error.
-        number (int): The line, for the error.
+        number (int): The line number, for the error.
 
     Returns:
         str: The value, not ``""``.
 
     Raises:
-        UserError: If it is missing or empty, or an object or a list.
+        UserError: If it is missing, empty, an object or a list.
     """
     value = record.get(key)
     if isinstance(value, (dict, list, tuple, set)):
         raise UserError(
-            f"{path}, line {number}: {key} is {value!r:.80}; a text or a number is needed."
+            f"{path}, line {number}: {key} is {value!r:.80}, not a text or a number."
         )
     text = as_text(value)
     if text:
@@ -117,12 +120,12 @@ def need(record, key, path, number):
         raise UserError(f"{path}, line {number}: {key} is empty.")
     raise UserError(
         f"{path}, line {number}: there is no '{key}'.{did_you_mean(key, record)} "
-        f"The record has {', '.join(map(str, record)) or 'nothing'}."
+        f"The record has {', '.join(map(str, record)) or 'no keys'}."
     )
 
 
-def as_text(value, separator=", "):
-    """Write a value as text: lists, also nested, with a separator; None as ``""``.
+def as_text(value: Any, separator: str = ", ") -> str:
+    """Return a value as text: (nested) lists joined by ``separator``, None as ``""``.
 
     >>> as_text([["Clothing", "Shoes"], "Boots", None])
     'Clothing, Shoes, Boots'
@@ -131,5 +134,5 @@ def as_text(value, separator=", "):
         return separator.join(filter(None, (as_text(v, separator) for v in value)))
     if value is None:
         return ""
-    # JSON can spell half a character, which no UTF-8 file can hold
+    # JSON can escape half a surrogate pair, which UTF-8 cannot encode
     return str(value).encode("utf-8", "replace").decode("utf-8").strip()

@@ -1,47 +1,56 @@
 """Rent the Runway (clothing fit): reviews as requests, rented garments as items.
 
-Reads renttherunway_final_data.json (one record a line, gzipped or not) and writes, for
---output dataset/rtr, the atomic files rtr.inter, rtr.item and rtr.request, and beside
-them rtr.request.json, which says that the requests are reviews.
+Reads renttherunway_final_data.json (one record per line, gzipped or not) and writes,
+for --output dataset/rtr, the atomic files rtr.inter, rtr.item and rtr.request, and
+beside them rtr.request.json, which says that the requests are reviews.
 
-The text of a review is a request, the garment reviewed its answer. A review was written
-after the choice and may name the garment; results must say so. The file describes a
-garment by its category alone (dress, gown, jumpsuit ...), so that garments of one
-category have the same item text: no model that sees only texts can tell them apart.
-What it was rented for, size and fit belong to the customer, not to the garment, and are
-left out. A customer's several reviews of one garment count once, the earliest.
+The text of a review is a request and the reviewed garment its positive. A review is
+written after the interaction and may name the garment; published results must say so.
+The file describes a garment only by its category (dress, gown, jumpsuit ...), so all
+garments of a category have the same item text: no model that sees only texts can tell
+them apart. The occasion, size and fit belong to the customer, not to the garment, and
+are left out. If a customer reviews a garment several times, only the earliest review
+counts.
 """
 
+import argparse
 import datetime
+from collections.abc import Iterator
+from pathlib import Path
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.prepare import reviews as shared
 from recbole_whisperlite.prepare.records import as_text, need, read_records
 
 
-def add_arguments(parser):
-    """Declare the command's options on an :class:`argparse.ArgumentParser`."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to ``parser``."""
     parser.add_argument("--input", required=True, help="renttherunway_final_data.json")
     shared.add_arguments(parser)
 
 
-def run(args):
-    """Convert as the command line says, and print what came out."""
+def run(args: argparse.Namespace) -> None:
+    """Convert as the command line says and print a summary."""
     settings = {key: value for key, value in vars(args).items() if key != "source"}
     shared.print_counts(convert(**settings), args.output)
 
 
-def convert(input, output, min_user_inter=1, min_item_inter=1):
-    """Write Rent the Runway's reviews as ``output`` (see this module's text).
+def convert(
+    input: str | Path,
+    output: str | Path,
+    min_user_inter: int = 1,
+    min_item_inter: int = 1,
+) -> dict:
+    """Write the reviews as the dataset ``output`` (see the module docstring).
 
     Args:
         input (str or Path): The file of reviews.
-        output (str or Path): The data set's folder, named like the data set.
-        min_user_inter (int): Distinct garments that a kept customer has at least.
-        min_item_inter (int): Distinct customers that a kept garment has at least.
+        output (str or Path): The dataset's folder; its name becomes the dataset's name.
+        min_user_inter (int): Fewest distinct garments of a kept customer.
+        min_item_inter (int): Fewest distinct customers of a kept garment.
 
     Returns:
-        dict: How much was read and kept, as it stands in ``.request.json``.
+        dict: How much was read and kept, as stored in ``.request.json``.
 
     Raises:
         UserError: If the file cannot be read or nothing is left.
@@ -62,7 +71,7 @@ def convert(input, output, min_user_inter=1, min_item_inter=1):
     )
 
 
-def read_reviews(path):
+def read_reviews(path: str | Path) -> Iterator[shared.Review]:
     """Stream the reviews as :class:`Review`; errors name file and line."""
     for number, record in read_records(path):
         yield shared.Review(
@@ -78,13 +87,13 @@ def _seconds(date, path, number):
         day = datetime.datetime.strptime(date, "%B %d, %Y")
     except ValueError:
         raise UserError(
-            f"{path}, line {number}: the review_date is {date!r}; it looks like "
+            f"{path}, line {number}: the review_date is {date!r}, not a date such as "
             "April 20, 2016."
         ) from None
     return int(day.replace(tzinfo=datetime.timezone.utc).timestamp())
 
 
-def read_items(path):
-    """Stream garments: id and category, once a review."""
+def read_items(path: str | Path) -> Iterator[tuple[str, str]]:
+    """Stream each review's garment: id and category."""
     for number, record in read_records(path):
         yield need(record, "item_id", path, number), as_text(record.get("category"))

@@ -1,29 +1,30 @@
-"""Reviews as requests: one way from any source's reviews to the atomic files.
+"""Reviews as requests: shared by all sources whose requests are reviews.
 
-The construction of WhisperLite's paper: the text of a review is the request, the item
-reviewed its answer. A review was written after the choice and may name the item; this
-is noted in ``<name>.request.json``, and the log of every run says it.
+As in WhisperLite's paper, the text of a review is the request and the reviewed item its
+positive. A review is written after the interaction and may name the item; this is noted
+in ``<name>.request.json``, and every run logs it.
 
-- A review without text, or of an item without text, is left out.
-- A user's several reviews of one item count once, the earliest.
+- Reviews without text, or of items without text, are left out.
+- If a user reviews an item several times, only the earliest review counts.
 - Reviews by one user with the same text at the same time are one request with several
-  answers: the same words posted below several items.
+  positives: the same words posted under several items.
 """
 
+import argparse
 import array
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from recbole_whisperlite.data.atomic import write_atomic
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.prepare.filtering import k_core
 from recbole_whisperlite.prepare.folder import replacing
 
-#: Unix seconds of the last day that a date can have, in the year 9999.
+#: Unix seconds of the latest time a date can have, the end of the year 9999.
 LATEST = 253402300799
 
 
@@ -31,10 +32,10 @@ class Review(NamedTuple):
     """One review.
 
     Attributes:
-        user (str): Who wrote it.
-        item (str): Of what.
+        user (str): Id of the user who wrote it.
+        item (str): Id of the reviewed item.
         text (str): Its text, ``""`` if it has none.
-        time (int): Unix seconds.
+        time (int): When it was written, Unix seconds.
     """
 
     user: str
@@ -43,63 +44,67 @@ class Review(NamedTuple):
     time: int
 
 
-def add_arguments(parser):
-    """Declare the options that all sources of reviews share."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that all sources of reviews share to ``parser``."""
     option = parser.add_argument
     option(
-        "--output", required=True, help="folder to write; its name is the data set's"
+        "--output",
+        required=True,
+        help="folder to write; its name becomes the dataset's",
     )
     option(
         "--min_user_inter",
         type=int,
         default=1,
-        help="distinct items a user has reviewed at least (default: %(default)s)",
+        help="fewest distinct items a user has reviewed (default: %(default)s)",
     )
     option(
         "--min_item_inter",
         type=int,
         default=1,
-        help="distinct users who reviewed an item at least (default: %(default)s)",
+        help="fewest distinct users who reviewed an item (default: %(default)s)",
     )
 
 
 def write_reviews(
-    output,
-    reviews,
-    items,
-    columns,
-    source,
-    settings,
-    min_user_inter=1,
-    min_item_inter=1,
-    describing=0,
-):
-    """Write reviews as the data set ``output``.
+    output: str | Path,
+    reviews: Callable[[], Iterator[Review]],
+    items: Callable[[], Iterator[tuple[str, ...]]] | None,
+    columns: list[str],
+    source: str,
+    settings: dict,
+    min_user_inter: int = 1,
+    min_item_inter: int = 1,
+    describing: int = 0,
+) -> dict:
+    """Write reviews as the dataset ``output``.
 
-    Memory holds ids, times and a digest of each review, never the texts: the reviews
-    are read twice, and so are the items.
+    Of each review, ids, time and a digest of the text are held in memory, but not the
+    text itself (unless it describes an item): reviews are read twice, and so are items.
 
     Args:
-        output (str or Path): The data set's folder, named like the data set.
+        output (str or Path): The dataset's folder; its name becomes the dataset's name.
         reviews (callable): Without arguments, returns an iterator of :class:`Review`,
             the same each time.
         items (callable): Without arguments, returns an iterator of tuples: item id,
-            then a text for each of ``columns``. Of an id that comes twice the first
-            that has a text counts. None where ``describing`` is above 0.
+            then a text for each of ``columns``. If an id occurs twice, the first
+            entry with a text counts. Not called if ``describing`` is above 0.
         columns (list of str): Names of the text columns of ``.item``.
-        source (str): What the data set is called, for ``.request.json``.
-        settings (dict): How it was made, for ``.request.json``.
-        min_user_inter (int): Distinct items that a kept user has reviewed at least.
-        min_item_inter (int): Distinct users that a kept item has at least.
-        describing (int): Where there is no description of items: this many of an
-            item's earliest reviews make its text, and are no requests.
+        source (str): The name of the source, for ``.request.json``.
+        settings (dict): How the dataset was made, for ``.request.json``.
+        min_user_inter (int): Fewest distinct items a kept user has reviewed.
+        min_item_inter (int): Fewest distinct users who reviewed a kept item.
+        describing (int): If above 0, this many of each item's earliest reviews are its
+            text, and are not requests.
 
     Returns:
-        dict: How much was read and kept, as it stands in ``.request.json``.
+        dict: How much was read and kept, as stored in ``.request.json``.
 
     Raises:
         UserError: If nothing can be read or the filter leaves nothing.
     """
+    from recbole_whisperlite.data.atomic import write_atomic
+
     name = Path(output).resolve().name
     with replacing(output) as folder:
         read = _Read(reviews())
@@ -109,7 +114,7 @@ def write_reviews(
         if describing:
             kept &= _earliest_of_pairs(read, kept)
             describes, texts = _describe(read, reviews, kept, describing)
-            # what describes an item is no request: none is found by its own words
+            # these are not requests, so no request can be matched to its own words
             kept &= ~describes
             counts["describing_items"] = int(describes.sum())
             items, columns = texts.items, ["reviews"]
@@ -129,7 +134,7 @@ def write_reviews(
                 f"{counts['too_few']:,} are of users with fewer than {min_user_inter} "
                 f"items (--min_user_inter) or of items with fewer than "
                 f"{min_item_inter} users (--min_item_inter). Lower these, or check that "
-                "reviews and items belong to one download."
+                "reviews and items come from the same download."
             )
         request = _number_requests(read, rows)
         first = np.zeros(len(read.user), dtype=bool)
@@ -180,7 +185,7 @@ class _Read:
     Attributes:
         user, item (numpy.ndarray): Codes, int32 ``[reviews]``.
         time (numpy.ndarray): Unix seconds, int64 ``[reviews]``.
-        digest (numpy.ndarray): Of the text, int64 ``[reviews]``; 0 without text.
+        digest (numpy.ndarray): Digests of the texts, int64 ``[reviews]``; 0 if empty.
         user_codes, item_codes (dict): ``{id: code}``, in the order of the codes.
     """
 
@@ -216,7 +221,7 @@ def _starts(*sorted_columns):
 
 
 def _earliest_of_pairs(read, among):
-    """Mark the earliest row of each (user, item) among some rows, bool ``[reviews]``."""
+    """Mark the earliest row of each (user, item) in ``among``, bool ``[reviews]``."""
     rows = np.flatnonzero(among)
     user, item = read.user[rows], read.item[rows]
     order = np.lexsort((read.time[rows], item, user))
@@ -226,7 +231,7 @@ def _earliest_of_pairs(read, among):
 
 
 def _number_requests(read, rows):
-    """Number the askings among some rows from 1, in their order, int64 ``[rows]``."""
+    """Number the requests of these rows from 1, in row order, int64 ``[rows]``."""
     key = (read.digest[rows], read.time[rows], read.user[rows])
     order = np.lexsort(key)
     group = np.empty(len(rows), dtype=np.int64)
@@ -247,7 +252,7 @@ def _items_with_text(read, items):
 
 
 def _once(items, codes, chosen):
-    """Yield the chosen items that have a text, each once."""
+    """Yield each chosen item once, with its first non-empty texts."""
     waiting = chosen.copy()
     for item, *texts in items:
         code = codes.get(item)
@@ -257,18 +262,18 @@ def _once(items, codes, chosen):
 
 
 def _describe(read, reviews, kept, number):
-    """Describe each item by its earliest reviews among ``kept``.
+    """Make each item's text of its earliest reviews in ``kept``.
 
     Returns:
-        tuple: Which reviews describe, bool ``[reviews]``, and ``{item id: text}``.
+        tuple: Which reviews are item text, bool ``[reviews]``, and ``{item id: text}``.
     """
     rows = np.flatnonzero(kept)
     rows = rows[np.lexsort((read.time[rows], read.item[rows]))]
     starts = np.flatnonzero(_starts(read.item[rows]))
-    place = np.arange(len(rows))
-    place -= np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    index = np.arange(len(rows))  # of each review among those of its item
+    index -= np.repeat(starts, np.diff(np.append(starts, len(rows))))
     describes = np.zeros(len(kept), dtype=bool)
-    describes[rows[place < number]] = True
+    describes[rows[index < number]] = True
     texts = {}
     for review, wanted in zip(reviews(), describes):
         if wanted:
@@ -276,18 +281,18 @@ def _describe(read, reviews, kept, number):
     return describes, {item: " ".join(parts) for item, parts in texts.items()}
 
 
-def print_counts(counts, output):
-    """Print what :func:`write_reviews` returned, and what to do next."""
+def print_counts(counts: dict, output: str | Path) -> None:
+    """Print the counts that :func:`write_reviews` returned and the next command."""
     output = Path(output)
     name = output.resolve().name
     folder = "" if output.parent == Path("dataset") else f" --data_path={output.parent}"
     print(
         f"Read {counts['reviews']:,} reviews: {counts['without_text']:,} without text and "
         f"{counts['of_items_without_text']:,} of items without text are left out.\n"
-        f"Kept {counts['interactions']:,} choices: {counts['users']:,} users, "
+        f"Kept {counts['interactions']:,} interactions: {counts['users']:,} users, "
         f"{counts['items']:,} items, {counts['requests']:,} requests.\n"
-        "Requests are reviews of the chosen item, written after the choice: they may "
-        "name it, and results must say so.\n"
+        "Requests are reviews of the target item, written after the interaction: they "
+        "may name it, and published results must say so.\n"
         f"Wrote {output / name}.inter, .item, .request and .request.json.\n"
-        f"Next: python run_recbole.py --model=WhisperLite --dataset={name}{folder}"
+        f"Next: recbole-whisperlite run --model=WhisperLite --dataset={name}{folder}"
     )

@@ -1,4 +1,4 @@
-"""Your own tables (csv, tsv, parquet, jsonl): named by a mapping in yaml.
+"""Your own tables (csv, tsv, parquet, jsonl), described by a yaml mapping.
 
 The mapping says which file and which of its columns hold what; paths are relative to it:
 
@@ -12,33 +12,34 @@ The mapping says which file and which of its columns hold what; paths are relati
       file: catalogue.jsonl
       columns: {item_id: sku, title: name, description: text}
 
-Left of each colon stands our name, right of it yours. Writes, for --output dataset/shop,
-the atomic files shop.inter, shop.item and shop.request.
+Our name is on the left of each colon, yours on the right. Writes, for --output
+dataset/shop, the atomic files shop.inter, shop.item and shop.request.
 
-- interactions: user_id and item_id are needed; timestamp (a number, or a date such as
-  2024-05-31 or 2024-05-31 18:30:00, then UTC) and outcome may be there. A request is
-  named by request_id, whose text stands in requests; or its text stands in a column
-  request, without a table requests: then one user's rows with the same text and
-  timestamp are one request. Where either is empty, the row is a choice without a
-  request: history, never asked. Without both, requests are composed at run time by
-  request_template.
-- items: item_id and any number of text columns, named as you like; image is a path.
+- interactions: user_id and item_id are required; timestamp (a number, or a date such as
+  2024-05-31 or 2024-05-31 18:30:00, UTC unless it has an offset) and outcome are
+  optional. Either request_id names a request whose text is in requests, or a column
+  request holds the text itself and there is no table requests: then rows of one user
+  with the same text and timestamp are one request. Where request_id or request is
+  empty, the row is an interaction without a request: history, never ranked as a query.
+  Without both, requests are composed at run time by request_template.
+- items: item_id and at least one text column, named as you like; image is a path.
 """
 
+import argparse
 import datetime
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
-from recbole_whisperlite.data.atomic import write_atomic
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.prepare.folder import replacing
 from recbole_whisperlite.prepare.reading import kind_of, read_columns, where
 from recbole_whisperlite.prepare.records import as_text, read_records
 
-#: Columns that must and that may be mapped. Items may have any others.
+#: Columns that must be mapped, and all that may be. Items may have any others.
 NEEDED = {
     "interactions": ("user_id", "item_id"),
     "requests": ("request_id", "request"),
@@ -60,16 +61,18 @@ _RECORDS = (".json", ".jsonl", ".ndjson")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
 
 
-def add_arguments(parser):
-    """Declare the command's options on an :class:`argparse.ArgumentParser`."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to ``parser``."""
     parser.add_argument("--config", required=True, help="the mapping, a yaml file")
     parser.add_argument(
-        "--output", required=True, help="folder to write; its name is the data set's"
+        "--output",
+        required=True,
+        help="folder to write; its name becomes the dataset's",
     )
 
 
-def run(args):
-    """Convert as the command line says, and print what came out."""
+def run(args: argparse.Namespace) -> None:
+    """Convert as the command line says and print a summary."""
     counts = convert(args.config, args.output)
     output = Path(args.output)
     name = output.resolve().name
@@ -79,26 +82,28 @@ def run(args):
         f"Wrote {output / name}: {counts['interactions']:,} interactions, "
         f"{counts['history']:,} of them without a request, {counts['requests']:,} "
         f"requests, {counts['items']:,} items.\n"
-        f"Next: python run_recbole.py --model=WhisperLite --dataset={name}{folder}"
+        f"Next: recbole-whisperlite run --model=WhisperLite --dataset={name}{folder}"
         f"{template}"
     )
 
 
-def convert(config, output):
-    """Write mapped tables as the data set ``output`` (see this module's text).
+def convert(config: str | Path, output: str | Path) -> dict:
+    """Write mapped tables as the dataset ``output`` (see the module docstring).
 
     Args:
         config (str or Path): The mapping.
-        output (str or Path): The data set's folder, named like the data set.
+        output (str or Path): The dataset's folder; its name becomes the dataset's name.
 
     Returns:
-        dict: Numbers of interactions, of these without a request (history), requests
-        and items.
+        dict: The numbers of interactions, of those without a request (history), of
+        requests and of items.
 
     Raises:
-        UserError: If the mapping or a file cannot be used; file, line and column are
-            named.
+        UserError: If the mapping or a file cannot be used; the message names file, line
+            and column.
     """
+    from recbole_whisperlite.data.atomic import write_atomic
+
     tables = read_mapping(config)
     name = Path(output).resolve().name
     interactions, items = tables["interactions"], tables["items"]
@@ -130,7 +135,7 @@ def convert(config, output):
         asked = counts["requests"] > 0
         if asked is False and {"request_id", "request"} & set(interactions.columns):
             path = tables.get("requests", interactions).path
-            raise UserError(f"{path}: there is no request in this file.")
+            raise UserError(f"{path}: this file has no requests.")
         columns = {"user_id": "token", "item_id": "token"}
         if asked:
             columns["request_id"] = "token"
@@ -146,13 +151,13 @@ def convert(config, output):
 
         counts["interactions"] = write_atomic(folder / f"{name}.inter", columns, rows())
         if not counts["interactions"]:
-            raise UserError(f"{interactions.path}: there is no row in this file.")
+            raise UserError(f"{interactions.path}: this file has no rows.")
         if counts["history"] == counts["interactions"]:
             raise UserError(
-                f"{interactions.path}: no row names a request: the column "
-                f"'{interactions.columns['request_id']}' is empty throughout, so that "
-                "nothing would be asked. Leave request_id and the section requests out "
-                "of the mapping to compose requests at run time."
+                f"{interactions.path}: no row has a request: the column "
+                f"'{interactions.columns['request_id']}' is empty throughout, so there "
+                "would be no queries to rank. Leave request_id and the section "
+                "requests out of the mapping to compose requests at run time."
             )
     return counts
 
@@ -165,11 +170,11 @@ class Table:
         columns (dict): ``{our name: the file's name}``.
     """
 
-    def __init__(self, path, columns):
+    def __init__(self, path: Path, columns: dict[str, str]):
         self.path, self.columns = path, columns
 
-    def __iter__(self):
-        """Yield the number of each row, from 0, and ``{our name: text}``."""
+    def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield the index of each row, from 0, and ``{our name: text}``."""
         theirs = list(dict.fromkeys(self.columns.values()))
         kind = kind_of(self.path)
         if kind in _TABLES:
@@ -178,14 +183,14 @@ class Table:
             rows = _read_json(self.path, theirs)
         else:
             raise UserError(
-                f"{self.path}: the name must end in {', '.join(_TABLES + _RECORDS)}, all "
-                "but .parquet also followed by .gz."
+                f"{self.path}: the name must end in {', '.join(_TABLES + _RECORDS)}; "
+                "all but .parquet may be followed by .gz."
             )
         for row, values in rows:
             yield row, {ours: values[name] for ours, name in self.columns.items()}
 
-    def need(self, row, values, column):
-        """Return a value that must not be empty."""
+    def need(self, row: int, values: dict[str, str], column: str) -> str:
+        """Return a value of a row; raise a UserError if it is empty."""
         if not values[column]:
             raise UserError(
                 f"{where(self.path, row)}: the {column} (column "
@@ -218,7 +223,7 @@ def _read_json(path, names):
         )
 
 
-def read_mapping(path):
+def read_mapping(path: str | Path) -> dict[str, Table]:
     """Read and check a mapping.
 
     Args:
@@ -228,7 +233,7 @@ def read_mapping(path):
         dict: ``{section: Table}``.
 
     Raises:
-        UserError: If it is no mapping as described above.
+        UserError: If it is not a mapping as described in the module docstring.
     """
     path = Path(path)
     try:
@@ -240,7 +245,7 @@ def read_mapping(path):
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: this is not yaml. {reason}") from None
+        raise UserError(f"{path}: this is not valid yaml. {reason}") from None
     _check_names(path, "the mapping", mapping, ("interactions", "items"), NEEDED)
     tables = {}
     for section, content in mapping.items():
@@ -255,13 +260,13 @@ def read_mapping(path):
         taken = {*ACCEPTED["interactions"]} & {*columns} - {"item_id"}
         if section == "items" and taken:
             raise UserError(
-                f"{path}: items: columns: '{min(taken)}' is the name of a column of the "
-                "interactions. Give this one another name."
+                f"{path}: items: columns: '{min(taken)}' is the name of a column of "
+                "interactions. Choose another name."
             )
         if section == "items" and len({*columns} - {"image"}) < 2:
             raise UserError(
-                f"{path}: items: columns: map at least one text column beside item_id, "
-                "such as title: name."
+                f"{path}: items: columns: map at least one text column besides "
+                "item_id, such as title: name."
             )
         tables[section] = Table(
             path.parent / str(content["file"]), {k: str(v) for k, v in columns.items()}
@@ -271,15 +276,16 @@ def read_mapping(path):
         "request_id" in named and "request" in named
     ):
         raise UserError(
-            f"{path}: map either interactions: request_id and a section requests with "
-            "the texts, or interactions: request, the text itself, without that section."
+            f"{path}: map either interactions: request_id together with a section "
+            "requests that has the texts, or interactions: request, the text itself, "
+            "without that section."
         )
     return tables
 
 
 def _check_text(path, place, value):
     if value is None or isinstance(value, (list, dict)):
-        raise UserError(f"{path}: {place} must be one name, not {value!r}.")
+        raise UserError(f"{path}: {place} must be a single name, not {value!r}.")
 
 
 def _check_names(path, place, content, needed, accepted):
@@ -296,8 +302,8 @@ def _check_names(path, place, content, needed, accepted):
             )
         if not str(name).isidentifier():
             raise UserError(
-                f"{path}: {place}: '{name}' cannot name a column; use letters, digits "
-                "and _."
+                f"{path}: {place}: '{name}' is not a valid column name; use letters, "
+                "digits and _."
             )
     for name in needed:
         if content.get(name) is None:
@@ -305,7 +311,7 @@ def _check_names(path, place, content, needed, accepted):
 
 
 def _items(table, texts):
-    """Yield the lines of ``.item``; put ``{id: whether it has a text}`` into ``texts``."""
+    """Yield the lines of ``.item``; fill ``texts``: ``{id: whether it has a text}``."""
     for row, values in table:
         item = table.need(row, values, "item_id")
         _check_once(table, row, item, texts)
@@ -316,7 +322,7 @@ def _items(table, texts):
 
 
 def _requests(table, known):
-    """Yield the lines of ``.request``; put the ids into ``known``, a dict."""
+    """Yield the lines of ``.request``; add the ids to the dict ``known``."""
     for row, values in table:
         request = table.need(row, values, "request_id")
         _check_once(table, row, request, known)
@@ -327,13 +333,13 @@ def _requests(table, known):
 def _check_once(table, row, id_, known):
     if id_ in known:
         raise UserError(
-            f"{where(table.path, row)}: '{id_}' stands in the file twice. Remove one of "
+            f"{where(table.path, row)}: '{id_}' is already in the file. Remove one of "
             "the two."
         )
 
 
 class _Numbers:
-    """Numbers for the requests whose text stands in the interactions, from 1."""
+    """Numbers, from 1, for requests whose text is in the interactions."""
 
     def __init__(self):
         self._number = {}
@@ -342,7 +348,7 @@ class _Numbers:
         return len(self._number)
 
     def __call__(self, values):
-        """Return the request's number: same user, text and time, same number."""
+        """Return the number of a row's request, one per user, text and time."""
         if not values["request"]:
             return ""
         key = "\0".join(
@@ -363,7 +369,7 @@ def _own_requests(table):
 
 
 def _interactions(table, texts, known):
-    """Yield checked interactions, ``{our name: value}`` with a request_id, maybe empty."""
+    """Yield checked rows, ``{our name: value}``, with a request_id, possibly empty."""
     number = _Numbers() if "request" in table.columns else None
     for row, values in table:
         table.need(row, values, "user_id")
@@ -372,7 +378,7 @@ def _interactions(table, texts, known):
             reason = "has no text in" if item in texts else "is not in"
             raise UserError(
                 f"{where(table.path, row)}: the item '{item}' {reason} the items' file. "
-                "Add it there, or remove its interactions. Ids are compared as text."
+                "Add it there or remove its interactions. Ids are compared as text."
             )
         if number is not None:
             values["request_id"] = number(values)
@@ -381,7 +387,7 @@ def _interactions(table, texts, known):
                 raise UserError(
                     f"{where(table.path, row)}: the request '{values['request_id']}' is "
                     "not in the requests' file. Add its text there, or leave the "
-                    "request_id empty for a choice without a request."
+                    "request_id empty for an interaction without a request."
                 )
         if "timestamp" in table.columns:
             values["timestamp"] = _seconds(table, row, values)

@@ -1,24 +1,33 @@
-"""The products: attributes and the copywriter's text about them.
+"""The products: their attributes and the copywriter's texts about them.
 
-Drawn before there is any shopper, from a random stream of their own: nothing in a text
-can know who was sent what.
+They are drawn before any shopper exists, from their own random stream, so no text can
+depend on who was sent what.
 """
 
+from __future__ import annotations
+
 from bisect import bisect
+from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING, TypeVar
 
 from recbole_whisperlite.stylist_mini import vocabulary as words
 
+if TYPE_CHECKING:
+    import numpy as np
+
+T = TypeVar("T")
+
 DESCRIPTION_WORDS = (9, 50)
 
-#: A product's line sets its style, and its price band, this often.
+#: How often a product has its line's style and, independently, its line's price band.
 LINE_IS_TYPICAL = 0.65
-#: A style's own colours and patterns are this many times as frequent in it, and a
-#: garment's usual colours in the garment.
+#: A style's typical colours and patterns are this many times as frequent in products of
+#: that style, and so are a garment's usual colours in that garment.
 PREFERENCE = 3.0
 
 
-def pick(rng, choices):
+def pick(rng: np.random.RandomState, choices: dict[T, float] | Sequence[T]) -> T:
     """Draw one key of ``{value: relative frequency}``, or one element of a sequence."""
     if not isinstance(choices, dict):
         return choices[rng.randint(len(choices))]
@@ -26,7 +35,7 @@ def pick(rng, choices):
     return list(choices)[bisect(totals, rng.random_sample() * totals[-1])]
 
 
-def make_products(rng, n_items):
+def make_products(rng: np.random.RandomState, n_items: int) -> list[dict[str, str]]:
     """Draw the catalogue.
 
     Args:
@@ -34,8 +43,8 @@ def make_products(rng, n_items):
         n_items (int): Number of products.
 
     Returns:
-        list of dict: One product each, every value a str: ``item_id``, ``title``,
-        ``description``, ``shade``, and :data:`vocabulary.ATTRIBUTES` ("" where an
+        list of dict: One per product, every value a str: ``item_id``, ``title``,
+        ``description``, ``shade``, and :data:`vocabulary.ATTRIBUTES` ("" if an
         attribute does not apply).
     """
     width = len(str(n_items))
@@ -89,7 +98,7 @@ def _prefer(shares, own):
 
 
 def _season(rng, garment, product):
-    """Mostly the garment's own season; else the one its material or sleeves suggest."""
+    """Draw a season: that of the garment, else what material or sleeves suggest."""
     if garment.season != "all":
         return pick(rng, {garment.season: 4, "all": 1})
     if garment.group == "accessories":
@@ -111,7 +120,7 @@ def _title(rng, product, noun, material):
 
 
 def _description(rng, product, noun, material):
-    """Opening with details, then remarks and fillers in random order."""
+    """Write an opening with details, then remarks and fillers in random order."""
     fillers = rng.permutation(words.FILLERS).tolist()
     optional = _tell(rng, product, words.REMARKS)
     optional += [fillers.pop() for _ in range(rng.randint(3))]
@@ -150,7 +159,7 @@ def _with_article(phrase, pair):
 
 
 def _tell(rng, product, table):
-    """Phrases for those attributes of ``table`` that the copywriter mentions."""
+    """Return phrases for those attributes in ``table`` that the copywriter mentions."""
     phrases = []
     for column, choices in table.items():
         value = product[column]
@@ -161,7 +170,7 @@ def _tell(rng, product, table):
     return phrases
 
 
-def join(parts, conjunction):
-    """``["a", "b", "c"] -> "a, b and c"``."""
+def join(parts: Sequence[str], conjunction: str) -> str:
+    """Join at least one part: ``["a", "b", "c"]``, ``"and"`` give ``"a, b and c"``."""
     *first, last = parts
     return f"{', '.join(first)} {conjunction} {last}" if first else last

@@ -1,10 +1,13 @@
 """A product's picture: the garment's silhouette in its shade and pattern, 96 x 96.
 
-Every shape lives on a 96 x 96 grid (x to the right, y down), is drawn four times as
-large and scaled down, which smooths its edges. Sleeve, neckline, fit, length and heel
-change the shape, so that what a description leaves out can be seen.
+Shapes have coordinates on a 96 x 96 grid (x to the right, y down), are drawn four times
+as large and scaled down, which smooths their edges. Sleeve, neckline, fit, length and
+heel change the shape, so that what a description leaves out can be seen.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,26 +15,29 @@ from PIL import Image, ImageDraw
 
 from recbole_whisperlite.stylist_mini import vocabulary as words
 
+Point = tuple[float, float]
+RGB = tuple[int, int, int]
+
 SIZE = 96
 SCALE = 4
 BACKGROUND = (222, 228, 234)
 CENTRE = SIZE / 2
 
-#: Tops are drawn larger than life beside a floor-length dress.
+#: Factors by which groups are enlarged: a top fills the picture as a long dress does.
 ZOOM = {"tops": 1.15}
 
 FIT_WIDTH = {"tight": 0.84, "regular": 1.0, "loose": 1.2, "": 1.0}
 
 
-def draw(product):
+def draw(product: dict[str, str]) -> Image.Image:
     """Draw one product.
 
     Args:
         product (dict): As made by :func:`catalogue.make_products`.
 
     Returns:
-        PIL.Image.Image: RGB, 96 x 96. Of a plain product, the commonest colour beside
-        the background is its shade's RGB exactly.
+        PIL.Image.Image: RGB, 96 x 96. For a plain product, the most frequent colour
+        other than the background is exactly its shade's RGB.
     """
     rgb = words.SHADES[product["colour"]][product["shade"]]
     sketch = Sketch(rgb, product["pattern"], ZOOM.get(product["group"], 1.0))
@@ -39,24 +45,24 @@ def draw(product):
     return sketch.finish()
 
 
-def shade_of(rgb, factor):
+def shade_of(rgb: RGB, factor: float) -> RGB:
     """Darken (factor < 1) or lighten (factor > 1, towards white) a colour."""
     if factor <= 1:
         return tuple(int(channel * factor) for channel in rgb)
     return tuple(int(255 - (255 - channel) / factor) for channel in rgb)
 
 
-def brightness(rgb):
-    """Perceived brightness, 0 to 255 (ITU-R BT.601)."""
+def brightness(rgb: RGB) -> float:
+    """Return the perceived brightness, 0 to 255 (ITU-R BT.601)."""
     return 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
 
 
-def mirrored(left_half):
+def mirrored(left_half: list[Point]) -> list[Point]:
     """Close a symmetric outline, given its left half from top to bottom."""
     return left_half + [(SIZE - x, y) for x, y in reversed(left_half)]
 
 
-def rounded(points, times=2):
+def rounded(points: Sequence[Point], times: int = 2) -> list[Point]:
     """Cut the corners of a closed polygon (Chaikin's algorithm)."""
     points = np.asarray(points, dtype=float)
     for _ in range(times):
@@ -68,17 +74,17 @@ def rounded(points, times=2):
     return [tuple(point) for point in points]
 
 
-def arc(centre, half_width, height):
-    """The upper half of an ellipse, from left to right."""
+def arc(centre: Point, half_width: float, height: float) -> list[Point]:
+    """Return the upper half of an ellipse as 16 points, from left to right."""
     angles = np.linspace(np.pi, 0, 16)
     x, y = centre
     return [(x + half_width * np.cos(a), y - height * np.sin(a)) for a in angles]
 
 
 class Sketch:
-    """Cloth pieces in the product's pattern, with one common outline, and lines on top."""
+    """Pieces of patterned cloth with one common outline, and lines on top."""
 
-    def __init__(self, rgb, pattern, zoom):
+    def __init__(self, rgb: RGB, pattern: str, zoom: float):
         side = SIZE * SCALE
         self.rgb = rgb
         self.cloth = _cloth(rgb, pattern)
@@ -91,25 +97,31 @@ class Sketch:
         self.pieces = []
         self.marks = []
 
-    def piece(self, points, round_corners=0):
-        """Add a polygon of cloth."""
+    def piece(self, points: list[Point], round_corners: int = 0) -> None:
+        """Add a polygon of cloth, its corners cut ``round_corners`` times."""
         self.pieces.append(rounded(points, round_corners) if round_corners else points)
 
-    def mark(self, kind, points, colour=None, width=0.9):
+    def mark(
+        self,
+        kind: str,
+        points: list[Point],
+        colour: RGB | None = None,
+        width: float = 0.9,
+    ) -> None:
         """Add a ``line``, ``polygon`` or ``ellipse`` over the cloth."""
         self.marks.append((kind, points, colour or self.dark, width))
 
-    def strap(self, points, width=3.5):
+    def strap(self, points: list[Point], width: float = 3.5) -> None:
         """Draw an outlined band behind the cloth."""
         self._line(points, self.edge, width + 2)
         self._line(points, self.rgb, width)
 
-    def finish(self):
-        """Put everything on the background and scale it down."""
+    def finish(self) -> Image.Image:
+        """Put everything on the background and scale it down to 96 x 96."""
         mask = Image.new("L", self.image.size)
         mask_pen = ImageDraw.Draw(mask)
         for points in self.pieces:
-            # Outlines first: the cloth then hides those between two pieces.
+            # Outlines first, so that the cloth hides those between two pieces.
             self._line(points + points[:2], self.edge, 2)
             mask_pen.polygon(self._scaled(points), fill=255)
         self.image.paste(self.cloth, mask=mask)
@@ -134,7 +146,7 @@ class Sketch:
 
 @lru_cache(maxsize=None)
 def _cloth(rgb, pattern):
-    """A whole canvas of cloth."""
+    """Return a whole canvas of cloth."""
     side = SIZE * SCALE
     image = Image.new("RGB", (side, side), rgb)
     pen = ImageDraw.Draw(image)
@@ -144,7 +156,7 @@ def _cloth(rgb, pattern):
 
 
 def _plain(pen, side, rgb, ink):
-    """Leave the cloth alone."""
+    """Leave the cloth as it is."""
 
 
 def _striped(pen, side, rgb, ink):
@@ -258,7 +270,7 @@ def _sleeves(sketch, sleeve, top, width, cuffs=False):
         return
     sketch.piece(arm)
     sketch.piece([(SIZE - x, y) for x, y in arm])
-    # Inner edge and cuff: they may lie over the body.
+    # Inner edge and cuff, which may overlap the body.
     seam = [(shoulder + 3.5, top + 3), *reversed(arm[-3:])]
     hem = [(shoulder - 12, top + 44), (shoulder - 3.6, top + 46)]
     for line in [seam, hem] if cuffs else [seam]:
@@ -267,7 +279,7 @@ def _sleeves(sketch, sleeve, top, width, cuffs=False):
 
 
 def _shoulder(product, half, top):
-    """Where the outline leaves the neck and where it meets the arm."""
+    """Return where the outline leaves the neck and where it meets the arm."""
     neck = NECK_HALF.get(product["neckline"], 8)
     if product["sleeve"] == "sleeveless":
         return [(CENTRE - neck, top - 2), (CENTRE - neck - 3.5, top - 1)]
@@ -275,7 +287,7 @@ def _shoulder(product, half, top):
 
 
 def _bodice(sketch, product, hem, flare=0, top=20, waist=0, cuffs=False):
-    """Sleeves, bodice down to ``hem`` and neckline of anything worn on top."""
+    """Add sleeves, a bodice down to ``hem`` and a neckline, for any upper garment."""
     width = FIT_WIDTH[product["fit"]]
     _sleeves(sketch, product["sleeve"], top, width, cuffs)
     left = [
@@ -373,7 +385,7 @@ def _hoodie(sketch, product):
 
 
 def _legs(sketch, width, hem, top=14, taper=0.8, rise=20):
-    """Waistband and two legs ending at ``hem``."""
+    """Add a waistband and two legs that end at ``hem``."""
     hip, outer = CENTRE - 19, CENTRE - 21 * width
     inner = CENTRE - 2 - 6 * (1 - taper)
     left = [
@@ -488,7 +500,7 @@ def _jumpsuit(sketch, product):
 
 
 def _lapels(sketch, top, depth, size):
-    """An open V with turned-down lapels."""
+    """Add an open V with lapels."""
     _neck(sketch, "v", top)
     for side in (-1, 1):
         lapel = [
@@ -547,7 +559,7 @@ GROUND = 76
 
 
 def _heel(sketch, height, x=70, block=5):
-    """The heel under the back of a shoe."""
+    """Add the heel under the back of a shoe."""
     if height:
         thick = block if height < 15 else 2
         sketch.piece(
@@ -562,7 +574,7 @@ def _heel(sketch, height, x=70, block=5):
 
 
 def _foot(height, instep, back):
-    """Outline of a shoe whose heel stands ``height`` above the ground."""
+    """Return the outline of a shoe whose heel is ``height`` above the ground."""
     lift = GROUND - height
     return [
         (10, GROUND - 1),

@@ -1,4 +1,4 @@
-"""The dataset folder: atomic files and pictures, whole or not at all."""
+"""The dataset folder: atomic files and pictures, complete or not at all."""
 
 import json
 import os
@@ -28,7 +28,8 @@ from recbole_whisperlite.stylist_mini.stock import Stock
 from recbole_whisperlite.stylist_mini.wording import write
 from recbole_whisperlite.errors import UserError
 
-#: Says in every built folder which rules and seed made it; a change of rules counts up.
+#: This file in every built folder says which rules, seed and sizes made it. Increment
+#: RULES whenever the rules change.
 RECEIPT = "generator.json"
 RULES = 1
 
@@ -36,37 +37,43 @@ FEWEST_ITEMS = 100
 
 
 class Request(NamedTuple):
-    """One request with what became of it; ``picks`` are ``(product index, outcome)``."""
+    """One request with its picks, each ``(product index, outcome)``."""
 
     user_id: str
     request_id: str
     timestamp: int
     text: str
     intent: Intent
-    picks: list
+    picks: list[tuple[int, str]]
 
 
-def build(folder, seed=2020, n_items=1500, n_users=2000, n_requests=10_000):
-    """Write the dataset into a folder of its own.
+def build(
+    folder: str | Path,
+    seed: int = 2020,
+    n_items: int = 1500,
+    n_users: int = 2000,
+    n_requests: int = 10_000,
+) -> Path:
+    """Generate the dataset and write it to its own folder.
 
-    The atomic files are named after the folder, as RecBole wants it. The same arguments
-    give the same atomic files to the byte; pictures may differ with Pillow's version. A
-    folder that holds just this dataset already is left as it is. Everything is made in
-    a temporary folder beside it and renamed at the end: an interrupted build leaves no
-    dataset, and processes that build the same one at once all succeed.
+    The atomic files are named after the folder, as RecBole requires. The same arguments
+    give byte-identical atomic files; pictures may differ between Pillow versions. A
+    folder that already holds exactly this dataset is left as it is. Everything is
+    written to a temporary folder beside it that is renamed at the end: an interrupted
+    build leaves no dataset, and processes that build the same one at once all succeed.
 
     Args:
         folder (str or Path): Such as ``dataset/stylist-mini``.
-        seed (int): From which everything is drawn.
-        n_items (int): Products, at least 100.
-        n_users (int): Shoppers.
-        n_requests (int): Requests, 3 to 12 a shopper.
+        seed (int): Seed of all random streams.
+        n_items (int): Number of products, at least 100.
+        n_users (int): Number of shoppers.
+        n_requests (int): Number of requests, 3 to 12 per shopper.
 
     Returns:
-        Path: The folder.
+        Path: The folder, absolute.
 
     Raises:
-        UserError: If the sizes do not fit together, or the folder holds something else.
+        UserError: If the sizes do not fit together or the folder holds something else.
     """
     _check_sizes(n_items, n_users, n_requests)
     folder = Path(folder).absolute()
@@ -93,7 +100,7 @@ def build(folder, seed=2020, n_items=1500, n_users=2000, n_requests=10_000):
         try:
             os.rename(made, folder)
         except OSError:
-            # Somebody else was faster; theirs is ours, to the byte.
+            # Another process was faster; its dataset is byte-identical to ours.
             if not _is_built(folder, receipt):
                 raise
     return folder
@@ -103,19 +110,19 @@ def _check_sizes(n_items, n_users, n_requests):
     fewest, most = REQUESTS_PER_SHOPPER
     if n_users < 1 or not fewest * n_users <= n_requests <= most * n_users:
         raise UserError(
-            f"stylist-mini: {n_requests} requests of {n_users} shoppers; a shopper "
-            f"makes {fewest} to {most}. Choose n_requests between {fewest} and {most} "
-            "times n_users."
+            f"stylist-mini: {n_requests} requests do not fit {n_users} shoppers, who "
+            f"make {fewest} to {most} each. Choose n_requests between {fewest} and "
+            f"{most} times n_users, and n_users of at least 1."
         )
     if n_items < FEWEST_ITEMS:
         raise UserError(
-            f"stylist-mini: {n_items} products are too few to choose from; choose "
-            f"n_items of at least {FEWEST_ITEMS}."
+            f"stylist-mini: {n_items} products are too few; choose n_items of at least "
+            f"{FEWEST_ITEMS}."
         )
 
 
 def _is_built(folder, receipt):
-    """Whether the folder holds this very dataset; False if it is absent or empty."""
+    """Return whether the folder holds this very dataset; False if absent or empty."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
@@ -124,9 +131,9 @@ def _is_built(folder, receipt):
         found = None
     if found != receipt:
         raise UserError(
-            f"{folder}: this folder holds something else than stylist-mini as asked for "
-            f"({RECEIPT} says {found}, asked for is {receipt}). Delete the folder or "
-            "name another one."
+            f"{folder}: this folder holds something other than the requested "
+            f"stylist-mini ({RECEIPT} says {found}, requested is {receipt}). Delete "
+            "the folder or choose another one."
         )
     return True
 
@@ -134,12 +141,12 @@ def _is_built(folder, receipt):
 def _generate(seed, n_items, n_users, n_requests):
     """Draw everything but the pictures.
 
-    Each part has a random stream of its own, so that the products are the same however
-    many shoppers there are. NumPy keeps RandomState's streams as they are for good, and
-    does not promise that of Generator's.
+    Each part has its own random stream, so the products are the same however many
+    shoppers there are. NumPy guarantees that the streams of RandomState never change,
+    but not those of Generator.
 
     Returns:
-        tuple: The products and a list of :class:`Request` in order of time.
+        tuple: The products and a list of :class:`Request`, ordered by time.
     """
 
     def stream(part):

@@ -1,10 +1,12 @@
 """What a shopper wants at one moment, before it is put into words.
 
-An intent is drawn from the shopper's needs and tastes and from what the catalogue has at
-large, never from one product.
+An intent is drawn from the shopper's needs and tastes and from the whole catalogue,
+never from a single product.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,45 +14,51 @@ from recbole_whisperlite.stylist_mini import vocabulary as words
 from recbole_whisperlite.stylist_mini.catalogue import pick
 from recbole_whisperlite.stylist_mini.shoppers import DAY, YEAR_BEGIN
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.stylist_mini.shoppers import Shopper
+    from recbole_whisperlite.stylist_mini.stock import Stock
+
 REQUEST_WORDS = (3, 200)
 
-#: Words a request aims at: log-normal with the paper's median 23 and 90th percentile 54.
+#: Target number of words: log-normal with the paper's median 23 and 90th percentile 54.
 MEDIAN_WORDS = 23
 SPREAD_WORDS = np.log(54 / 23) / 1.2816
 
-#: How many garments a request names, or "group" (all shoes, ...), or nothing in particular.
+#: Relative frequency of requests for one garment type, two, a group (all shoes, ...) or
+#: anything.
 SCOPES = {"one": 11, "two": 4, "group": 3, "anything": 2}
 
-#: Chance that a request rules something out; the shortest never do.
+#: Probability that a request rules something out, and the target length from which it
+#: may.
 BAN_CHANCE = 0.56
 SHORTEST_WITH_BAN = 6
-#: What is ruled out must concern between these shares of the products asked for.
+#: A ban must apply to a share of the products asked for within these bounds.
 BAN_REACH = (0.03, 0.6)
-#: Refusals leave at least this share of the products asked for.
+#: All bans together leave at least this share of the products asked for.
 LEFT_OVER = 0.35
 
-#: Days of the year that are summer.
+#: First day of summer and first day after it, as days of the year from 0.
 SUMMER = (120, 270)
-#: How much rarer summer things are asked for in winter, and winter things in summer.
+#: Factor by which winter garments are less requested in summer, and vice versa.
 UNSEASONAL = 0.4
 
 
 class Intent(NamedTuple):
-    """One request before it is written.
+    """One request before it is put into words.
 
-    ``garments`` are the types asked for (empty: anything), ``group`` is set where a
-    whole group is meant; ``wishes`` are ``(column, value)``; ``bans`` are
-    :class:`vocabulary.Ban`; ``length`` is the number of words to aim at.
+    ``garments`` are the types asked for (empty: anything); ``group`` is set if a whole
+    group is meant, else ""; ``wishes`` are ``(column, value)``; ``bans`` are
+    :class:`vocabulary.Ban`; ``length`` is the target number of words.
     """
 
-    garments: tuple
+    garments: tuple[str, ...]
     group: str
-    wishes: tuple
-    bans: tuple
+    wishes: tuple[tuple[str, str], ...]
+    bans: tuple[words.Ban, ...]
     length: int
 
     @property
-    def wished(self):
+    def wished(self) -> list[str]:
         """The predicates ``column=value`` of what is asked for."""
         if self.group:
             what = [f"group={self.group}"]
@@ -59,26 +67,28 @@ class Intent(NamedTuple):
         return what + [f"{column}={value}" for column, value in self.wishes]
 
     @property
-    def ruled_out(self):
+    def ruled_out(self) -> list[str]:
         """The predicates ``column=value`` of what is refused, each once."""
         return list(dict.fromkeys(p for ban in self.bans for p in ban.predicates))
 
 
-def draw_intent(rng, shopper, stock, timestamp):
+def draw_intent(
+    rng: np.random.RandomState, shopper: Shopper, stock: Stock, timestamp: int
+) -> Intent:
     """Draw what one shopper wants at one moment.
 
     Args:
         rng (numpy.random.RandomState): The intents' random stream.
-        shopper (shoppers.Shopper): Needs and tastes.
-        stock (stock.Stock): What there is to wish for.
-        timestamp (int): Unix seconds; coats are for winter.
+        shopper (shoppers.Shopper): Provides needs and tastes.
+        stock (stock.Stock): The catalogue, which limits what can be wished for.
+        timestamp (int): Unix seconds; decides the season.
 
     Returns:
-        Intent
+        Intent: Its garments, wishes, bans and target length.
     """
     fewest, most = REQUEST_WORDS
     length = int(np.exp(rng.normal(np.log(MEDIAN_WORDS), SPREAD_WORDS)))
-    # Greeting, emoji and the wishes themselves may go a little beyond the aim.
+    # Greeting, emoji and the wishes themselves may slightly exceed the target.
     length = min(max(length, fewest), most - 10)
     garments, group = _draw_scope(rng, shopper, stock, timestamp)
     asked = stock.of(garments)
@@ -90,7 +100,7 @@ def draw_intent(rng, shopper, stock, timestamp):
 
 
 def _draw_scope(rng, shopper, stock, timestamp):
-    """The garments asked for, and the group if all of one are."""
+    """Draw the garment types asked for, and the group if they are a whole group."""
     day = (timestamp - YEAR_BEGIN) // DAY
     unseasonal = "winter" if SUMMER[0] <= day < SUMMER[1] else "summer"
     chances = {
@@ -115,7 +125,7 @@ def _draw_scope(rng, shopper, stock, timestamp):
 
 
 def _draw_wishes(rng, shopper, stock, asked, intent):
-    """Attributes that most of the products asked for have, in values that exist there."""
+    """Draw wishes: attributes that most products asked for have, with their values."""
     counts = {}
     for (column, value), count in zip(stock.facts, asked @ stock.table):
         if count and column in words.WISH_WEIGHTS:
@@ -138,7 +148,7 @@ def _draw_wishes(rng, shopper, stock, asked, intent):
 
 
 def _draw_bans(rng, shopper, stock, asked, intent):
-    """Refusals that bite among the products asked for, rather of what is disliked."""
+    """Draw bans that apply to some products asked for, preferably to disliked ones."""
     wished = {column for column, _ in intent.wishes if column != "colour"}
     least, most = BAN_REACH
     chances = {}

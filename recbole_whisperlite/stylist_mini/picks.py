@@ -1,16 +1,25 @@
 """What the stylists send for a request, and what becomes of it.
 
-A product's appeal is the sum of what it fulfils of the wishes and of the shopper's
-lasting tastes; its utility adds its popularity. A pick is the product with the highest
-utility plus Gumbel noise: products are picked in proportion to exp(utility).
+A product's appeal sums the weights of the wishes and lasting tastes that it matches;
+its utility adds its popularity. A pick is the product with the highest utility plus
+Gumbel noise, so products are picked with probability proportional to exp(utility).
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recbole_whisperlite.stylist_mini import vocabulary as words
 from recbole_whisperlite.stylist_mini.catalogue import pick
 
-#: In units of the noise of one pick.
+if TYPE_CHECKING:
+    from recbole_whisperlite.stylist_mini.intents import Intent
+    from recbole_whisperlite.stylist_mini.shoppers import Shopper
+    from recbole_whisperlite.stylist_mini.stock import Stock
+
+#: Utilities, in units of the scale of a pick's Gumbel noise.
 GARMENT_UTILITY = 9.0
 WISH_UTILITY = 2.6
 NEAR_COLOUR_UTILITY = 1.3
@@ -19,37 +28,39 @@ RULED_OUT_UTILITY = -30.0
 #: A product's popularity falls with its rank as rank ** -POPULARITY (Zipf's law).
 POPULARITY = 0.75
 
-#: Picks per request, and their relative frequency.
+#: Relative frequency of each number of picks per request.
 PICKS = {1: 12, 2: 20, 3: 26, 4: 20, 5: 13, 6: 9}
 
-#: Label noise. This often a pick is any product, drawn blindly, and this often one for
+#: Label noise: the share of picks drawn uniformly from all products, and of picks for
 #: which the stylist forgot what was ruled out.
 BLIND = 0.03
 FORGETFUL = 0.08
 
-#: Appeal, relative to the most appealing product of the catalogue, from which a product
-#: is tried and kept, and the scale of the logistic noise on it.
+#: Appeal, relative to the most appealing product of the catalogue, above which a
+#: product is tried or kept, and the scale of the logistic noise added to it.
 TRY_FROM = -3.6
 KEEP_FROM = -1.7
 OUTCOME_NOISE = 1.0
 
 
-def draw_popularity(rng, n_items):
-    """Return float64 ``[n_items]``: every product's popularity as a utility."""
+def draw_popularity(rng: np.random.RandomState, n_items: int) -> np.ndarray:
+    """Return every product's popularity as a utility, float64 ``[n_items]``."""
     return -POPULARITY * np.log1p(rng.permutation(n_items))
 
 
-def appeal(stock, shopper, intent):
-    """How well each product suits shopper and request.
+def appeal(
+    stock: Stock, shopper: Shopper, intent: Intent
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute how well each product suits shopper and request.
 
     Args:
         stock (stock.Stock): The catalogue.
-        shopper (shoppers.Shopper): Whose tastes count.
+        shopper (shoppers.Shopper): Who makes the request.
         intent (intents.Intent): What is asked for and ruled out.
 
     Returns:
-        tuple: float64 ``[n_items]`` and bool ``[n_items]``: the appeal, before anything
-        is ruled out, and what is ruled out.
+        tuple: The appeal before anything is ruled out, float64 ``[n_items]``, and what
+        is ruled out, bool ``[n_items]``.
     """
     weights = np.zeros(len(stock.facts))
     for fact, taste in shopper.taste.items():
@@ -65,15 +76,21 @@ def appeal(stock, shopper, intent):
     return suits, stock.matching(intent.ruled_out)
 
 
-def draw_picks(rng, suits, ruled_out, popularity, sent):
+def draw_picks(
+    rng: np.random.RandomState,
+    suits: np.ndarray,
+    ruled_out: np.ndarray,
+    popularity: np.ndarray,
+    sent: np.ndarray,
+) -> list[tuple[int, str]]:
     """Draw a stylist's picks for one request.
 
     Args:
         rng (numpy.random.RandomState): The picks' random stream.
         suits, ruled_out (numpy.ndarray): As returned by :func:`appeal`.
         popularity (numpy.ndarray): float64 ``[n_items]``.
-        sent (numpy.ndarray): bool ``[n_items]``, what this shopper was sent before; it
-            is not sent again, and is updated here.
+        sent (numpy.ndarray): bool ``[n_items]``, True for products this shopper was
+            sent before, which are not sent again; updated in place.
 
     Returns:
         list of (int, str): Product index and KEEP, TRY or NOTTRY.

@@ -1,4 +1,4 @@
-"""The shoppers: lasting tastes, and when they write."""
+"""The shoppers: their lasting tastes, and when they make requests."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ REQUESTS_PER_SHOPPER = (3, 12)
 YEAR_BEGIN = 1_735_689_600
 DAY = 86_400
 
-#: Tastes in units of the noise of one pick (see :mod:`picks`).
+#: Utilities of tastes, in units of the scale of a pick's noise (see :mod:`picks`).
 LIKED = {
     "colour": 1.4,
     "style": 1.5,
@@ -29,20 +29,21 @@ DISLIKED = {"colour": -2.0, "pattern": -1.6, "material": -1.6, "price_band": -1.
 class Shopper(NamedTuple):
     """One shopper.
 
-    ``taste`` maps ``(column, value)`` to a utility that holds for every request, said
-    or unsaid; ``garments`` maps garments to how often they are asked for.
+    ``taste`` maps ``(column, value)`` to a utility that applies to every request,
+    stated or not; ``garments`` maps garment types to the relative frequency of requests
+    for them.
     """
 
     user_id: str
-    taste: dict
-    garments: dict
+    taste: dict[tuple[str, str], float]
+    garments: dict[str, float]
 
 
-def make_shoppers(rng, n_users):
+def make_shoppers(rng: np.random.RandomState, n_users: int) -> list[Shopper]:
     """Draw the shoppers.
 
-    Each has a style. It decides, together with chance, the favourite colours, pattern
-    and lines: shoppers of one style resemble one another.
+    Each has a style. Together with chance it determines the favourite colours, pattern
+    and lines: shoppers of the same style resemble one another.
 
     Returns:
         list of Shopper: ``n_users`` of them.
@@ -96,12 +97,14 @@ def _draw_garments(rng):
     return {name: share * rng.gamma(1.5) for name, share in shares.items()}
 
 
-def make_visits(rng, n_users, n_requests):
-    """Decide who writes when.
+def make_visits(
+    rng: np.random.RandomState, n_users: int, n_requests: int
+) -> list[tuple[int, int]]:
+    """Draw when which shopper makes a request.
 
     Returns:
         list of (int, int): ``(timestamp in Unix seconds, shopper's index)`` of every
-        request, in order of time. Each shopper writes 3 to 12 times, on different days.
+        request, ordered by time. Each shopper makes 3 to 12, on different days.
     """
     fewest, most = REQUESTS_PER_SHOPPER
     counts = np.full(n_users, fewest)

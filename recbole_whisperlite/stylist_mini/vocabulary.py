@@ -1,9 +1,10 @@
 """What exists in stylist-mini and how people talk about it.
 
-Three voices share the meanings and only part of the words: the catalogue's copywriters
-(``SHADES``, ``Garment.product_nouns``, ``DETAILS``, ``REMARKS``), the shoppers' wishes
-(``COLOUR_WORDS``, ``Garment.request_nouns``, ``WISHES``) and the shoppers' refusals
-(``BANS``). A shopper's "flats" are a product's "ballerinas" with "no heel".
+Three sets of phrases have the same meanings but share only part of the words: those of
+the catalogue's copywriters (``SHADES``, ``Garment.product_nouns``, ``DETAILS``,
+``REMARKS``), of the shoppers' wishes (``COLOUR_WORDS``, ``Garment.request_nouns``,
+``WISHES``) and of their refusals (``BANS``). A shopper's "flats" are a product's
+"ballerinas" with "no heel".
 """
 
 from typing import NamedTuple
@@ -411,7 +412,7 @@ GARMENTS = {
     ),
 }
 
-#: Garments spoken of as a pair.
+#: Garments that are called "a pair of".
 PAIRS = {
     "jeans",
     "trousers",
@@ -435,7 +436,7 @@ ANYTHING_NOUNS = ("a surprise", "an outfit", "a whole look", "some nice things")
 
 # ---------------------------------------------------------------- colours
 
-#: ``{colour: {shade as products call it: RGB}}``; the picture shows the shade.
+#: ``{colour: {shade, as products name it: RGB}}``; the picture shows the shade.
 SHADES = {
     "black": {"black": (28, 28, 30), "jet": (18, 18, 24), "ink": (34, 33, 42)},
     "white": {
@@ -508,7 +509,7 @@ COLOUR_SHARES = {
     "pink": 4,
     "purple": 3,
 }
-#: What shoppers call a colour, the commonest word first.
+#: What shoppers call a colour, the most frequent word first.
 COLOUR_WORDS = {
     "black": ("black", "all black"),
     "white": ("white", "off-white"),
@@ -525,7 +526,7 @@ COLOUR_WORDS = {
     "pink": ("pink", "rose", "hot pink"),
     "purple": ("purple", "plum", "lavender"),
 }
-#: What a stylist lets pass for a wished colour.
+#: Colours that a stylist accepts in place of the one wished for.
 NEAR_COLOURS = {
     "black": ("grey",),
     "grey": ("black",),
@@ -546,9 +547,9 @@ NEAR_COLOURS = {
 # ---------------------------------------------------------------- styles and lines
 
 PATTERN_SHARES = {"plain": 10, "striped": 3, "dotted": 2, "checked": 3, "floral": 3}
-#: Garments that come in one colour only.
+#: Garments that never have a pattern.
 ALWAYS_PLAIN = {"jeans", "sneakers", "boots", "sandals", "flats", "pumps", "hat"}
-#: Garments with colours of their own, beside those of their style.
+#: Colours that are usual for a garment, in addition to those of its style.
 USUAL_COLOURS = {
     "jeans": ("blue", "navy", "black", "grey", "white"),
     "boots": ("black", "brown", "beige", "burgundy"),
@@ -557,7 +558,7 @@ USUAL_COLOURS = {
 }
 PLAIN_MATERIALS = {"leather", "suede", "straw"}
 
-#: ``{style: (its colours, its patterns)}``, for products and for those who like it.
+#: ``{style: (its colours, its patterns)}``, of products and of shoppers who like it.
 STYLES = {
     "classic": (("navy", "white", "beige", "grey"), ("plain", "striped")),
     "minimal": (("black", "white", "grey", "beige"), ("plain",)),
@@ -676,8 +677,8 @@ REMARKS = {
     },
 }
 
-#: How often a description says each of its facts; what it leaves out may still be seen
-#: on the picture.
+#: How often a description mentions each attribute; what it leaves out may still be
+#: visible in the picture.
 TOLD = {
     "pattern": 0.85,
     "sleeve": 0.75,
@@ -690,7 +691,7 @@ TOLD = {
     "season": 0.35,
     "price_band": 0.45,
 }
-#: Values that go without saying most of the time.
+#: Values that are rarely mentioned, and how often they are.
 UNREMARKABLE = {("pattern", "plain"), ("fit", "regular"), ("length", "regular")}
 UNREMARKABLE_TOLD = 0.2
 
@@ -718,8 +719,8 @@ FILLERS = (
 
 # ---------------------------------------------------------------- how shoppers wish
 
-#: ``{column: {value: fragments}}``: what follows "something". Colours are made from
-#: ``COLOUR_WORDS``.
+#: ``{column: {value: fragments}}``: what follows "something". Wishes for colours are
+#: made from ``COLOUR_WORDS``.
 WISHES = {
     "pattern": {
         "plain": ("in one plain colour", "without any print", "plain and simple"),
@@ -801,7 +802,7 @@ WISHES = {
     },
 }
 
-#: How readily shoppers speak of each attribute.
+#: Relative frequency with which shoppers wish for each attribute.
 WISH_WEIGHTS = {
     "colour": 6,
     "pattern": 2.5,
@@ -823,8 +824,8 @@ WISH_WEIGHTS = {
 class Ban(NamedTuple):
     """One negative wish.
 
-    ``predicates`` are the ``column=value`` facts it rules out; ``things`` fit "no ...",
-    ``sentences`` stand alone.
+    ``predicates`` are the ``column=value`` facts it rules out; ``things`` complete
+    "no ..."; ``sentences`` are complete by themselves.
     """
 
     predicates: tuple
@@ -945,8 +946,8 @@ BANS = (
         if garment.group != "accessories"
     ),
 )
-#: How readily each single refusal comes to mind, by column: one colour of many, one of
-#: two heel heights.
+#: Relative frequency of a single ban, by column: low where there are many bans, as for
+#: colours, high where there are few, as for heels.
 BAN_WEIGHTS = {
     "heel": 8,
     "sleeve": 4,
@@ -1102,7 +1103,7 @@ CHATTER = (
     "I am 5'4\" and proud of it",
     'My {child} calls it "grandma\'s {weather} day mood"',
 )
-#: Replacements for the slots of the three tuples above.
+#: Words for the slots in GREETINGS, CLOSINGS and CHATTER.
 SLOTS = {
     "city": (
         "Hamburg",

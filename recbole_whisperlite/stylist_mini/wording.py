@@ -1,25 +1,33 @@
-"""An intent in the shopper's own words: keywords or prose, chatter, typos, emoji."""
+"""An intent in the shopper's words: keywords or prose, chatter, typos, emoji."""
+
+from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from recbole_whisperlite.stylist_mini import vocabulary as words
 from recbole_whisperlite.stylist_mini.catalogue import join, pick
 
-#: Chances of the ways of typing.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from recbole_whisperlite.stylist_mini.intents import Intent
+
+#: Probabilities of keywords only, lower case, typos, an emoji, quotes around a wish.
 TERSE = 0.2
 LOWER_CASE = 0.3
 CARELESS = 0.12
 EMOTICON = 0.1
 QUOTING = 0.06
 
-#: Wishes that begin like this follow a noun directly ("a skirt in red").
+#: Wishes that begin with one of these directly follow a noun ("a skirt in red").
 PREPOSITIONS = ("in", "with", "without", "for", "made", "at", "on", "down", "off")
 
 
-def write(rng, intent):
+def write(rng: np.random.RandomState, intent: Intent) -> str:
     """Put an intent into words.
 
-    Every wish and every refusal of the intent is voiced; what is only a taste is not.
+    Every wish and every refusal of the intent is expressed; mere tastes are not.
     Refusals are never misspelt.
 
     Args:
@@ -45,7 +53,7 @@ def write(rng, intent):
 
 def _wish(rng, column, value):
     if column == "colour":
-        # The first word is by far the commonest.
+        # The first word is by far the most frequent.
         first, *others = words.COLOUR_WORDS[value]
         wish = "in " + (first if rng.random_sample() < 0.6 else pick(rng, others))
     else:
@@ -62,7 +70,7 @@ def _nouns(rng, intent):
 
 
 def _terse(rng, intent, wishes):
-    """``flats, black, office, no heels``"""
+    """Write keywords: ``flats, black, office, no heels``."""
     bare = [re.sub(r"^(in|with|for|that|a|an|the) ", "", wish) for wish in wishes]
     nouns = [re.sub(r"^(a|an|some) ", "", noun) for noun in _nouns(rng, intent)]
     refused = [f"no {pick(rng, ban.things)}" for ban in intent.bans]
@@ -164,7 +172,7 @@ def _mistype(rng, text):
 
 
 def _punctuate(rng, sentences):
-    """Full stops mostly; some shoppers shout and some string it all together."""
+    """End sentences, mostly with full stops; some shoppers shout or use commas only."""
     habit = pick(rng, {".": 6, "!": 1, ",": 1})
     marked = []
     for number, text in enumerate(sentences):

@@ -1,4 +1,4 @@
-"""Side by side: one command, one test_set, one table."""
+"""Side by side: one command, one test set, one table."""
 
 import json
 import signal
@@ -13,10 +13,11 @@ from tiny import CHOICES, REQUESTS
 from tqdm import tqdm
 
 from recbole_whisperlite.benchmark import plan, runner, statistics
-from recbole_whisperlite.benchmark.inputs import may_see
+from recbole_whisperlite.benchmark import data
+from recbole_whisperlite.benchmark.inputs import inputs
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.config.settings import check_model
 from recbole_whisperlite.evaluation.rank_file import read_ranks
+from recbole_whisperlite.model.own import model_class
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -33,10 +34,10 @@ def test_every_row_is_in_every_table(benchmark, started):
     assert {row["name"] for row in written["rows"]} == set(models)
     assert [len(row["runs"]) for row in written["rows"]] == [2, 2, 2]
     (test_set,) = written["test_sets"]
-    assert (test_set["units"], test_set["positives"], test_set["items"]) == (4, 4, 9)
+    assert (test_set["queries"], test_set["positives"], test_set["items"]) == (4, 4, 9)
     assert test_set["seeds"] == [1, 2]
-    sees = {row["name"]: row["sees"] for row in written["rows"]}
-    assert sees["Pop"] == ["item id"] and "history" in sees["SASRec"]
+    inputs = {row["name"]: row["inputs"] for row in written["rows"]}
+    assert inputs["Pop"] == ["item id"] and "history" in inputs["SASRec"]
     main = [row["metrics"]["ndcg@3"]["mean"] for row in written["rows"]]
     assert main == sorted(main, reverse=True)
     for suffix in ("md", "tex", "csv"):
@@ -136,8 +137,8 @@ def test_a_row_with_another_exam_is_refused_by_name(benchmark, capsys):
     models = {"Pop": None, "Random": None, "BPR": {"eval_args": args}}
     assert benchmark(models) == 2
     error = capsys.readouterr().err
-    assert "\n  BPR, seed 2020: " in error and "same test_set" in error
-    assert "eval_args is" in error and "units are missing" in error
+    assert "\n  BPR, seed 2020: " in error and "same test set" in error
+    assert "eval_args is" in error and "queries are missing" in error
     assert "\n  Random, seed 2020: " not in error
     assert not Path("results/tiny/benchmark.md").exists()
 
@@ -187,10 +188,10 @@ def test_composed_requests_are_said_to_be(benchmark, tiny):
 
 
 def test_one_model_may_stand_in_several_rows(benchmark):
-    rows = {"small": {"model": "BPR", "sees": ["user"]}, "BPR": {"embedding_size": 8}}
+    rows = {"small": {"model": "BPR", "inputs": ["user"]}, "BPR": {"embedding_size": 8}}
     assert benchmark(rows) == 0
     small = next(row for row in read()["rows"] if row["name"] == "small")
-    assert small["model"] == "BPR" and small["sees"] == ["user"]
+    assert small["model"] == "BPR" and small["inputs"] == ["user"]
     assert small["cost"]["parameters"] == (5 + 10) * 4
 
 
@@ -228,18 +229,41 @@ def test_several_models_seeds_or_an_output_make_a_benchmark(argv, several, own_f
 @pytest.mark.parametrize(
     "flags, told",
     [
-        (["--model=BPR,Popp"], "Did you mean 'Pop'?"),
         (["--model=BPR,Pop", "--seed=3"], "use --seeds"),
         (["--model=BPR", "--seeds=a"], "must be integers"),
         (["--model=BPR,Pop", "--reference=Bpr"], "Did you mean 'BPR'?"),
         (["--seeds=1"], "needs models"),
-        (["--model=BPR,Pop", "--epochs"], "--key=value"),
+        (["--model=BPR,Pop", "--epochs", "3"], "Write --epochs=3."),
+        (["--model=BPR,Pop", "3"], "'3' is neither a flag nor a setting"),
         (["--model=BPR", "--tune=2"], "no model has ranges"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(flags, told, own_folder):
     with pytest.raises(ValueError, match="(?s)" + told.replace("?", r"\?")):
         plan.make_plan(flags)
+
+
+def test_an_unknown_model_is_told_before_anything_runs(benchmark, started, capsys):
+    assert benchmark({"BPR": None, "Popp": None}) == 2
+    assert "Did you mean 'Pop'?" in capsys.readouterr().err and not started
+
+
+def test_data_without_requests_are_for_models_that_need_none(
+    benchmark, started, tiny, capsys
+):
+    (tiny / "tiny" / "tiny.request").unlink()
+    assert benchmark({"BPR": None, "WhisperLite": None}) == 2
+    told = capsys.readouterr().err
+    assert "WhisperLite ranks items for a request" in told and not started
+    load_col = {"inter": ["user_id", "item_id", "timestamp"]}  # RecBole's lacks time
+    models = {"BPR": None, "SASRec": {"train_neg_sample_args": None}}
+    assert benchmark(models, load_col=load_col) == 0
+    written = read()
+    assert [len(row["runs"]) for row in written["rows"]] == [1, 1]
+    assert written["test_sets"] == [] and written["metrics_of_queries"] == []
+    table = Path("results/tiny/benchmark.md").read_text()
+    assert "It has no requests" in table and "p < " not in table
+    assert "BPR" in Path("results/tiny/report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -258,20 +282,21 @@ def test_mistakes_in_the_yaml_are_told_before_anything_runs(content, told):
 
 
 def test_what_the_yaml_leaves_empty_is_as_if_it_were_not_there():
-    row = {"tune": None, "sees": "user"}
+    row = {"tune": None, "sees": "user"}  # the old name of inputs
     content = {"models": {"Pop": row}, "output": None, "dataset": "d"}
     Path("b.yaml").write_text(yaml.safe_dump(content))
     made = plan.make_plan(["--config_files=b.yaml"])
     assert made.output == Path("results/d")
-    assert made.rows == [plan.Row("Pop", "Pop", sees=["user"])]
+    assert made.rows == [plan.Row("Pop", "Pop", inputs=["user"])]
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("properties/experiment/benchmark-*")))
 def test_committed_benchmarks_name_models_and_settings_that_exist(file):
     made = plan.make_plan([f"--config_files={file}"])
-    assert len(made.rows) >= 8 and made.reference == "WhisperLite"
+    assert len(made.rows) >= 8 and made.reference == "WhisperLitePlus"
+    assert {"WhisperLite", "WhisperLitePlus"} <= {row.name for row in made.rows}
     for row in made.rows:
-        check_model(row.model)
+        model_class(row.model)
         assert all(len(values) > 1 for values in row.ranges.values())
 
 
@@ -312,7 +337,7 @@ def test_absent_data_are_told_before_any_model_is_started(benchmark, started, ca
     assert benchmark({"Pop": None}, "--dataset=hm") == 2
     error = capsys.readouterr().err
     assert "skipped: no model was run. There is no dataset 'hm'" in error
-    assert "recbole_whisperlite prepare" in error
+    assert "recbole-whisperlite prepare" in error
     assert started == [] and not Path("results/hm").exists()
 
 
@@ -358,15 +383,15 @@ def test_a_trial_that_fails_is_told(benchmark, capsys):
     assert "tuning: BPR, seed 2020, trial 1 failed: There is no setting" in error
 
 
-def test_what_a_fusion_may_see_is_what_its_parts_may_see():
+def test_a_fusion_has_the_inputs_of_its_parts():
     fusion = plan.Row("LateFusion", "LateFusion")
     default = {"fusion_models": ["RequestPop", "ItemKNN", "BM25"]}
-    assert may_see(fusion, default) == ["request", "item text", "user", "item id"]
-    assert may_see(fusion, {}) == may_see(fusion, default)
-    assert may_see(fusion, {"fusion_models": ["Pop", "BPR"]}) == ["user", "item id"]
+    assert inputs(fusion, default) == ["request", "item text", "user", "item id"]
+    assert inputs(fusion, {}) == inputs(fusion, default)
+    assert inputs(fusion, {"fusion_models": ["Pop", "BPR"]}) == ["user", "item id"]
 
 
 def test_sequential_models_that_see_the_user_say_so():
     for name in ("Caser", "FPMC", "HGN"):
-        assert "user" in may_see(plan.Row(name, name), {})
-    assert may_see(plan.Row("SASRec", "SASRec"), {}) == ["history", "item id"]
+        assert "user" in inputs(plan.Row(name, name), {})
+    assert inputs(plan.Row("SASRec", "SASRec"), {}) == ["history", "item id"]

@@ -13,7 +13,7 @@ def row(name, ndcg, violation, errors=None):
     metrics = {"ndcg@10": ndcg, "ndcg@50": cell(0.9), "violation@10": violation}
     return {
         "name": name,
-        "sees": ["request", "item text"],
+        "inputs": ["request", "item text"],
         "runs": {} if errors else {"1": {}},
         "errors": errors or {},
         "metrics": {} if errors else metrics,
@@ -30,7 +30,7 @@ BENCHMARK = {
     "reference": "First",
     "significance": "By a test.",
     "composed_requests": None,
-    "test_sets": [{"units": 4, "items": 9, "fingerprint": "abc", "seeds": [1, 2]}],
+    "test_sets": [{"queries": 4, "items": 9, "fingerprint": "abc", "seeds": [1, 2]}],
     "rows": [
         row("First", cell(0.5, deviation=0.01), cell(0.3)),
         row("Second", cell(0.4, 0.2), cell(0.1)),

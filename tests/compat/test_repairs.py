@@ -187,10 +187,10 @@ importlib.machinery.PathFinder.find_spec = classmethod(
 )
 
 import recbole_whisperlite.compat.repairs as compat
+from recbole.quick_start import objective_function, quick_start
+
 assert "ray" not in sys.modules and importlib.util.find_spec("ray") is None
 assert dict((r.name, a) for r, a in compat.status())["ray absent"] is True
-
-from recbole.quick_start import objective_function, quick_start
 result = objective_function(SETTINGS, saved=False)
 print("TRAINED", sorted(result))
 try:

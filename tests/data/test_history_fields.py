@@ -226,7 +226,8 @@ def test_without_a_refusal_the_wish_is_the_request(tiny, prepare):
     whole = data.request_vectors()
     for text in ("a red dress", "a warm coat", "👗 for a wedding"):
         row = data.request_texts.index(text)
-        np.testing.assert_allclose(wish[row], whole[row], atol=1e-6)
+        # stored as float16, which may round to either side
+        np.testing.assert_allclose(wish[row], whole[row], atol=1e-3)
     assert whole[data.request_texts.index("a red dress")].any()
 
 

@@ -35,7 +35,7 @@ def test_mean_of_chunks_halves_between_words_until_pieces_fit():
     assert seen == ["b", "a a a", "b b", "a b"]
     half = np.sqrt(0.5)
     # The mean of [1, 0] and [0, 1] is [.5, .5], of length 1 it is [.71, .71].
-    np.testing.assert_allclose(vectors, [[0, 1], [half, half], [half, half]], atol=1e-7)
+    np.testing.assert_allclose(vectors, [[0, 1], [half, half], [half, half]], atol=1e-6)
     assert vectors.dtype == np.float32
 
 

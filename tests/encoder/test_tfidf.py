@@ -24,7 +24,7 @@ def test_few_words_are_counted_as_they_are(settings):
     # Inverse document frequency as scikit-learn defines it: ln((1 + n) / (1 + df)) + 1
     a, b = np.log(4 / 3) + 1, np.log(4 / 2) + 1
     np.testing.assert_allclose(
-        vectors[3], [a / np.hypot(a, b), b / np.hypot(a, b), 0], rtol=1e-6
+        vectors[3], [a / np.hypot(a, b), b / np.hypot(a, b), 0], rtol=1e-5
     )
 
 
@@ -32,7 +32,7 @@ def test_many_words_are_reduced_to_unit_vectors_that_keep_what_is_alike(settings
     encoder = tfidf(settings, PRODUCTS)
     vectors = encoder.encode(["red dress", "a dress in red", "black shoes for men"])
     assert vectors.shape == (3, 8)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     assert vectors[0] @ vectors[1] > 0.9 > 0.3 > vectors[0] @ vectors[2]
 
 
@@ -67,7 +67,8 @@ def test_both_sides_share_one_fit(settings):
 
 def test_a_text_of_unknown_words_is_zero_and_told_of(settings, caplog):
     vectors = tfidf(settings, PRODUCTS).encode(["zebra", "red hat", "👗"])
-    assert np.linalg.norm(vectors, axis=1).round(6).tolist() == [0, 1, 0]
+    assert vectors.any(axis=1).tolist() == [False, True, False]
+    assert np.linalg.norm(vectors[1]) == pytest.approx(1, rel=1e-5)
     assert "2 of 3 texts" in caplog.text
 
 

@@ -6,7 +6,7 @@ and ``transactions_train.csv`` 31,788,324 purchases of 1,362,281 customers on 73
 within its day. The same bytes each time.
 
     python tests/prepare/make_big_hm.py big
-    /usr/bin/time -v python -m recbole_whisperlite prepare hm --articles big/articles.csv \
+    /usr/bin/time -v recbole-whisperlite prepare hm --articles big/articles.csv \
         --transactions big/transactions_train.csv --output big/hm
 
 Measured (Python 3.11, pyarrow 26.0, numpy 2.4, two processor cores busy with other

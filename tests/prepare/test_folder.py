@@ -1,4 +1,4 @@
-"""A data set's folder is replaced as a whole or left as it was."""
+"""A dataset's folder is replaced as a whole or left as it was."""
 
 import os
 
@@ -55,7 +55,7 @@ def test_interrupted_among_the_replacements_no_interactions_are_left(
 
 
 def test_what_the_operating_system_refuses_is_told_with_the_folder(tmp_path):
-    with pytest.raises(UserError, match="d: no data set was written there.*No space"):
+    with pytest.raises(UserError, match="d: the dataset was not written.*No space"):
         with replacing(tmp_path / "d"):
             raise OSError(28, "No space left on device")
 

@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from recbole_whisperlite import prepare
+from recbole_whisperlite.data import atomic
 from recbole_whisperlite.data.atomic import read_atomic
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.prepare import hm, reading
@@ -171,7 +172,7 @@ def test_the_filter_counts_distinct_articles_and_distinct_customers(write):
     purchases = [purchase("anna", "0108775015", day) for day in (WEDNESDAY, THURSDAY)]
     with pytest.raises(UserError, match="none of 1 purchases"):
         convert(write(purchases=purchases), min_user_inter=2)
-    with pytest.raises(UserError, match="most that one has is 1"):
+    with pytest.raises(UserError, match="maximum before filtering is 1"):
         convert(write(purchases=purchases), min_item_inter=2)
 
 
@@ -288,7 +289,8 @@ def test_the_command_names_files_after_the_folder_and_prints_what_it_did(
     assert "2 customers, 2 articles, 4 requests with 2 distinct texts" in printed
     assert "from 2020-09-16 to 2020-09-17" in printed
     assert "they carry attributes of the target" in printed
-    assert f"--dataset=my-week --data_path={tmp_path}" in printed
+    next_command = "recbole-whisperlite run --model=WhisperLite --dataset=my-week"
+    assert f"Next: {next_command} --data_path={tmp_path}" in printed
     assert "will be replaced" not in printed
 
     prepare.main(command)
@@ -338,14 +340,14 @@ DAMAGE = {
         "transactions.csv",
         b"2020-09-17,bea",
         b"2020-09-31,bea",
-        r"transactions\.csv, line 6: t_dat is '2020-09-31'",
+        r"transactions\.csv, line 6: t_dat is '2020-09-31', not a date",
     ),
     "an article without its zeros": (
         "transactions.csv",
         b"bea,0108775015",
         b"bea,108775015",
         r"transactions\.csv, line 6: the article '108775015' .*articles\.csv; "
-        r"1 of 5 purchases are of 1 such articles.*leading zeros",
+        r"1 of 5 purchases are of 1 unknown articles.*leading zeros",
     ),
     "a purchase of nobody": (
         "transactions.csv",
@@ -376,7 +378,7 @@ DAMAGE = {
         "articles.csv",
         b"\n0000000007",
         b"\n0108775015",
-        r"articles\.csv, line 3: the article '0108775015' stands in the file twice",
+        r"articles\.csv, line 3: the article '0108775015' is already in the file",
     ),
     "an article without an id": (
         "articles.csv",
@@ -452,14 +454,14 @@ def test_an_article_that_gives_no_request_is_named(write):
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_file_without_rows_is_said_to_be_empty(write, kind):
     paths = write(kind=kind)
-    for name, what in (("transactions", "purchase"), ("articles", "article")):
+    for name, what in (("transactions", "purchases"), ("articles", "articles")):
         write(kind=kind)
         empty = pd.DataFrame([article("1") | purchase("anna", "1")]).iloc[:0]
         if kind == "csv":
             empty.to_csv(paths[name], index=False)
         else:
             empty.to_parquet(paths[name])
-        with pytest.raises(UserError, match=f"{name}.{kind}: there is no {what} in"):
+        with pytest.raises(UserError, match=f"{name}.{kind}: this file has no {what}"):
             convert(paths)
 
 
@@ -467,7 +469,7 @@ def test_a_file_without_rows_is_said_to_be_empty(write, kind):
     "name, message",
     [
         ("missing.csv", "missing.csv: this file does not exist"),
-        ("missing.txt", "missing.txt: .* ends in .parquet, .csv or .tsv"),
+        ("missing.txt", "missing.txt: .* ends in .parquet, .csv, .tsv"),
         ("empty.parquet", "empty.parquet: this file cannot be read as parquet"),
         ("empty.csv", "empty.csv: there is no column 'article_id'.*Found: none"),
     ],
@@ -481,7 +483,7 @@ def test_a_file_that_cannot_be_read_is_named(write, tmp_path, name, message):
 
 def test_an_output_that_is_a_file_is_refused_before_anything_is_read(write, tmp_path):
     (tmp_path / "hm").write_text("mine")
-    with pytest.raises(UserError, match="no data set was written there"):
+    with pytest.raises(UserError, match="the dataset was not written"):
         convert({**write(), "articles": tmp_path / "missing.csv"})
     assert (tmp_path / "hm").read_text() == "mine"
 
@@ -499,8 +501,8 @@ def test_an_interrupted_conversion_leaves_the_old_data_set_whole(
             raise KeyboardInterrupt
         return write_atomic(path, columns, rows)
 
-    write_atomic = hm.write_atomic
-    monkeypatch.setattr(hm, "write_atomic", interrupted)
+    write_atomic = atomic.write_atomic
+    monkeypatch.setattr(atomic, "write_atomic", interrupted)
     with pytest.raises(KeyboardInterrupt):
         convert(paths, requests="attributes", seed=1)
     assert files(paths["output"]) == before

@@ -110,7 +110,7 @@ def test_the_folder_and_the_command_say_what_was_dropped(tmp_path, capsys):
 
     told = capsys.readouterr().out
     assert "Dropped as junk: 1\n       1  in netflix queue" in told
-    assert "Kept 3 requests of 2 users with 2 distinct texts and 4 answers" in told
+    assert "Kept 3 requests of 2 users with 2 distinct texts and 4 positives" in told
     about = json.loads((output / "ml-tags.request.json").read_text())
     assert (about["composed"], about["kind"]) == (False, "tag")
 
@@ -128,11 +128,11 @@ def test_the_folder_and_the_command_say_what_was_dropped(tmp_path, capsys):
         ),
         (
             {"tags": [*TAGS, ("7", "1", "x y", "nan")]},
-            "tags.csv, line 9: the timestamp 'nan' is no number",
+            "tags.csv, line 9: the timestamp 'nan' is not a number",
         ),
         (
             {"tags": [*TAGS, ("7", "1", "x y", "1e999")]},
-            "tags.csv, line 9: the timestamp '1e999' is no number",
+            "tags.csv, line 9: the timestamp '1e999' is not a number",
         ),
         (
             {"tags": [*TAGS, ("", "1", "x y", "1")]},
@@ -140,14 +140,14 @@ def test_the_folder_and_the_command_say_what_was_dropped(tmp_path, capsys):
         ),
         (
             {"ratings": [("7", "2", "nan", 1)]},
-            "ratings.csv, line 2: the rating 'nan' is no number",
+            "ratings.csv, line 2: the rating 'nan' is not a number",
         ),
         (
             {"ratings": [("7", "", "5", 1)]},
             "ratings.csv, line 2: the movieId is empty",
         ),
         ({"movies": MOVIES[:2]}, "movies.csv: the movie '3' .* 1 are missing"),
-        ({"tags": [("7", "1", "dvd", 1)]}, "no tag is left of 1"),
+        ({"tags": [("7", "1", "dvd", 1)]}, "none of 1 tags is left"),
     ],
 )
 def test_what_cannot_be_used_is_named_and_nothing_is_written(tmp_path, broken, told):

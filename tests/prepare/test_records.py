@@ -23,11 +23,11 @@ def test_plain_gzipped_and_python_literal_lines_are_read_alike(tmp_path):
 @pytest.mark.parametrize(
     ("second_line", "told"),
     [
-        (b'{"a": 1', "line 2: this is no JSON object"),
-        (b"[1]", "line 2: a JSON object"),
+        (b'{"a": 1', "line 2: this is not a JSON object"),
+        (b"[1]", "line 2: this is not a JSON object"),
         (b'{"a": "\xff"}', "line 2: byte 0xff is not valid UTF-8"),
-        (b"__import__('os').getcwd()", "line 2: this is no JSON object"),
-        (b"[" * 100_000, "line 2: this is no JSON object"),
+        (b"__import__('os').getcwd()", "line 2: this is not a JSON object"),
+        (b"[" * 100_000, "line 2: this is not a JSON object"),
     ],
 )
 def test_a_line_that_is_no_object_is_named(tmp_path, second_line, told):
@@ -52,7 +52,7 @@ def test_a_file_without_records_is_named(tmp_path):
         (tmp_path / "empty.json").write_text(content)
         with pytest.raises(UserError, match="empty.json: the file is empty"):
             list(read_records(tmp_path / "empty.json"))
-    with pytest.raises(UserError, match="this is a folder; a file is needed"):
+    with pytest.raises(UserError, match="this is a folder, not a file"):
         list(read_records(tmp_path))
     with pytest.raises(UserError, match="none.json: this file does not exist"):
         list(read_records(tmp_path / "none.json"))
@@ -68,7 +68,7 @@ def test_a_missing_value_is_told_with_what_the_record_has():
     [
         (" ", "asin is empty"),
         (None, "asin is empty"),
-        (["B1"], "asin is .'B1'.; a text"),
+        (["B1"], "asin is .'B1'., not a text"),
     ],
 )
 def test_an_id_that_is_none_is_named(value, told):

@@ -254,7 +254,7 @@ def test_amazon_needs_something_that_describes_items(tmp_path):
 @pytest.mark.parametrize(
     ("record", "told"),
     [
-        ({"stars": 5}, "line 1: these are not Amazon reviews.*has stars"),
+        ({"stars": 5}, "line 1: this is not an Amazon review.*has stars"),
         (
             {"reviewerID": "A1", "asin": "B1", "unixReviewTime": "today"},
             "line 1: unixReviewTime is 'today'",
@@ -299,7 +299,9 @@ def test_yelps_layout_is_read(tmp_path):
     assert request["request"].tolist() == ["We sat outside."]
 
     lines(given, [review, {**review, "date": "yesterday"}])
-    with pytest.raises(UserError, match="review.json, line 2: the date is 'yesterday'"):
+    with pytest.raises(
+        UserError, match="review.json, line 2: the date is 'yesterday', not a date"
+    ):
         yelp.convert(given, tmp_path / "business.json", tmp_path / "y")
 
 
@@ -325,7 +327,9 @@ def test_rent_the_runways_garments_are_described_by_their_own_facts_only(tmp_pat
     assert request["request"].tolist() == ["An adorable romper!"]
 
     lines(given, [{**review, "review_date": "1970-01-02"}])
-    with pytest.raises(UserError, match="line 1: the review_date is '1970-01-02'"):
+    with pytest.raises(
+        UserError, match="line 1: the review_date is '1970-01-02', not a date"
+    ):
         renttherunway.convert(given, tmp_path / "rtr")
 
 

@@ -77,7 +77,7 @@ def test_mapped_tables_become_atomic_files(shop):
 
     assert inter == [
         ["anna", "007", "q1", "86400"],
-        ["bea", "8", "", "86401"],  # a choice without a request
+        ["bea", "8", "", "86401"],  # an interaction without a request
         ["bea", "8", "q2", "90000.5"],
     ]
     assert item == [
@@ -172,14 +172,14 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(shop, tmp_path, caps
             "queries.tsv",
             'q1\t"a red, warm hat"\nq2\tboots\n',
             "",
-            "queries.tsv: there is no request in this file",
+            "queries.tsv: this file has no requests",
         ),
         ("purchases.csv", "sku,", "skus,", "no column 'sku'. Did you mean 'skus'"),
         (
             "queries.tsv",
             "q2",
             "q1",
-            "queries.tsv, line 3: 'q1' stands in the file twice",
+            "queries.tsv, line 3: 'q1' is already in the file",
         ),
         ("queries.tsv", "boots", " ", "queries.tsv, line 3: the request .* is empty"),
         ("catalogue.jsonl", '"Boots"', '""', "line 3: the item '8' has no text"),
@@ -188,7 +188,7 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(shop, tmp_path, caps
             "catalogue.jsonl",
             '"sku": 9',
             '"sku" 9',
-            "catalogue.jsonl, line 3: this is no",
+            "catalogue.jsonl, line 3: this is not",
         ),
     ],
 )
@@ -220,11 +220,17 @@ def test_a_mistake_in_a_table_is_named_and_nothing_is_written(
         ({**MAPPING, "items": "catalogue.csv"}, "items must hold file, columns"),
         (
             {**MAPPING, "items": {**MAPPING["items"], "file": ["a.csv", "b.csv"]}},
-            "items: file must be one name",
+            "items: file must be a single name",
         ),
-        (changed("items", title=["name", "kinds"]), "columns: title must be one name"),
+        (
+            changed("items", title=["name", "kinds"]),
+            "columns: title must be a single name",
+        ),
         (changed("items", title=None, kinds=None, image="name"), "at least one text"),
-        (changed("items", user_id="name"), "'user_id' is the name of a column of the"),
+        (
+            changed("items", user_id="name"),
+            "'user_id' is the name of a column of inter",
+        ),
     ],
 )
 def test_a_mistake_in_the_mapping_is_named(shop, mapping, told):
@@ -235,7 +241,7 @@ def test_a_mistake_in_the_mapping_is_named(shop, mapping, told):
 def test_interactions_that_name_no_request_ask_nothing(shop, tmp_path):
     text = (tmp_path / "purchases.csv").read_text()
     (tmp_path / "purchases.csv").write_text(text.replace("q1", "").replace("q2", ""))
-    with pytest.raises(UserError, match="no row names a request: the column 'query'"):
+    with pytest.raises(UserError, match="no row has a request: the column 'query'"):
         shop()
     assert not (tmp_path / "shop").exists()
 

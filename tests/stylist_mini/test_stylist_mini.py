@@ -487,7 +487,7 @@ def test_a_faster_neighbour_is_no_error_but_a_different_one_is(tmp_path, monkeyp
     overtaken(by_seed=1)
     assert build(tmp_path / "same", seed=1, **TINY).is_dir()
     overtaken(by_seed=2)
-    with pytest.raises(UserError, match="other"):
+    with pytest.raises(UserError, match="holds something other"):
         build(tmp_path / "other", seed=1, **TINY)
 
 
@@ -499,7 +499,7 @@ def test_a_built_folder_is_left_as_it_is(tmp_path, monkeypatch):
 
 def test_a_folder_with_something_else_is_never_touched(tmp_path):
     (tmp_path / "mini.inter").write_text("mine")
-    with pytest.raises(UserError, match="holds something else"):
+    with pytest.raises(UserError, match="holds something other than"):
         build(tmp_path, **TINY)
     assert [path.name for path in tmp_path.iterdir()] == ["mini.inter"]
 

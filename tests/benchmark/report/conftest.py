@@ -34,7 +34,7 @@ def row(name, model, metrics, runs, errors=None, seconds=2.0):
     return {
         "name": name,
         "model": model,
-        "sees": ["request"],
+        "inputs": ["request"],
         "settings": {},
         "tuned": None,
         "errors": errors or {},
@@ -106,7 +106,7 @@ def made():
                 "fingerprint": "0123456789abcdef",
                 "valid_fingerprint": "fedcba9876543210",
                 "seeds": [1, 2],
-                "units": 4,
+                "queries": 4,
                 "positives": 5,
                 "items": 3,
             }

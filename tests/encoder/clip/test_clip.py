@@ -68,7 +68,7 @@ def test_texts_have_open_clips_vectors_and_length_1(clip, plain):
     assert vectors.dtype == np.float32
     expected = functional.normalize(rows, dim=-1).numpy()
     np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
 def test_the_dimension_is_the_models_and_not_512(clip, folder):
@@ -99,7 +99,7 @@ def test_paths_images_and_members_of_an_archive_are_the_same_pictures(
     # Processes that each read the archive: a position shared would give mixed bytes.
     for workers in (0, 2):
         found, _ = clip.encode_pictures(members * 4, 2, workers)
-        np.testing.assert_allclose(found, np.tile(expected, (4, 1)), atol=1e-6)
+        np.testing.assert_allclose(found, np.tile(expected, (4, 1)), atol=1e-5)
 
 
 @pytest.fixture
@@ -147,7 +147,8 @@ def test_of_nothing_there_are_no_vectors(clip):
 
 
 def test_the_temperature_is_the_models_own(clip, plain):
-    assert clip.logit_scale == pytest.approx(plain[0].logit_scale.exp().item())
+    expected = plain[0].logit_scale.exp().item()
+    assert clip.logit_scale == pytest.approx(expected, rel=1e-5)
     assert clip.logit_bias == 0
     assert clip.image_size == 32 and clip.context_length == 16
 

@@ -1,0 +1,204 @@
+"""The layout of the package: who may import whom, and what is imported when.
+
+Imports are read from the source, those inside of functions included.
+"""
+
+import ast
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import recbole_whisperlite
+
+PACKAGE = Path(recbole_whisperlite.__file__).parent
+#: From top to bottom; a room imports itself and what is below.
+LAYERS = (
+    ("__main__",),
+    ("cli", "doctor"),
+    ("register",),
+    ("benchmark",),
+    ("config",),
+    ("model",),
+    ("evaluation",),
+    ("prepare", "clip"),
+    ("stylist_mini",),
+    ("data",),
+    ("encoder",),
+    ("compat",),
+    ("config_files",),
+    ("files", "paths", "errors"),
+)
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+
+
+def module_of(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_of(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def imports(module):
+    """The modules of this package that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[module].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{module} has a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found.update(name if name in FILES else node.module for name in names)
+    return {name for name in found if name in FILES} - {module}
+
+
+def everything_needed(module):
+    """A module and all that it needs of this package, the packages' own files included."""
+    needed, waiting = set(), {module}
+    while waiting:
+        name = waiting.pop()
+        parents = {name.rpartition(".")[0]} - {""}
+        needed.add(name)
+        waiting |= (imports(name) | parents) - needed
+    return needed
+
+
+def room(module):
+    return module.split(".")[1] if "." in module else None
+
+
+def test_every_room_has_a_layer():
+    assert {room(module) for module in FILES} - {None} == set(LEVEL)
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_arrows_run_down_only(module):
+    if room(module) is None:
+        assert imports(module) == set()  # what it loads it loads by name, when asked
+        return
+    for other in imports(module):
+        if other != "recbole_whisperlite":
+            same = room(other) == room(module)
+            assert same or LEVEL[room(other)] > LEVEL[room(module)], other
+
+
+def test_no_module_comes_back_to_itself():
+    done = set()
+
+    def visit(module, path):
+        assert module not in path, " -> ".join([*path, module])
+        if module not in done:
+            for other in imports(module):
+                visit(other, [*path, module])
+            done.add(module)
+
+    for module in FILES:
+        visit(module, [])
+
+
+@pytest.mark.parametrize(
+    "module, most",
+    [
+        ("model.whisperlite", 6),
+        *((f"model.{name}", 8) for name in ("bm25", "zeroshot", "requestpop")),
+        *((f"model.{name}", 8) for name in ("latefusion", "whisper", "graphrec")),
+        ("model.whisperliteplus", 8),
+    ],
+)
+def test_a_model_needs_few_of_our_files(module, most):
+    needed = everything_needed(f"recbole_whisperlite.{module}")
+    assert len(needed) <= most, sorted(needed)
+
+
+def test_the_dataset_class_that_could_stand_in_recbole_needs_none_of_ours():
+    assert imports("recbole_whisperlite.data.whisperlite_dataset") == set()
+
+
+LIGHT = {
+    "the package": "import recbole_whisperlite",
+    "--help": "from recbole_whisperlite.cli import main; main(['--help'])",
+    "doctor": "from recbole_whisperlite.cli import main; main(['doctor'])",
+    "prepare": "import recbole_whisperlite.prepare.table, recbole_whisperlite.prepare.hm",
+    "clip": "import recbole_whisperlite.clip.retrieve, recbole_whisperlite.clip.finetune",
+    "encoders": "import recbole_whisperlite.encoder",
+}
+
+
+@pytest.mark.parametrize("what", LIGHT)
+def test_what_needs_no_recbole_does_not_import_it(what):
+    code = f"{LIGHT[what]}\nimport sys; sys.exit('recbole' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["", "run", "benchmark", "clip"])
+def test_help_answers_before_anything_heavy_is_imported(command):
+    code = (
+        "import sys; from recbole_whisperlite.cli import main\n"
+        f"try: main({[*filter(None, [command]), '--help']!r})\n"
+        "except SystemExit: pass\n"
+        "sys.exit(', '.join({'numpy', 'torch', 'pandas', 'recbole'} & {*sys.modules}) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage: recbole-whisperlite" in done.stdout
+
+
+@pytest.mark.parametrize("first", sorted(FILES))
+def test_any_module_may_be_imported_first(first):
+    # most share their reasons; those whose import RecBole's registration needs count
+    if room(first) not in ("data", "evaluation", "model", "config", "register"):
+        pytest.skip("it imports no RecBole, or nothing that RecBole's import needs")
+    code = f"import {first}, recbole.utils; recbole.utils.get_model('WhisperLite')"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_script_that_imported_recbole_first_finds_everything_registered(tmp_path):
+    # RecBole's package alone can be imported without its repairs
+    code = (
+        "import recbole, recbole_whisperlite\n"
+        "from recbole.utils import get_model\n"
+        "print(get_model('WhisperLitePlus').__name__, recbole_whisperlite.register)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
+    )
+    assert "WhisperLitePlus <function register" in done.stdout, done.stderr[-2000:]
+
+
+def test_everything_that_is_imported_is_declared():
+    known = {"recbole_whisperlite", "recbole", *sys.stdlib_module_names}
+    distributions = metadata.packages_distributions()
+    declared = {
+        requirement.split(";")[0]
+        .split("[")[0]
+        .split(" ")[0]
+        .split(">")[0]
+        .split("=")[0]
+        .split("<")[0]
+        .lower()
+        .replace("_", "-")
+        for requirement in metadata.requires("recbole-whisperlite")
+    }
+    for module, path in FILES.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - known:
+                if name not in distributions:
+                    continue  # an extra that is not installed
+                of = {each.lower().replace("_", "-") for each in distributions[name]}
+                assert of & declared, f"{module} imports {name}, of {sorted(of)}"
+
+
+def test_the_version_has_one_source():
+    assert metadata.version("recbole-whisperlite") == recbole_whisperlite.__version__
