@@ -2,6 +2,8 @@
 #             finds for 3 requests: under 3 minutes, after an installation of 3 to 6
 # make test   the whole test suite
 # make bench  costs, as ratios to RecBole's models
+# make pages  the two pages of docs/ that are made from results/ and properties/
+# make docs   the documentation as a site, docs/_build/html
 # make clean  remove .venv and what builds left behind
 #
 # Each makes .venv first, if it is absent or older than the files that decide what is in
@@ -15,11 +17,12 @@ PYTHON ?= $(firstword $(foreach python, python3 python3.11 python3.10, \
 
 IN_VENV := .venv/bin/python
 INSTALLED := .venv/installed
+DOCS_INSTALLED := .venv/docs-installed
 
 # enough for the examples; the tables train until validation stops them
 SHORT := --epochs=15 --stopping_step=3 --eval_step=3 --state=WARNING
 
-.PHONY: run test bench clean
+.PHONY: run test bench pages docs clean
 
 run: $(INSTALLED)
 	$(IN_VENV) run_recbole.py --model=WhisperLite --dataset=stylist-mini --show_examples=3 $(SHORT)
@@ -30,6 +33,17 @@ test: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(IN_VENV) -m recbole_whisperlite costs
+
+pages: $(INSTALLED)
+	$(IN_VENV) docs/generate.py
+
+docs: $(DOCS_INSTALLED) pages
+	$(IN_VENV) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "To look at: docs/_build/html/index.html"
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(IN_VENV) -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 # RecBole again, without its dependencies: on Python 3.12 the line before leaves it out,
 # because pip cannot find its ray there; on older ones it is already installed.
@@ -42,4 +56,4 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist docs/_build *.egg-info

@@ -28,7 +28,7 @@ LAYERS = (
     ("data",),
     ("encoder",),
     ("compat",),
-    ("config_files",),
+    ("config_files", "own_code"),
     ("files", "paths", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,0 +1,106 @@
+"""The pages of docs/: the generated ones are current, and what all of them name exists."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recbole_whisperlite import config_files
+from recbole_whisperlite.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+ANNOTATED = [
+    ROOT / "properties/dataset/request.yaml",
+    *sorted((ROOT / "properties/model").glob("*.yaml")),
+]
+
+spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+generate = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(generate)
+
+
+@pytest.mark.parametrize("name", ["results.md", "settings.md"])
+def test_generated_pages_are_current(name):
+    written = (DOCS / name).read_text("utf-8")
+    assert written == generate.pages()[name], "run make pages"
+
+
+@pytest.mark.parametrize("path", ANNOTATED, ids=lambda path: path.stem)
+def test_every_setting_is_annotated(path):
+    annotated = [key for key, *_ in generate.annotated(path)]
+    assert annotated == list(yaml.safe_load(path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("path", ANNOTATED, ids=lambda path: path.stem)
+def test_every_setting_stands_on_the_page_with_default_and_meaning(path):
+    lines = generate.settings_page().splitlines()
+    for key, default, kind, meaning in generate.annotated(path):
+        found = [line for line in lines if line.startswith(f"| `{key}` |")]
+        text = f"| {kind} | {meaning} |".replace(meaning, meaning.replace("|", r"\|"))
+        assert any(line.endswith(text) for line in found), key
+        default = default.strip("'\"")
+        assert any(f"| `{default or '{'}" in line for line in found), key
+
+
+def test_a_derived_model_names_the_one_whose_settings_it_inherits():
+    assert generate.bases_of("WhisperLitePlus") == ["WhisperLite"]
+    assert generate.bases_of("WhisperLite") == []
+    page = generate.settings_page()
+    own = page.split("## WhisperLitePlus\n")[1].split("\n## ")[0]
+    assert "all settings of [WhisperLite](#whisperlite)" in own
+    assert "`use_memory`" in own and "`mlp_hidden_size`" not in own
+
+
+def test_every_folder_of_results_has_a_table():
+    index = yaml.safe_load((ROOT / "results/index.yaml").read_text("utf-8"))
+    folders = {path.parent.name for path in (ROOT / "results").glob("*/benchmark.md")}
+    assert set(index["tables"]) == folders
+
+
+@pytest.mark.parametrize("inputs", ["may see", "inputs"])
+def test_a_table_is_shown_with_the_chosen_columns(tmp_path, inputs):
+    (tmp_path / "index.yaml").write_text(
+        "note: About.\nmade: 2026-01-02\ntables:\n  shop: {title: Shop, requests: typed,"
+        " seeds: [1], command: run it}\n"
+    )
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "benchmark.md").write_text(
+        f"| model | {inputs} | recall@5 | ndcg@5 | training s |\n"
+        "| --- | --- | ---: | ---: | ---: |\n"
+        "| A | request, x \\| y | **0.5000 ± 0.0100** | <u>0.2500 ± 0.0000</u>\\* | 0.3 |\n"
+        "| B | nothing | failed |  |  |\n\n3 test queries.\n\n- B, seed 1, failed: why\n"
+    )
+    page = generate.results_page(tmp_path)
+    assert "| model | inputs | NDCG@5 | Recall@5 | training s |" in page
+    assert (
+        "| A | request, x \\| y | <u>.2500</u>\\* | **.5000 ± .0100** | < 1 |" in page
+    )
+    assert "| B | nothing | failed |  |  |" in page
+    assert "3 test queries." in page and "- B, seed 1, failed: why" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_what_a_page_links_to_exists(page):
+    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_commands_presets_and_files_that_a_page_names_exist(page):
+    text = page.read_text("utf-8")
+    for command in re.findall(
+        r"^(?: {4})?recbole-whisperlite (\w+)", text, re.MULTILINE
+    ):
+        assert command in COMMANDS
+    for files in re.findall(r"--config_files=(?:\"([^\"]+)\"|([\w./-]+))", text):
+        for name in "".join(files).split():
+            if not name.endswith(".yaml"):
+                assert name in config_files.presets(), name
+    for name in re.findall(
+        r"`((?:recbole_whisperlite|properties|tests)/[\w./-]+)`", text
+    ):
+        assert (ROOT / name).exists(), name
