@@ -75,8 +75,8 @@ class QuerySampler(AbstractSampler):
             )
             raise UserError(
                 f"User '{user}' has interacted with all {self.dataset.item_num - 1} "
-                "items, so no negatives can be sampled for the evaluation. Set mode: full "
-                "in eval_args."
+                "items, so no negatives can be sampled for the evaluation. Set mode: "
+                "full in eval_args."
             )
         return np.array([set(row.indices) for row in never], dtype=object)
 
@@ -187,8 +187,8 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
 class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
     """Ranking of each query's positives among sampled negatives (``uniN``, ``popN``).
 
-    As in RecBole, N negatives are drawn for each positive. They are drawn once and depend
-    only on ``seed``, so that every model ranks the same candidates.
+    As in RecBole, N negatives are drawn for each positive. They are drawn once and
+    depend only on ``seed``, so that every model ranks the same candidates.
     """
 
     def __init__(
@@ -278,7 +278,7 @@ def _float(values):
 
 
 def _padded(matrix):
-    """Return the column numbers of each row, padded with 0, int64 ``[n_rows, longest]``."""
+    """Return the columns of each row, padded with 0, int64 ``[n_rows, longest]``."""
     length = np.diff(matrix.indptr)
     padded = np.zeros((matrix.shape[0], max(length.max(initial=0), 1)), dtype=np.int64)
     padded[np.arange(padded.shape[1]) < length[:, None]] = matrix.indices

@@ -1,4 +1,4 @@
-"""``show_examples``: requests of the test set and the items that a model ranks first."""
+"""``show_examples``: requests of the test set with a model's best items."""
 
 from __future__ import annotations
 

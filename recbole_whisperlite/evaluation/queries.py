@@ -44,15 +44,16 @@ class Queries:
     ) -> str:
         """Hash the test set, so that equal fingerprints prove equal test sets.
 
-        The hash covers the catalogue and, for every query, its user, request, positives,
-        excluded items and sampled candidates. All of them are hashed as external tokens
-        and sorted, so that neither internal ids nor the order of queries or files matter.
+        The hash covers the catalogue and, for every query, its user, request,
+        positives, excluded items and sampled candidates. All of them are hashed as
+        external tokens and sorted, so that neither internal ids nor the order of
+        queries or files matter.
 
         Args:
             user_tokens, request_tokens, item_tokens (numpy.ndarray): Tokens by internal
                 id (RecBole's ``field2id_token``).
-            candidates (list of numpy.ndarray, optional): Sampled negatives of each query
-                (internal item ids, int64 ``[n_negatives]``).
+            candidates (list of numpy.ndarray, optional): Sampled negatives of each
+                query (internal item ids, int64 ``[n_negatives]``).
 
         Returns:
             str: 16 hexadecimal digits of a SHA-256.
@@ -86,8 +87,8 @@ def make_queries(
     Args:
         user, request, item (numpy.ndarray): Internal ids of one phase's interactions,
             int64 ``[n_interactions]``.
-        seen (scipy.sparse.csr_matrix): The seen items of each user (from earlier phases),
-            bool ``[n_users, n_items]``.
+        seen (scipy.sparse.csr_matrix): The seen items of each user (from earlier
+            phases), bool ``[n_users, n_items]``.
 
     Returns:
         Queries: One query for each distinct (user, request).

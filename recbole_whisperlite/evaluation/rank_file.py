@@ -3,33 +3,33 @@
 An ``.npz`` without pickled objects. Its order does not depend on the model, so that the
 files of two models with the same test set can be compared entry by entry:
 
-==================  ==========================  ============================================
-array               dtype and shape             meaning
-==================  ==========================  ============================================
-``tokens``          str ``[1 + n_items]``       the catalogue: "", then item tokens, sorted
-``user``            str ``[n_queries]``         user token
-``request``         str ``[n_queries]``         request token
-``text``            int64 ``[n_queries]``       index of the request's text in ``texts``
-``texts``           uint8                       UTF-8 of a JSON list: the distinct texts
-``words``           int64 ``[n_queries]``       number of words of the request, split at
-                                                white space
-``history``         int64 ``[n_queries]``       number of interactions of the user in
-                                                earlier phases
-``positive_unit``   int64 ``[n_positives]``     query of each positive, ascending
-``positive_item``   int64 ``[n_positives]``     its item, as an index into ``tokens``
-``popularity``      int64 ``[n_positives]``     its number of interactions in training
-``rank``            int32 ``[n_positives]``     its rank among the query's candidates, from 1
-``top``             int32 ``[n_queries, K]``    the best K = max(topk) items, best first, as
-                                                indexes into ``tokens``; 0 at the end if
-                                                there are fewer candidates
-==================  ==========================  ============================================
+==================  ========================  ==========================================
+array               dtype and shape           meaning
+==================  ========================  ==========================================
+``tokens``          str ``[1 + n_items]``     the catalogue: "", then sorted item tokens
+``user``            str ``[n_queries]``       user token
+``request``         str ``[n_queries]``       request token
+``text``            int64 ``[n_queries]``     index of the request's text in ``texts``
+``texts``           uint8                     UTF-8 of a JSON list: the distinct texts
+``words``           int64 ``[n_queries]``     number of words of the request, split at
+                                              white space
+``history``         int64 ``[n_queries]``     number of interactions of the user in
+                                              earlier phases
+``positive_unit``   int64 ``[n_positives]``   query of each positive, ascending
+``positive_item``   int64 ``[n_positives]``   its item, as an index into ``tokens``
+``popularity``      int64 ``[n_positives]``   its number of interactions in training
+``rank``            int32 ``[n_positives]``   its rank among the candidates, from 1
+``top``             int32 ``[n_queries, K]``  the best K = max(topk) items, best first,
+                                              as indexes into ``tokens``; 0 at the end
+                                              if there are fewer candidates
+==================  ========================  ==========================================
 
-Queries are sorted by user and request, the positives of a query by item. ``rank`` is the
-position in the list of the best K, as RecBole's metrics see it: ties are in the order in
-which ``torch.topk`` returns them. For items outside that list it is 1 + the number of
-candidates with a strictly greater score, and at least K + 1. So metrics computed from
-``rank`` equal RecBole's for every k ≤ K. (A query was called a unit when this format was
-made; its names were kept.)
+Queries are sorted by user and request, the positives of a query by item. ``rank`` is
+the position in the list of the best K, as RecBole's metrics see it: ties are in the
+order in which ``torch.topk`` returns them. For items outside that list it is 1 + the
+number of candidates with a strictly greater score, and at least K + 1. So metrics
+computed from ``rank`` equal RecBole's for every k ≤ K. (A query was called a unit when
+this format was made; its names were kept.)
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class QueryRanks:
         """Add one batch.
 
         Args:
-            scores (torch.Tensor): float ``[n_queries, n_items]``, -inf for items that are
-                not candidates.
+            scores (torch.Tensor): float ``[n_queries, n_items]``, -inf for items that
+                are not candidates.
             positive_u, positive_i (torch.Tensor): Row and item of each positive, int64
                 ``[n_positives]``.
             k (int): Length of the lists of best items.
@@ -77,8 +77,8 @@ class QueryRanks:
         """
         if scores.dim() != 2:
             raise UserError(
-                "unit_file stores ranks, but value metrics (AUC, LogLoss, …) do not rank "
-                "items. Choose ranking metrics, or remove unit_file."
+                "unit_file stores ranks, but value metrics (AUC, LogLoss, …) do not "
+                "rank items. Choose ranking metrics, or remove unit_file."
             )
         positive_u = positive_u.to(scores.device)
         positive_i = positive_i.to(scores.device)
@@ -101,12 +101,12 @@ class QueryRanks:
         self._seen += len(scores)
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """Return query, item and rank of each positive, and the best items of each query.
+        """Return the positives with their ranks, and the best items of each query.
 
         Returns:
-            tuple of numpy.ndarray: Query (in the order of the evaluation), internal item
-            id and rank (from 1), int64 ``[n_positives]`` each; internal item ids, best
-            first, int64 ``[n_queries, k]``.
+            tuple of numpy.ndarray: Query (in the order of the evaluation), internal
+            item id and rank (from 1), int64 ``[n_positives]`` each; internal item ids,
+            best first, int64 ``[n_queries, k]``.
         """
         parts = (self._query, self._item, self._rank, self._top)
         return tuple(torch.cat(part).numpy() for part in parts)
@@ -128,8 +128,8 @@ def write_ranks(
     dataset = eval_data._dataset
     if not hasattr(dataset, "held_out"):
         raise UserError(
-            f"unit_file: dataset '{dataset.dataset_name}' has no requests, so there are "
-            "no queries (user, request) whose ranks could be written. Set "
+            f"unit_file: dataset '{dataset.dataset_name}' has no requests, so there "
+            "are no queries (user, request) whose ranks could be written. Set "
             "request_template to compose requests from its item columns."
         )
     queries = eval_data.queries

@@ -69,7 +69,7 @@ def timed_fit(fit: Callable) -> Callable:
 
 
 def timed_evaluate(evaluate: Callable) -> Callable:
-    """Wrap ``Trainer.evaluate`` to measure its time and, after the test, write the files."""
+    """Wrap ``Trainer.evaluate`` to measure its time and, after a test, write files."""
 
     def wrapped(self, eval_data, *args, **kwargs):
         run = _run(self.config)

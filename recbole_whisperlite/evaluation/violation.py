@@ -21,12 +21,12 @@ NEED = "rec.violation"
 
 
 class Violation(AbstractMetric):
-    """How often top-k lists contain items that the request ruled out; smaller is better.
+    """How often top-k lists contain ruled-out items; smaller is better.
 
     ``violation@k`` is the share of lists with at least one ruled-out item,
-    ``violation_share@k`` the mean share of ruled-out items in a list. Only queries whose
-    request rules out at least one item of the catalogue count; if there are none, both
-    are 0.
+    ``violation_share@k`` the mean share of ruled-out items in a list. Only queries
+    whose request rules out at least one item of the catalogue count; if there are none,
+    both are 0.
     """
 
     metric_type = EvaluatorType.RANKING
@@ -54,8 +54,8 @@ class Violation(AbstractMetric):
 class RequestCollector(Collector):
     """RecBole's collector, which also records ruled-out items in the top-k lists.
 
-    It reads ``ruled_out_items`` (item ids padded with 0, int64 ``[n_queries, longest]``)
-    from the interaction of request-aware evaluation dataloaders.
+    It reads ``ruled_out_items`` from the interaction of request-aware evaluation
+    dataloaders: item ids padded with 0, int64 ``[n_queries, longest]``.
 
     Attributes:
         ranks (QueryRanks or None): Collects the content of ``unit_file``; None if it is

@@ -57,7 +57,7 @@ class Context(FixedScores, ContextRecommender):
 
 
 FAMILIES = [General, Sequential, Context]
-# The queries of the test set, their positives, and the candidates that are ranked first:
+# The queries of the test set, their positives, and the candidates ranked first:
 #   u1 r4 → i1, without i2 i3 i4:  i1            rank 1
 #   u2 r7 → i6, without i2 i5:     i1 i3 i4 i6   rank 4, not in the top 3
 #   u3 r10 → i2, without i3 i7:    i1 i2         rank 2

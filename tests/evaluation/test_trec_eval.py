@@ -1,4 +1,4 @@
-"""RecBole's metrics, which our tables show, against trec_eval's on rankings with ties."""
+"""RecBole's metrics, which our tables show, against trec_eval's, with ties."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def recbole_metrics(order, positives):
 
 
 def trec_metrics(order, positives):
-    """The metrics of trec_eval on the same lists; positions become scores without ties."""
+    """The metrics of trec_eval on the same lists; positions are distinct scores."""
     wanted = {
         f"u{u}": {f"i{item}": 1 for item in items} for u, items in enumerate(positives)
     }
