@@ -1,1 +1,1 @@
-"""Side by side: several models, one test set, one table."""
+"""Compares models: several models, one test set, one table."""

@@ -9,22 +9,23 @@ from recbole_whisperlite.errors import UserError
 def main(argv: list[str]) -> int:
     """Run ``recbole-whisperlite benchmark``.
 
-    Finished pairs of model and seed stay in the output folder and are not run again
-    while their settings are the same; an interrupted benchmark goes on that way.
+    Finished pairs of model and seed are kept in the output folder and are not run again
+    unless their settings change, so that an interrupted benchmark can be continued.
 
     Args:
         argv (list of str): See :func:`plan.make_plan`.
 
     Returns:
-        int: 0; 1 if a model failed (its row says why); 130 if it was interrupted.
+        int: The exit status: 0; 1 if a run failed (the tables say why); 130 if it was
+        interrupted.
 
     Raises:
-        UserError: For a mistake in the settings, if the data are absent or the output
-            folder cannot be written to, or if the models did not have the same test set, so
-            that no table may hold them.
+        UserError: If a setting is wrong, the data are missing, the output folder cannot
+            be written to, or the models did not have the same test set and therefore
+            cannot share a table.
     """
     made = plan.make_plan(argv)
-    # only now: RecBole takes seconds, which a mistake or --help need not wait for
+    # not at the top: importing RecBole takes seconds, too long for a typo or --help
     from recbole_whisperlite.benchmark import data
 
     data.check(made)
@@ -37,8 +38,8 @@ def main(argv: list[str]) -> int:
         ) from error
     except KeyboardInterrupt:
         print(
-            f"\nInterrupted. What is finished is kept in {made.output}; the same "
-            "command goes on from there.",
+            f"\nInterrupted. Finished runs are kept in {made.output}; run the same "
+            "command again to continue.",
             file=sys.stderr,
         )
         return 130
@@ -74,7 +75,7 @@ def _run(made):
     tables.write(made.output, benchmark)
     written = report.write(made.output)
     print((made.output / "benchmark.md").read_text("utf-8"))
-    print(f"To look at: {written}")
+    print(f"Report: {written}")
     failed = sum(outcome.error is not None for outcome in outcomes)
     if failed:
         print(f"{failed} of {len(outcomes)} runs failed.", file=sys.stderr)

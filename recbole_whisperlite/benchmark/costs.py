@@ -1,8 +1,8 @@
-"""Costs against RecBole's own models, as ratios within one run.
+"""Costs compared with RecBole's own models, as ratios within one run.
 
-Machines differ, so nothing here is compared with a number from another run. What is
-compared is timed in turns (one epoch of each model, then the next), so that a slow
-minute of the machine hits all of them, and medians are reported.
+Machines differ, so numbers are never compared across runs. Models that are compared are
+timed in turns (one epoch of each, then the next epoch), so that a slow minute of the
+machine affects all of them, and medians are reported.
 """
 
 import argparse
@@ -29,8 +29,8 @@ MODELS = (*OURS, *BASELINES)
 SEEDS = (2020, 2021, 2022)
 
 
-def cold(args):
-    """Test requests of users whose histories are hidden, by models that were trained."""
+def cold(args: argparse.Namespace) -> dict[str, float]:
+    """Test requests with the users' histories hidden from the trained models."""
     figures = {}
     for model in (*OURS, "RequestPop"):
         found = {"": [], ", histories hidden": []}
@@ -51,7 +51,7 @@ def cold(args):
     return figures
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Run ``recbole-whisperlite costs``; return the exit status."""
     parts = {
         "training": training,
@@ -65,14 +65,30 @@ def main(argv):
         prog="recbole-whisperlite costs", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--dataset", default="hm", help="dataset to measure on")
-    parser.add_argument("--data_path", default="dataset/", help="folder it lies in")
-    parser.add_argument("--rounds", type=int, default=5, help="medians are of so many")
-    parser.add_argument("--texts", type=int, default=1000, help="texts to encode")
     parser.add_argument(
-        "--item_text_fields", nargs="+", help="columns of the texts (default: all)"
+        "--data_path",
+        default="dataset/",
+        help="folder that contains the dataset's folder",
     )
-    parser.add_argument("--parts", nargs="+", default=list(parts), choices=list(parts))
-    parser.add_argument("--output", help="write the figures into this json file too")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="number of rounds to take the median of"
+    )
+    parser.add_argument(
+        "--texts", type=int, default=1000, help="number of texts to encode"
+    )
+    parser.add_argument(
+        "--item_text_fields",
+        nargs="+",
+        help="columns of the item texts (default: all text columns)",
+    )
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        default=list(parts),
+        choices=list(parts),
+        help="what to measure (default: everything)",
+    )
+    parser.add_argument("--output", help="also write the figures to this json file")
     args = parser.parse_args(argv)
     sys.argv = sys.argv[:1]  # RecBole's Config reads it, and these flags are ours
     figures = {}
@@ -88,7 +104,7 @@ def main(argv):
 
 
 def _trainer(model, args):
-    """Return trainer, train and test dataloader: equal batches and negatives for all."""
+    """Return trainer, train and test dataloader; all models get the same batches."""
     trainer, train, _, test = _loaded(
         model,
         args,
@@ -119,7 +135,7 @@ def _loaded(model, args, **settings):
 
 
 def _in_turns(rounds, tasks):
-    """Time each task in turn; return ``{name: median seconds}`` after one warm-up."""
+    """Time the tasks in turns, after a warm-up; return ``{name: median seconds}``."""
     seconds = {name: [] for name in tasks}
     for number in tqdm(range(rounds + 1), desc="rounds"):
         for name, task in tasks.items():
@@ -130,8 +146,8 @@ def _in_turns(rounds, tasks):
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def training(args):
-    """A training epoch, at batches of 2048 with one negative for each positive."""
+def training(args: argparse.Namespace) -> dict[str, float]:
+    """A training epoch, in batches of 2048 with one negative per positive."""
 
     def task(model):
         trainer, train, _ = _trainer(model, args)
@@ -145,7 +161,7 @@ def training(args):
     return figures
 
 
-def evaluation(args):
+def evaluation(args: argparse.Namespace) -> dict[str, float]:
     """Full ranking of the test requests."""
     queries = {}
 
@@ -164,8 +180,8 @@ def evaluation(args):
     return figures
 
 
-def encoding(args):
-    """Item texts through the text tower of CLIP ViT-B-32 (random weights)."""
+def encoding(args: argparse.Namespace) -> dict[str, float]:
+    """Encoding item texts with the text tower of CLIP ViT-B-32 (random weights)."""
     import open_clip
 
     from recbole_whisperlite.encoder.text_tower import TextTower
@@ -203,8 +219,8 @@ def encoding(args):
     }
 
 
-def cache(args):
-    """A run whose vectors are in the cache."""
+def cache(args: argparse.Namespace) -> dict[str, float]:
+    """Encoding in a first run, and in a second one that finds the vectors cached."""
     figures = {}
     for run in ("first", "second"):
         _, train, _ = _trainer("WhisperLite", args)
@@ -213,8 +229,8 @@ def cache(args):
     return figures
 
 
-def convergence(args):
-    """Whole runs at each model's own settings, one after another."""
+def convergence(args: argparse.Namespace) -> dict[str, float]:
+    """Complete runs with each model's default settings, one after another."""
     figures = {}
     for model in (*OURS, "LightGCN", "NGCF"):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The data of a benchmark: where they lie, and whether they are still the same."""
+"""The data of a benchmark: where they are, and whether they have changed."""
 
 import hashlib
 from functools import lru_cache
@@ -8,6 +8,7 @@ import yaml
 
 from recbole_whisperlite import own_code
 from recbole_whisperlite.benchmark.inputs import defaults
+from recbole_whisperlite.benchmark.plan import Plan, Row
 from recbole_whisperlite.config import datasets
 from recbole_whisperlite.config.settings import known_settings
 from recbole_whisperlite.data.requests import has_requests as folder_has_requests
@@ -20,29 +21,30 @@ from recbole_whisperlite.model.own import files, model_class
 _BYTES = 1 << 20
 
 
-def folder(plan, row):
-    """Return the folder that RecBole will read the dataset of a row from (Path)."""
-    if plan.dataset == "ml-100k":  # bundled with RecBole, wherever data_path points
+def folder(plan: Plan, row: Row) -> Path:
+    """Return the folder from which RecBole will read the dataset of a row."""
+    if plan.dataset == "ml-100k":  # bundled with RecBole, which then ignores data_path
         return datasets.RECBOLE / "dataset_example" / plan.dataset
     return Path(str(_settings(plan, row).get("data_path", "dataset"))) / plan.dataset
 
 
-def has_requests(plan, row) -> bool:
-    """Whether the dataset of a row has requests."""
+def has_requests(plan: Plan, row: Row) -> bool:
+    """Return whether the dataset of a row has requests."""
     template = _settings(plan, row).get("request_template")
     return folder_has_requests(plan.dataset, folder(plan, row), template)
 
 
-def check(plan):
-    """Find what cannot work before any model is started; build what is built in.
+def check(plan: Plan) -> None:
+    """Check models and data before any run; build a built-in dataset that is missing.
 
     Args:
         plan (Plan): The benchmark.
 
     Raises:
-        UserError: If there is no such model, or encoder or metric of the user's own, the
-            folder does not exist and RecBole knows no download, the folder has no
-            ``.inter`` file, or a model needs requests and the dataset has none.
+        UserError: If a model, or an encoder or metric of the user's own, does not exist,
+            the dataset's folder does not exist and RecBole has no download for it, the
+            folder has no ``.inter`` file, or a model needs requests and the dataset has
+            none.
     """
     for row in plan.rows:
         settings = _settings(plan, row)
@@ -55,23 +57,23 @@ def check(plan):
                 "dataset": plan.dataset,
                 "data_path": folder(plan, row),
                 "benchmark_filename": settings.get("benchmark_filename"),
-                "additional_feat_suffix": None,  # a model's own: its row tells
+                # files for a single model: if they are missing, only its row fails
+                "additional_feat_suffix": None,
             }
             datasets.check_dataset(about)
             datasets.refuse_without_requests(found, about)
         except UserError as error:
             raise UserError(
-                f"The benchmark is skipped: no model was run. {error} Public datasets "
-                "are converted by 'recbole-whisperlite prepare'; its --help "
-                "names them."
+                f"No model was run. {error} 'recbole-whisperlite prepare' converts "
+                "public datasets; its --help lists them."
             ) from None
 
 
-def digest(plan, row):
-    """Return a digest of the dataset's files: 16 hexadecimal digits.
+def digest(plan: Plan, row: Row) -> str:
+    """Return a digest of the dataset's files: 16 hexadecimal digits of a SHA-256.
 
-    The fingerprint of a test set does not hold texts, so that it cannot tell the runs of one
-    preparation of the data from those of another.
+    The fingerprint of a test set does not cover texts, so it may stay the same when the
+    data are prepared differently.
     """
     whole = hashlib.sha256()
     for path in sorted(folder(plan, row).glob(f"{plan.dataset}.*")):
@@ -82,7 +84,7 @@ def digest(plan, row):
     return whole.hexdigest()[:16]
 
 
-@lru_cache(maxsize=None)  # large files are read once, not once a run
+@lru_cache(maxsize=None)  # large files are read once, not once per run
 def _digest(path, size, changed):
     content = hashlib.sha256()
     with open(path, "rb") as file:
@@ -126,5 +128,5 @@ def _flags(plan):
 
 
 def _settings(plan, row):
-    """Return the settings of a row as far as they are known before it runs."""
+    """Return the settings of a row that are known before it runs."""
     return {**defaults(row.model), **plan.settings, **row.settings, **_flags(plan)}

@@ -1,6 +1,9 @@
-"""Sample requests with what each model puts first, to be looked at."""
+"""Sample requests with the top items of each model, for inspection."""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,38 +15,45 @@ from recbole_whisperlite.data.texts import (
     text_fields,
 )
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.benchmark.fingerprints import TestSet
+
 NUMBER = 12
 BEST = 5
 
 
-def sample(test_set, ranks, settings):
-    """Choose requests evenly from an test_set, with each model's best items.
+def sample(
+    test_set: TestSet,
+    ranks: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Choose queries evenly from a test set, with each model's best items.
 
     Args:
-        test_set (Exam): The test_set.
-        ranks (dict): ``{(row name, seed): (rank, top)}`` as in a unit file; the first
-            seed of each row is shown.
-        settings (dict): Final settings of a run, for the .item file.
+        test_set (TestSet): The test set.
+        ranks (dict): ``{(row name, seed): (rank, top)}`` as in a ``unit_file``; the
+            first seed of each row is shown.
+        settings (dict): Final settings of a run, for reading the ``.item`` file.
 
     Returns:
         dict: ``examples`` and ``items`` as in ``benchmark.json``.
     """
-    units, tokens = test_set.units, test_set.units["tokens"]
-    n_queries = len(units["user"])
+    arrays, tokens = test_set.arrays, test_set.arrays["tokens"]
+    n_queries = len(arrays["user"])
     chosen = np.unique(np.linspace(0, n_queries - 1, NUMBER).astype(int))
     examples = []
-    for unit in chosen.tolist():
+    for query in chosen.tolist():
         top = {}
         for (name, _), (_, best) in ranks.items():
-            listed = best[unit, :BEST]
+            listed = best[query, :BEST]
             top.setdefault(name, tokens[listed[listed > 0]].tolist())
         examples.append(
             {
-                "user": str(units["user"][unit]),
-                "request_id": str(units["request"][unit]),
-                "request": units["texts"][units["text"][unit]],
+                "user": str(arrays["user"][query]),
+                "request_id": str(arrays["request"][query]),
+                "request": arrays["texts"][arrays["text"][query]],
                 "positives": tokens[
-                    units["positive_item"][units["positive_unit"] == unit]
+                    arrays["positive_item"][arrays["positive_unit"] == query]
                 ].tolist(),
                 "top": top,
             }

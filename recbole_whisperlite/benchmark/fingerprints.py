@@ -1,12 +1,18 @@
-"""One table, one test set: rows with other fingerprints are refused, with the reason."""
+"""One test set per table: runs with a different one are refused, with the reason."""
+
+from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.rank_file import read_ranks
 
-#: Settings that shape the test set, and so are the likely reason for different ones.
+if TYPE_CHECKING:
+    from recbole_whisperlite.benchmark.runner import Outcome
+
+#: Settings that affect the test set, and so are the likely reason for a difference.
 SETTINGS = (
     "dataset data_path benchmark_filename eval_args seed request_template "
     "USER_ID_FIELD ITEM_ID_FIELD TIME_FIELD REQUEST_ID_FIELD REQUEST_FIELD "
@@ -17,37 +23,40 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class TestSet:
-    """What one or several seeds have in common.
+    """A test set, shared by all models and by one or several seeds.
 
     Attributes:
-        fingerprint (str): Of the test phase.
-        valid_fingerprint (str): Of the validation phase.
-        seeds (list of int): The seeds with this test set. Splits by time and full
-            ranking give one for all seeds; random splits and sampled candidates one each.
+        fingerprint (str): Fingerprint of the test phase.
+        valid_fingerprint (str): Fingerprint of the validation phase.
+        seeds (list of int): The seeds with this test set. With splits by time and full
+            ranking all seeds share one; with random splits or sampled candidates each
+            seed has its own.
         outcomes (dict): ``{(row name, seed): Outcome}`` of the runs that succeeded.
-        units (dict): What all rank files say alike: all arrays of
-            :mod:`recbole_whisperlite.evaluation.rank_file` but ``rank`` and ``top``.
+        arrays (dict): The part of the rank files that does not depend on the model: all
+            arrays of :mod:`recbole_whisperlite.evaluation.rank_file` except ``rank``
+            and ``top``.
     """
 
     fingerprint: str
     valid_fingerprint: str
-    seeds: list
-    outcomes: dict
-    units: dict
+    seeds: list[int]
+    outcomes: dict[tuple[str, int], Outcome]
+    arrays: dict[str, Any]
 
 
-def same_test_set(outcomes):
-    """Group runs by test set, after a check that no seed has two of them.
+def same_test_set(outcomes: list[Outcome]) -> list[TestSet]:
+    """Group runs by test set, after checking that no seed has two of them.
 
     Args:
         outcomes (list of Outcome): All runs; failed ones are left out.
 
     Returns:
-        list of TestSet: In order of seeds; empty where the dataset has no requests.
+        list of TestSet: In the order of the seeds; empty if the dataset has no
+        requests.
 
     Raises:
         UserError: If two models had different test sets with the same seed; it names
-            those that differ from the majority, and in what.
+            the runs that differ from the majority, and the differences.
     """
     good = [outcome for outcome in outcomes if outcome.error is None]
     if not any(outcome.job.units for outcome in good):
@@ -62,9 +71,9 @@ def same_test_set(outcomes):
             other = of_seed[marks.index(usual)]
             told = "\n".join(f"  {o.job}: {difference(o, other)}" for o in differing)
             raise UserError(
-                f"Not all models had the same test set, so no table is written. Unlike "
-                f"{other.job} (fingerprints {_told(usual)}) are:\n{told}\nGive all "
-                "models the same data and evaluation settings."
+                "Not all models had the same test set, so no table is written. These "
+                f"runs differ from {other.job} (fingerprints {_told(usual)}):\n{told}\n"
+                "Use the same data and evaluation settings for all models."
             )
         by_test_set.setdefault(usual, []).extend(of_seed)
     return [_test_set(mark, members) for mark, members in by_test_set.items()]
@@ -80,25 +89,26 @@ def _told(marks):
 
 
 def _test_set(marks, outcomes):
-    units = read_ranks(outcomes[0].unit_file)
-    units = {name: units[name] for name in units if name not in ("rank", "top")}
+    arrays = read_ranks(outcomes[0].unit_file)
+    arrays = {name: arrays[name] for name in arrays if name not in ("rank", "top")}
     return TestSet(
         fingerprint=marks[1],
         valid_fingerprint=marks[0],
         seeds=list(dict.fromkeys(outcome.job.seed for outcome in outcomes)),
         outcomes={(o.job.row.name, o.job.seed): o for o in outcomes},
-        units=units,
+        arrays=arrays,
     )
 
 
-def difference(outcome, other):
-    """Say in what the test set of ``outcome`` differs from that of ``other``.
+def difference(outcome: Outcome, other: Outcome) -> str:
+    """Describe how the test set of ``outcome`` differs from that of ``other``.
 
     Args:
         outcome, other (Outcome): Two runs with different fingerprints.
 
     Returns:
-        str: Fingerprints, counts of what is not in both, and settings that differ.
+        str: The fingerprints, the numbers of missing and extra queries, positives and
+        items, and the settings that differ.
     """
     parts = [f"fingerprints {_told(_marks(outcome))}"]
     mine, theirs = (read_ranks(one.unit_file) for one in (outcome, other))
@@ -109,7 +119,7 @@ def difference(outcome, other):
     ):
         missing, more = len(of(theirs) - of(mine)), len(of(mine) - of(theirs))
         if missing or more:
-            parts.append(f"{missing} {name} are missing and {more} are there instead")
+            parts.append(f"{missing} {name} are missing and {more} are extra")
     for name in SETTINGS:
         own, usual = (one.result["settings"].get(name) for one in (outcome, other))
         if own != usual:
@@ -117,20 +127,20 @@ def difference(outcome, other):
     return "; ".join(parts)
 
 
-def _query_set(units):
-    return set(zip(units["user"].tolist(), units["request"].tolist()))
+def _query_set(arrays):
+    return set(zip(arrays["user"].tolist(), arrays["request"].tolist()))
 
 
-def _positive_set(units):
-    unit = units["positive_unit"]
+def _positive_set(arrays):
+    query = arrays["positive_unit"]
     return set(
         zip(
-            units["user"][unit].tolist(),
-            units["request"][unit].tolist(),
-            units["tokens"][units["positive_item"]].tolist(),
+            arrays["user"][query].tolist(),
+            arrays["request"][query].tolist(),
+            arrays["tokens"][arrays["positive_item"]].tolist(),
         )
     )
 
 
-def _item_set(units):
-    return set(units["tokens"].tolist())
+def _item_set(arrays):
+    return set(arrays["tokens"].tolist())

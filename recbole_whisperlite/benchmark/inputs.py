@@ -1,4 +1,4 @@
-"""What the model of a row may know: a column of every table."""
+"""The inputs of a row's model, which are a column of every table."""
 
 import yaml
 
@@ -9,16 +9,16 @@ from recbole_whisperlite.model.own import is_own, model_class, own_settings
 
 
 def inputs(row: Row, settings: dict) -> list[str] | None:
-    """Return what the model of a row may know.
+    """Return the inputs of a row's model: what it may use to rank.
 
     Args:
-        row (Row): With its own word on it, if the benchmark yaml has one.
-        settings (dict): The final settings of one of its runs; of a row that failed,
-            empty: then it is the model's defaults and the row's own settings.
+        row (Row): Its own ``inputs`` take precedence, if the benchmark yaml has them.
+        settings (dict): The final settings of one of its runs; empty for a row that
+            failed, for which the model's defaults and the row's settings are used.
 
     Returns:
-        list of str: Some of request, item text, user, history, item id, and more; None
-        if nobody says.
+        list of str: Some of request, item text, user, history, item id, and others;
+        None if neither the yaml nor the model states them.
     """
     if row.inputs is not None:
         return row.inputs
@@ -27,14 +27,14 @@ def inputs(row: Row, settings: dict) -> list[str] | None:
 
 
 def told(stated: list[str] | None) -> str:
-    """Return the inputs of a row as a table shows them."""
+    """Return the inputs of a row as text for a table."""
     if stated is None:
         return "not stated"
     return ", ".join(stated) or "nothing"
 
 
 def defaults(model: str) -> dict:
-    """Return the default settings of a model that is not RecBole's; else ``{}``."""
+    """Return the default settings of a model; ``{}`` for RecBole's own models."""
     found, settings = model_class(model), {}
     for path in settings_files(found):
         settings.update(yaml.safe_load(path.read_text("utf-8")))

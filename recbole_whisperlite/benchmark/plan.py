@@ -1,23 +1,23 @@
-"""What is to be run: rows and seeds, from one yaml file and the command line.
+"""What to run: rows and seeds, from yaml files and the command line.
 
-A benchmark yaml is an ordinary RecBole settings file, common to all models, with these
-additional keys (``docs/benchmark.md`` explains them)::
+A benchmark yaml is an ordinary RecBole settings file, which applies to all models, with
+these additional keys (``docs/benchmark.md`` explains them)::
 
     dataset: hm
     seeds: [2020, 2021, 2022]   # default: seed
     output: results/hm          # default: results/<dataset>
     reference: WhisperLitePlus  # row the others are tested against; default: the best
-    tune: 20                    # trials for each model; default 0
+    tune: 20                    # tuning trials per model; default: 0
     models:                     # rows, in this order
       BPR:
-        learning_rate: 0.005    # any setting, for this row only
+        learning_rate: 0.005    # any settings, for this row only
         tune: {learning_rate: [0.001, 0.005], embedding_size: [32, 64]}
-      cosine:                   # rows may have any name; then
-        model: WhisperLite      #   model says which model it is
+      cosine:                   # a row may have any name, if
+        model: WhisperLite      #   model names the model
         contrastive: cosine
       Mine:
-        class: shop_models.mine:MyModel   # a model of your own: module:Class
-        inputs: [request, item text]      # what it may know, if its class does not say
+        class: shop_models.mine:MyModel   # your own model, as module:Class
+        inputs: [request, item text]      # if its class does not state them
 """
 
 import argparse
@@ -31,7 +31,7 @@ from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
 FLAGS = ("model", "dataset", "config_files", "seeds", "output", "reference", "tune")
-#: Settings that the benchmark gives to each run itself.
+#: Settings that the benchmark chooses for each run.
 OURS = ("result_file", "unit_file", "checkpoint_dir", "seed")
 
 
@@ -40,57 +40,58 @@ class Row:
     """One row of the table.
 
     Attributes:
-        name (str): What the table calls it.
-        model (str): The model's name, or ``module:Class`` of one of the user's own.
-        settings (dict): What the benchmark yaml sets for this row only.
-        ranges (dict): ``{setting: list of values}`` to be tuned.
-        inputs (list of str or None): What the model may know, if the yaml says so.
+        name (str): Its name in the tables.
+        model (str): The model's name, or ``module:Class`` for the user's own model.
+        settings (dict): Settings for this row only, from the benchmark yaml.
+        ranges (dict): ``{setting: list of values}`` to tune over.
+        inputs (list of str or None): The inputs of the model, if the yaml states them.
     """
 
     name: str
     model: str
     settings: dict = field(default_factory=dict)
     ranges: dict = field(default_factory=dict)
-    inputs: list = None
+    inputs: list[str] | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole comparison.
+    """A benchmark: what to run, and how.
 
     Attributes:
-        dataset (str): Its name.
+        dataset (str): The name of the dataset.
         rows (list of Row): In the order in which they run.
-        seeds (list of int): Each row runs once with each.
-        output (Path): The folder of results.
-        reference (str or None): Name of the row that the others are tested against.
+        seeds (list of int): Each row runs once with each seed.
+        output (Path): The folder for the results.
+        reference (str or None): Name of the row that the others are tested against;
+            None for the best.
         trials (int): Tuning trials for each model; 0 for none.
         settings (dict): Common to all rows, from the yaml files.
-        flags (list of str): ``--key=value`` of the command line; above all files, as
-            in RecBole.
+        flags (list of str): ``--key=value`` of the command line; they take precedence
+            over all files, as in RecBole.
         command (list of str): The whole command line.
     """
 
     dataset: str
-    rows: list
-    seeds: list
+    rows: list[Row]
+    seeds: list[int]
     output: Path
-    reference: str
+    reference: str | None
     trials: int
     settings: dict
-    flags: list
-    command: list
+    flags: list[str]
+    command: list[str]
 
-    def rows_with(self, tuned):
-        """Return the rows with tuned settings (``{row name: settings}``) put in."""
+    def rows_with(self, tuned: dict[str, dict]) -> list[Row]:
+        """Return the rows, updated with tuned settings (``{row name: settings}``)."""
         return [
             replace(row, settings={**row.settings, **tuned.get(row.name, {})})
             for row in self.rows
         ]
 
 
-def is_benchmark(argv):
-    """Tell whether a command line of ``run_recbole.py`` asks for several runs."""
+def is_benchmark(argv: list[str]) -> bool:
+    """Return whether arguments of ``recbole-whisperlite run`` ask for a benchmark."""
     args, _ = _parser().parse_known_args(argv)
     several = args.model and "," in args.model
     asked = (args.seeds, args.output, args.reference, args.tune)
@@ -99,19 +100,20 @@ def is_benchmark(argv):
     return any("models" in content for content in read_files(args.config_files))
 
 
-def make_plan(argv):
-    """Read command line and yaml files.
+def make_plan(argv: list[str]) -> Plan:
+    """Read the command line and the yaml files.
 
     Args:
         argv (list of str): ``--model=A,B --dataset --config_files --seeds=1,2
-            --output --reference --tune``; every other ``--key=value`` is a setting of
-            RecBole for all models.
+            --output --reference --tune``; every other ``--key=value`` is a setting for
+            all models.
 
     Returns:
         Plan: What to run.
 
     Raises:
-        UserError: If a model, a row or a key does not exist or has no sensible value.
+        UserError: If no models are given, the reference is not a row, or a flag or a
+            key of a yaml file is malformed.
     """
     args, flags = _parser().parse_known_args(argv)
     settings, models = {}, {}
@@ -126,24 +128,26 @@ def make_plan(argv):
     dataset = str(given.get("dataset", "stylist-mini"))
     settings = {**_of_dataset(dataset), **settings}
     for name in _listed(given.get("model", [])):
-        if ":" in name:  # a model of the user's own; its row has the name of its class
+        if ":" in name:  # the user's own model; its row is named after its class
             of_row = models.setdefault(_row_name(name), {})
             if of_row.setdefault("class", name) != name:
                 raise UserError(
                     f"{name} and {of_row['class']} would be rows of one name. Give them "
                     f"names in a yaml file: 'models: {{first: {{class: {name}}}}}'."
                 )
-    names = [*map(_row_name, _listed(given["model"]))] if "model" in given else [*models]
+    names = (
+        [*map(_row_name, _listed(given["model"]))] if "model" in given else [*models]
+    )
     if not names:
         raise UserError(
-            "A benchmark needs models: name them with --model=A,B or in a section "
+            "A benchmark needs models: list them with --model=A,B or in the section "
             "'models:' of a yaml file given with --config_files."
         )
     rows = [_row(name, models.get(name, {})) for name in dict.fromkeys(names)]
     trials = _integers("tune", [given.get("tune", 0)], at_least=0)[0]
     if trials and not any(row.ranges for row in rows):
         raise UserError(
-            f"tune is {trials}, but no model has ranges to be tuned over. Give them in a "
+            f"tune is {trials}, but no model has ranges to tune over. Add them to a "
             "yaml file: 'models: {BPR: {tune: {learning_rate: [0.001, 0.005]}}}'."
         )
     output = given.get("output") or Path("results") / dataset
@@ -153,9 +157,9 @@ def make_plan(argv):
     if reference is not None and reference not in (*names, *models):
         raise UserError(
             f"reference: there is no row '{reference}'."
-            f"{did_you_mean(reference, names)} Rows are {', '.join(names)}."
+            f"{did_you_mean(reference, names)} The rows are {', '.join(names)}."
         )
-    if reference not in names:  # the yaml's, but --model leaves it out
+    if reference not in names:  # in the yaml, but not among --model
         reference = None
     return Plan(
         dataset=dataset,
@@ -173,24 +177,36 @@ def make_plan(argv):
 def _parser():
     parser = argparse.ArgumentParser(
         prog="recbole-whisperlite benchmark",
-        description="Train and test several models on the same requests; make tables.",
+        description="Train and test several models on the same requests and write "
+        "tables and a report. Finished runs are kept, so the same command continues an "
+        "interrupted benchmark.",
         epilog="Every setting of RecBole and WhisperLite can be given as --key=value; "
-        "it then holds for all models.",
+        "it then applies to all models.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "--model",
         "-m",
-        help="names of models, separated by commas; one of your own as module:Class",
+        help="names of models, separated by commas; your own models as module:Class",
     )
-    parser.add_argument("--dataset", "-d", help="its name")
+    parser.add_argument(
+        "--dataset", "-d", help="name of the dataset (default: stylist-mini)"
+    )
     parser.add_argument(
         "--config_files", help="yaml files or names of presets, separated by spaces"
     )
     parser.add_argument("--seeds", help="random seeds, separated by commas")
-    parser.add_argument("--output", help="folder of results, e.g. results/hm")
-    parser.add_argument("--reference", help="row that the others are tested against")
-    parser.add_argument("--tune", help="tuning trials for each model, on validation")
+    parser.add_argument(
+        "--output", help="folder for the results (default: results/<dataset>)"
+    )
+    parser.add_argument(
+        "--reference", help="row that the others are tested against (default: the best)"
+    )
+    parser.add_argument(
+        "--tune",
+        help="number of tuning trials per model, judged by the validation metric "
+        "(default: 0)",
+    )
     return parser
 
 
@@ -199,12 +215,14 @@ def _sections(models):
         models = dict.fromkeys(models)
     if not isinstance(models, dict):
         raise UserError(
-            "models: must be a list of models, or hold one section for each: "
-            f"'BPR: {{learning_rate: 0.005}}'. It is {models!r}."
+            "models: must be a list of models, or contain a section for each, such as "
+            f"'BPR: {{learning_rate: 0.005}}', not {models!r}."
         )
     for name, section in models.items():
         if not isinstance(section, (dict, type(None))):
-            raise UserError(f"models: {name}: must hold 'key: value', not {section!r}.")
+            raise UserError(
+                f"models: {name}: must contain 'key: value' pairs, not {section!r}."
+            )
     return {str(name): section or {} for name, section in models.items()}
 
 
@@ -214,12 +232,13 @@ def _row(name, section):
     model = str(section.pop("class", None) or model or name)
     if "/" in name or name.startswith("."):
         raise UserError(
-            f"models: the row name '{name}' must not hold '/' or begin '.'."
+            f"models: the row name '{name}' must not contain '/' or start with '.'."
         )
     ranges = section.pop("tune", None) or {}
     if not isinstance(ranges, dict):
         raise UserError(
-            f"models: {name}: tune: must hold 'setting: [values to try]', not {ranges!r}."
+            f"models: {name}: tune: must contain 'setting: [values to try]' pairs, not "
+            f"{ranges!r}."
         )
     for key, values in ranges.items():
         if not isinstance(values, list) or not values:
@@ -241,13 +260,13 @@ def _row_name(model):
 
 
 def _of_dataset(dataset):
-    """Return this package's settings of a dataset, which in a benchmark hold for all rows."""
+    """Return this package's settings for a dataset; they apply to all rows."""
     path = PROPERTIES / "dataset" / f"{dataset}.yaml"
     return yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def check_flags(flags: list[str]) -> None:
-    """Raise a UserError if what is left of a command line is not ``--key=value``."""
+    """Raise a UserError if the rest of a command line is not all ``--key=value``."""
     for number, flag in enumerate(flags):
         key, equals, _ = flag.partition("=")
         if key.startswith("--") and not equals:
@@ -281,10 +300,10 @@ def _listed(value):
 
 def _integers(name, values, at_least):
     try:
-        # by way of text, as 1.5 and True are integers to int()
+        # via str, because int() also accepts 1.5 and True
         numbers = [int(str(value)) for value in values]
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < at_least:
-        raise UserError(f"{name}: {values} must be integers from {at_least} on.")
+        raise UserError(f"{name}: {values} must be integers, {at_least} or greater.")
     return list(dict.fromkeys(numbers))

@@ -1,9 +1,12 @@
-"""Runs each (model, seed) in a process of its own, and keeps what is finished.
+"""Runs each (model, seed) in a separate process, and keeps finished runs.
 
-A process of its own gives clean figures of memory and time, and one that is killed takes
-no other along. Its folder holds ``result.json`` (``result_file``), ``units.npz``
-(``unit_file``), ``log.txt`` (what it printed) and ``job.json`` (what was asked for).
+With separate processes, memory and time are measured independently, and a run that is
+killed does not affect the others. The folder of a run contains ``result.json``
+(``result_file``), ``units.npz`` (``unit_file``), ``log.txt`` (its output) and
+``job.json`` (everything its result depends on).
 """
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -18,6 +21,7 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from tqdm import tqdm
@@ -31,21 +35,21 @@ from recbole_whisperlite.model import own
 from recbole_whisperlite.model.names import settings_files
 from recbole_whisperlite.paths import PROPERTIES
 
-# Where the package is found, also by a process that is started elsewhere.
+# The folder from which a process can import the package, wherever it is started.
 _HOME = str(Path(recbole_whisperlite.__file__).resolve().parent.parent)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a row with a seed, and the folder it leaves its files in.
+    """One run: a row, a seed, and the folder for its files.
 
     Attributes:
-        row (Row): What to run.
-        seed (int): With which seed.
-        plan (Plan): For what is common to all.
-        folder (Path): Its own.
-        units (bool): Whether ``units.npz`` is wanted; not in tuning, and not where the
-            dataset has no requests.
+        row (Row): The row to run.
+        seed (int): The random seed.
+        plan (Plan): The benchmark, for what all rows share.
+        folder (Path): The folder of this run only.
+        units (bool): Whether to write ``units.npz``; it is not needed for tuning, and
+            without requests there are no queries.
     """
 
     row: Row
@@ -54,22 +58,22 @@ class Job:
     folder: Path
     units: bool = True
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.row.name}, seed {self.seed}"
 
-    def settings(self):
-        """Return the settings of its yaml file."""
+    def settings(self) -> dict[str, Any]:
+        """Return the settings for its yaml file."""
         foreign = data.foreign_settings(self.plan, self.row)
         common = {k: v for k, v in self.plan.settings.items() if k not in foreign}
         return {**common, **self.row.settings, "seed": self.seed}
 
-    def flags(self):
-        """Return the settings of its command line."""
+    def flags(self) -> list[str]:
+        """Return the settings for its command line."""
         foreign = {f"--{key}" for key in data.foreign_settings(self.plan, self.row)}
         return [f for f in self.plan.flags if f.partition("=")[0] not in foreign]
 
-    def request(self):
-        """Return all that decides what comes out, so that a change of it runs again."""
+    def request(self) -> dict[str, Any]:
+        """Return all that the result depends on: if it changes, the job runs again."""
         files = [
             *settings_files(own.model_class(self.row.model)),
             PROPERTIES / "dataset" / f"{self.plan.dataset}.yaml",
@@ -87,12 +91,12 @@ class Job:
             "version": versions()["recbole-whisperlite"],
         }
 
-    def result(self):
+    def result(self) -> dict[str, Any]:
         """Return its result file as a dict."""
         return json.loads((self.folder / "result.json").read_text("utf-8"))
 
-    def finished(self):
-        """Whether its folder holds the whole outcome of this very job."""
+    def finished(self) -> bool:
+        """Return whether its folder contains all files of exactly this job."""
         try:
             asked = json.loads((self.folder / "job.json").read_text("utf-8"))
             whole = isinstance(asked, dict) and isinstance(self.result(), dict)
@@ -102,48 +106,48 @@ class Job:
             whole = whole and zipfile.is_zipfile(self.folder / "units.npz")
         if not whole:
             return False
-        # as json has it: yaml's keys may be numbers
+        # through json, which makes keys strings: in yaml they may be numbers
         wanted = json.loads(json.dumps(self.request(), default=str))
-        # runs that do not say on which data they were made are taken at their word
+        # runs that did not record the digest of their data are assumed to be current
         return {"data": wanted["data"], **asked} == wanted
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
-        job (Job): Which.
-        result (dict or None): Its result file.
-        error (str or None): Why it has none, in one line.
+        job (Job): The job.
+        result (dict or None): Its result file; None if it failed.
+        error (str or None): Why it failed, in one line.
     """
 
     job: Job
-    result: dict = None
-    error: str = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
 
     @property
-    def unit_file(self):
+    def unit_file(self) -> Path:
         """The path of its ``units.npz``."""
         return self.job.folder / "units.npz"
 
 
-def run_all(jobs, unit):
+def run_all(jobs: list[Job], title: str) -> list[Outcome]:
     """Run the jobs that are not finished yet, one after another.
 
     Args:
-        jobs (list of Job): In this order.
-        unit (str): What the progress line counts.
+        jobs (list of Job): In the order in which they run.
+        title (str): Shown in front of the progress bar.
 
     Returns:
-        list of Outcome: One a job; a failed one does not stop the others.
+        list of Outcome: One per job; a failed job does not stop the others.
     """
     waiting = [job for job in jobs if not job.finished()]
     errors = {}
     done = len(jobs) - len(waiting)
-    with tqdm(total=len(jobs), initial=done, unit="run", desc=unit) as bar:
+    with tqdm(total=len(jobs), initial=done, unit="run", desc=title) as bar:
         for job in waiting:
-            bar.set_description(f"{unit}: {job}")
+            bar.set_description(f"{title}: {job}")
             errors[job.folder] = _run(job, bar)
             bar.update()
     return [
@@ -157,9 +161,9 @@ def run_all(jobs, unit):
 
 
 def _run(job, bar):
-    """Run one job; return None or why it failed."""
+    """Run one job; return None, or why it failed."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    request = job.request()  # now: the data may be changed while it runs
+    request = job.request()  # before the run, during which the data may change
     asked, result, units = (
         job.folder / name for name in ("job.json", "result.json", "units.npz")
     )
@@ -187,13 +191,13 @@ def _run(job, bar):
     missing = [p.name for p in (result, units)[: 1 + job.units] if not p.is_file()]
     if status or missing:
         return _reason(log, status, missing)
-    # last, so that it stands for a whole outcome
+    # written last: it marks the run as complete
     with whole_file(asked) as file_asked:
         file_asked.write_text(json.dumps(request, indent=2, default=str) + "\n")
 
 
 def _wait(command, log, bar):
-    """Run a command while the bar shows the passing time; return its exit status."""
+    """Run a command while the bar shows the elapsed time; return its exit status."""
     paths = [_HOME, os.environ.get("PYTHONPATH")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with open(log, "wb") as out, _terminated_as_interrupted():
@@ -203,19 +207,19 @@ def _wait(command, log, bar):
         try:
             while child.poll() is None:
                 time.sleep(0.2)
-                if sys.stderr.isatty():  # in a file it would be a line each time
+                if sys.stderr.isatty():  # in a file, each refresh would add a line
                     bar.refresh()
         finally:
-            child.kill()  # does nothing to one that ended
+            child.kill()  # no effect if it has already ended
             child.wait()
     return child.returncode
 
 
 @contextlib.contextmanager
 def _terminated_as_interrupted():
-    """Let SIGTERM end the block as Ctrl-C does, so that no child is left behind."""
+    """Make SIGTERM end the block like Ctrl-C, so that no child is left behind."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # where Python allows no handlers
+        yield  # Python allows signal handlers in the main thread only
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -225,16 +229,16 @@ def _terminated_as_interrupted():
 
 
 def _reason(log, status, missing):
-    """Return in one line why a run failed: its message, or the end of its traceback."""
+    """Return in one line why a run failed: its message, or its last line of output."""
     lines = log.read_text("utf-8", errors="replace").splitlines()
     told = [line for line in lines if line.startswith("error: ")]
     last = next((line for line in reversed(lines) if line.strip()), "no output")
     if told:
         reason = told[-1].removeprefix("error: ")
     elif status < 0:
-        reason = f"ended by signal {-status} (9 is often: out of memory)"
+        reason = f"killed by signal {-status} (9 often means out of memory)"
     elif status:
         reason = last.strip()
     else:
-        reason = f"it left no {' and no '.join(missing)}"
+        reason = f"it did not write {' and '.join(missing)}"
     return f"{reason} [{log}]"

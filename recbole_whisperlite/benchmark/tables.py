@@ -1,54 +1,59 @@
-"""The tables: everything as json, the ranks beside it, and csv, markdown and LaTeX.
+"""The results: everything as json, the ranks as npz, tables as csv, Markdown and LaTeX.
 
 ``benchmark.json``::
 
-    dataset, command, created, versions     what was run, when, on what
-    composed_requests                       the template, where requests are composed of
+    dataset, command, created, versions     what was run, when, with which packages
+    composed_requests                       the template, if requests are composed from
                                             attributes of the target; else null
-    request_kind                            review, tag, … as the dataset says, or null
+    request_kind                            review, tag, … as stated by the dataset, or
+                                            null
     seeds                                   [int]
     metrics                                 [name], e.g. "ndcg@10", in table order
-    main_metric                             name; orders rows and chooses the reference
+    main_metric                             name; rows are sorted by it, and the best is
+                                            the default reference
     smaller_is_better                       [name]
     metrics_of_queries                      [name]; those with statistics over queries
-    reference                               name of the row the others are tested against
+    reference                               row that the others are tested against
     significance                            how p values and intervals were computed
-    dataset_folder                          where pictures lie (``items.image``)
-    test_sets: [{                           one, or one for each seed (random splits);
-                                            none where the dataset has no requests
+    dataset_folder                          folder of the pictures (``items.image``)
+    test_sets: [{                           one, or one per seed (random splits);
+                                            none if the dataset has no requests
         fingerprint, valid_fingerprint,
         seeds, queries, positives, items}]  counts
     rows: [{                                best first; failed rows last
         name, model, inputs: [str],         null: not stated
-        settings, tuned,                    the yaml's for this row; chosen by --tune
+        settings, tuned,                    from the yaml; chosen by --tune
         errors: {seed: str},                failed runs
         metrics: {name: {
             mean, deviation,                over seeds; deviation null for one seed
-            low, high,                      95 % bootstrap interval over queries, or null
+            low, high,                      95 % bootstrap interval over queries or null
             p, p_holm}},                    against the reference; null for itself
         cost: {train_seconds, prepare_seconds, encode_seconds, evaluate_seconds,
                parameters, peak_memory_mb, (peak_gpu_memory_mb)},  means over seeds
         runs: {seed: {test_result, best_valid_result, seconds, parameters,
                       peak_memory_mb, eval_step,
                       valid_curve: [{seconds, (metric): value}]}}}]
-                                            a point of it every eval_step epochs
+                                            one point every eval_step epochs
     examples: [{user, request_id, request,  sample requests of the first test set
         positives: [item], top: {row name: [item], best first}}]
-    items: {item: {title, text, image}}     of the examples; title: the text's first
-                                            column; image null without one, else
-                                            relative to dataset_folder
+    items: {item: {title, text, image}}     items of the examples; title: the first text
+                                            column; image: null, or relative to
+                                            dataset_folder
 
-A seed is a str as a key. ``units.npz`` holds, for the test set number e, the arrays of a
-``unit_file`` (see :mod:`recbole_whisperlite.evaluation.rank_file`) that all models share as ``e/user``,
-``e/request``, …, and for each row and seed ``e/rank/<row>/<seed>`` and
-``e/top/<row>/<seed>``.
+Seeds are strings where they are keys. ``units.npz`` contains, for test set number e,
+the arrays of a ``unit_file`` (see :mod:`recbole_whisperlite.evaluation.rank_file`) that
+all models share as ``e/user``, ``e/request``, …, and for each row and seed
+``e/rank/<row>/<seed>`` and ``e/top/<row>/<seed>``.
 """
+
+from __future__ import annotations
 
 import csv
 import io
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from recbole.evaluator.register import smaller_metrics
@@ -60,34 +65,49 @@ from recbole_whisperlite.evaluation.rank_file import read_ranks
 from recbole_whisperlite.evaluation.result_file import versions
 from recbole_whisperlite.files import plain, whole_file
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.benchmark.fingerprints import TestSet
+    from recbole_whisperlite.benchmark.plan import Plan
+    from recbole_whisperlite.benchmark.runner import Outcome
+
 ALPHA = 0.05
 SIGNIFICANCE = (
-    "Two-sided paired t-test over queries (metrics averaged over seeds first) against the "
-    "reference, Holm-corrected over the rows of each metric; 95 % percentile bootstrap "
-    f"intervals over queries, {statistics.RESAMPLES} resamples."
+    "Two-sided paired t-test over queries (metrics averaged over seeds first) against "
+    "the reference, Holm-corrected over the rows of each metric; 95 % percentile "
+    f"bootstrap intervals over queries, {statistics.RESAMPLES} resamples."
 )
 COSTS = ("prepare", "encode", "train", "evaluate")
 NO_REQUESTS = (
-    "It has no requests, so each family is evaluated as RecBole does it: general models "
-    "once a user, sequential models once an interaction and without leaving out the "
-    "history. Only rows of one family can be compared, and there are no tests."
+    "It has no requests, so each family is evaluated as in RecBole: general models "
+    "once per user, sequential models once per interaction and without excluding seen "
+    "items. Only rows of the same family can be compared, and there are no "
+    "significance tests."
 )
 REVIEWS = (
-    "Requests are reviews of the chosen item, written after the choice: they may name it."
+    "Requests are reviews of the chosen item, written after it was chosen: they may "
+    "name it."
 )
 
 
-def assemble(plan, outcomes, test_sets, tuned):
-    """Put together what ``benchmark.json`` and ``units.npz`` will hold.
+def assemble(
+    plan: Plan,
+    outcomes: list[Outcome],
+    test_sets: list[TestSet],
+    tuned: dict[str, dict],
+) -> dict[str, Any]:
+    """Assemble the contents of ``benchmark.json`` and ``units.npz``.
 
     Args:
-        plan (Plan): What was to be run.
-        outcomes (list of Outcome): What became of it.
+        plan (Plan): The benchmark.
+        outcomes (list of Outcome): The outcomes of its jobs.
         test_sets (list of TestSet): From :func:`fingerprints.same_test_set`.
-        tuned (dict): ``{row name: chosen settings}``.
+        tuned (dict): ``{row name: settings chosen by tuning}``.
 
     Returns:
-        dict: The layout above, and the arrays of ``units.npz`` under ``units``.
+        dict: As described above, with the arrays of ``units.npz`` under ``units``.
+
+    Raises:
+        UserError: If the models have no metric in common.
     """
     rows = [_row(row, outcomes, tuned) for row in plan.rows]
     results = [outcome.result for outcome in outcomes if outcome.result]
@@ -111,9 +131,9 @@ def assemble(plan, outcomes, test_sets, tuned):
                 "fingerprint": test_set.fingerprint,
                 "valid_fingerprint": test_set.valid_fingerprint,
                 "seeds": test_set.seeds,
-                "queries": len(test_set.units["user"]),
-                "positives": len(test_set.units["positive_unit"]),
-                "items": len(test_set.units["tokens"]) - 1,
+                "queries": len(test_set.arrays["user"]),
+                "positives": len(test_set.arrays["positive_unit"]),
+                "items": len(test_set.arrays["tokens"]) - 1,
             }
             for test_set in test_sets
         ],
@@ -133,7 +153,7 @@ def assemble(plan, outcomes, test_sets, tuned):
         benchmark["units"].update(_unit_arrays(number, test_set, ranks[number]))
     benchmark.update(examples.sample(test_sets[0], ranks[0], results[0]["settings"]))
     if any(item["image"] for item in benchmark["items"].values()):
-        # relative where it can be: the folder of a project may be moved as a whole
+        # relative if possible, so that the project can be moved as a whole
         folder = Path(results[0]["settings"]["data_path"]).absolute()
         here = Path.cwd()
         inside = folder.is_relative_to(here)
@@ -183,7 +203,7 @@ def _add_metrics(benchmark, results):
     ]
     if not names:
         raise UserError(
-            "The models have no metric in common: give metrics and topk for all of them."
+            "The models have no metric in common: set metrics and topk for all of them."
         )
     main = results[0]["settings"]["valid_metric"].lower()
     benchmark["metrics"] = names
@@ -197,16 +217,16 @@ def _add_metrics(benchmark, results):
 
 
 def _ranks(test_set):
-    """Return ``{(row name, seed): (rank, top)}`` as in a unit file."""
+    """Return ``{(row name, seed): (rank, top)}`` as in a ``unit_file``."""
     ranks = {}
     for key, outcome in test_set.outcomes.items():
-        units = read_ranks(outcome.unit_file)
-        ranks[key] = units["rank"], units["top"]
+        arrays = read_ranks(outcome.unit_file)
+        ranks[key] = arrays["rank"], arrays["top"]
     return ranks
 
 
 def _add_statistics(benchmark, plan, test_sets, ranks):
-    """Fill in ``metrics`` of the rows, choose the reference, sort."""
+    """Fill in ``metrics`` of the rows, choose the reference, sort the rows."""
     rows = [row for row in benchmark["rows"] if row["runs"]]
     for row in rows:
         for name in benchmark["metrics"]:
@@ -249,18 +269,21 @@ def _add_statistics(benchmark, plan, test_sets, ranks):
 def _of_queries(row, names, test_sets, ranks):
     """Return metrics of queries, mean over seeds, float64 ``[n_queries, n_metrics]``.
 
-    Where seeds have test sets of their own, their queries stand one below the other;
-    queries of a test set that the row failed on are NaN.
+    The queries of several test sets are concatenated; for a test set on which the row
+    failed, they are NaN.
     """
     parts = []
     for test_set, of_test_set in zip(test_sets, ranks):
-        unit, n_queries = test_set.units["positive_unit"], len(test_set.units["user"])
-        runs = [rank for (name, _), (rank, _) in of_test_set.items() if name == row["name"]]
+        query = test_set.arrays["positive_unit"]
+        n_queries = len(test_set.arrays["user"])
+        runs = [
+            rank for (name, _), (rank, _) in of_test_set.items() if name == row["name"]
+        ]
         values = np.full((n_queries, len(names)), np.nan)
         for column, name in enumerate(names):
             metric, k = statistics.split_name(name)
             each = [
-                statistics.metric_of_queries(metric, unit, rank, n_queries, k)
+                statistics.metric_of_queries(metric, query, rank, n_queries, k)
                 for rank in runs
             ]
             if each:
@@ -276,8 +299,8 @@ def _p_value(values, name, reference, column):
 
 
 def _unit_arrays(number, test_set, ranks):
-    arrays = {f"{number}/{name}": array for name, array in test_set.units.items()}
-    texts = json.dumps(test_set.units["texts"]).encode()
+    arrays = {f"{number}/{name}": array for name, array in test_set.arrays.items()}
+    texts = json.dumps(test_set.arrays["texts"]).encode()
     arrays[f"{number}/texts"] = np.frombuffer(texts, dtype=np.uint8)
     for (row, seed), (rank, top) in ranks.items():
         arrays[f"{number}/rank/{row}/{seed}"] = rank
@@ -288,7 +311,7 @@ def _unit_arrays(number, test_set, ranks):
 # --------------------------------------------------------------------------- files
 
 
-def write(folder, benchmark):
+def write(folder: Path, benchmark: dict[str, Any]) -> None:
     """Write ``benchmark.json .csv .md .tex`` and ``units.npz``.
 
     Args:
@@ -311,8 +334,8 @@ def _replace(path, content):
         file.write_bytes(content)
 
 
-def as_csv(benchmark):
-    """Return one line a row and seed, all metrics and costs, as RFC 4180 has it."""
+def as_csv(benchmark: dict[str, Any]) -> str:
+    """Return csv (RFC 4180) with a line per row and seed, and all metrics and costs."""
     names = benchmark["metrics"]
     out = io.StringIO()
     writer = csv.writer(out)
@@ -329,7 +352,7 @@ def as_csv(benchmark):
     return out.getvalue()
 
 
-def places(benchmark, name):
+def best_and_second(benchmark: dict[str, Any], name: str) -> tuple[set[str], set[str]]:
     """Return the names of the rows with the best and the second best mean of a metric.
 
     Args:
@@ -337,7 +360,7 @@ def places(benchmark, name):
         name (str): A metric.
 
     Returns:
-        tuple: Two sets of row names; equal figures share a place.
+        tuple: Two sets of row names; rows with equal means are in the same set.
     """
     means = {
         r["name"]: r["metrics"][name]["mean"] for r in benchmark["rows"] if r["runs"]
@@ -346,13 +369,13 @@ def places(benchmark, name):
         set(means.values()), reverse=name not in benchmark["smaller_is_better"]
     )
     return tuple(
-        {row for row in means if place < len(ordered) and means[row] == ordered[place]}
-        for place in (0, 1)
+        {row for row in means if index < len(ordered) and means[row] == ordered[index]}
+        for index in (0, 1)
     )
 
 
-def shown_name(name):
-    """Return the name of a metric as papers write it: ``ndcg@10`` is ``NDCG@10``."""
+def shown_name(name: str) -> str:
+    """Return the name of a metric as papers write it: ``NDCG@10`` for ``ndcg@10``."""
     metric, k = statistics.split_name(name)
     upper = {"ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
     words = metric.replace("_", " ").capitalize()
@@ -360,7 +383,7 @@ def shown_name(name):
 
 
 def _shown(benchmark):
-    """The metrics that fit onto a page: those at the main metric's k."""
+    """Return the metrics that fit on a page: those at the main metric's k."""
     k = statistics.split_name(benchmark["main_metric"] or "")[1]
     return [n for n in benchmark["metrics"] if statistics.split_name(n)[1] in (k, None)]
 
@@ -373,14 +396,14 @@ def _figure(row, name, plus_minus):
     return text
 
 
-def differs(row, name):
-    """Whether a row differs significantly from the reference in a metric."""
+def differs(row: dict[str, Any], name: str) -> bool:
+    """Return whether a row differs significantly from the reference in a metric."""
     p = row["metrics"][name]["p_holm"]
     return p is not None and p < ALPHA
 
 
-def notes(benchmark):
-    """Return what has to be said under a table, a list of sentences."""
+def notes(benchmark: dict[str, Any]) -> list[str]:
+    """Return the notes below a table, a list of sentences."""
     told = []
     for test_set in benchmark["test_sets"]:
         told.append(
@@ -393,7 +416,7 @@ def notes(benchmark):
     if benchmark["composed_requests"]:
         told.append(
             "Requests are composed from attributes of the chosen item "
-            f"({benchmark['composed_requests']}), so that they carry attributes of the "
+            f"({benchmark['composed_requests']}), so they reveal attributes of the "
             "target."
         )
     if benchmark.get("request_kind") == "review":
@@ -406,14 +429,14 @@ def notes(benchmark):
             f"{benchmark['significance']}"
         )
     if any(row["inputs"] is None for row in benchmark["rows"]):
-        told.append("Not stated: the model's class has no attribute inputs.")
+        told.append("Inputs not stated: the model's class has no attribute inputs.")
     return told
 
 
-def as_markdown(benchmark):
-    """Return the table as GitHub has it: best bold, second underlined, * significant."""
+def as_markdown(benchmark: dict[str, Any]) -> str:
+    """Return a GitHub table: best bold, second best underlined, * significant."""
     names = _shown(benchmark)
-    marks = {name: places(benchmark, name) for name in names}
+    marks = {name: best_and_second(benchmark, name) for name in names}
     head = ["model", "inputs", *names, "training s"]
     lines = [head, ["---", "---"] + ["---:"] * (len(names) + 1)]
     for row in benchmark["rows"]:
@@ -443,10 +466,10 @@ def as_markdown(benchmark):
     return f"{table}\n\n{told}\n" + (f"\n{errors}" if errors else "")
 
 
-def as_latex(benchmark):
-    """Return a booktabs table: best bold, second underlined, * significant."""
+def as_latex(benchmark: dict[str, Any]) -> str:
+    """Return a booktabs table: best bold, second best underlined, * significant."""
     names = _shown(benchmark)
-    marks = {name: places(benchmark, name) for name in names}
+    marks = {name: best_and_second(benchmark, name) for name in names}
     lines = [
         "% \\usepackage{booktabs}",
         "\\begin{table}",

@@ -1,4 +1,4 @@
-"""``--tune=N``: N trials for each model, judged by the validation metric alone."""
+"""``--tune=N``: N trials per model, judged only by the validation metric."""
 
 import sys
 import warnings
@@ -8,23 +8,24 @@ import yaml
 from sklearn.model_selection import ParameterSampler
 
 from recbole_whisperlite.benchmark import runner
+from recbole_whisperlite.benchmark.plan import Plan
 from recbole_whisperlite.files import whole_file
 
 
-def tune(plan):
+def tune(plan: Plan) -> dict[str, dict]:
     """Try settings from the ranges of each row; keep the best on the validation split.
 
-    The first trial is the row as it stands, the others are drawn from its ranges. All
-    rows get the same number of trials (fewer only where the ranges hold fewer). The
-    choice is written into ``tuned.yaml`` in the output folder, which can be given as a
-    further file of ``--config_files``.
+    The first trial uses the row's settings unchanged, the others are sampled from its
+    ranges. All rows get the same number of trials (fewer only if the ranges have fewer
+    combinations). The best settings are written to ``tuned.yaml`` in the output folder,
+    which can be added to ``--config_files``.
 
     Args:
         plan (Plan): With ``trials`` above 0; trials run with the first of its seeds.
 
     Returns:
-        dict: ``{row name: chosen settings}``; rows without ranges, and those of which
-        every trial failed, are left out.
+        dict: ``{row name: best settings}``, without rows that have no ranges or whose
+        trials all failed.
     """
     jobs = [
         runner.Job(
@@ -53,7 +54,8 @@ def tune(plan):
     text = yaml.safe_dump({"models": tuned}, sort_keys=False)
     with whole_file(plan.output / "tuned.yaml") as file:
         file.write_text(
-            f"# Chosen on the validation split, {plan.trials} trials a model.\n{text}",
+            "# Chosen on the validation split, "
+            f"{plan.trials} trials per model.\n{text}",
             "utf-8",
         )
     return tuned
@@ -63,7 +65,7 @@ def _trials(row, plan):
     if not row.ranges:
         return []
     with warnings.catch_warnings():
-        # told when the ranges hold fewer combinations than there are trials
+        # which says that the ranges have fewer combinations than there are trials
         warnings.simplefilter("ignore", UserWarning)
         drawn = ParameterSampler(
             row.ranges, plan.trials - 1, random_state=plan.seeds[0]
@@ -72,7 +74,7 @@ def _trials(row, plan):
 
 
 def _score(result):
-    """Return the validation metric as more-is-better; None if there is none."""
+    """Return the validation metric with the sign that makes greater better, or None."""
     valid, settings = result["best_valid_result"], result["settings"]
     if not valid:
         return None

@@ -1,4 +1,4 @@
-"""Evaluation by query: the same test set for every model family."""
+"""Evaluation by query, with the same test set for every model family."""
 
-# First of all, because importing RecBole imports modules of this room.
+# Must come first, because importing RecBole imports modules of this package.
 import recbole  # noqa: F401

@@ -1,11 +1,15 @@
 """Evaluation by (user, request) for every model family.
 
-RecBole ranks once a user for some families and once an interaction for others, and masks
-the history for the first only. These dataloaders hand the same queries, positives and
-candidates to all of them; scores and metrics stay RecBole's.
+RecBole ranks once per user for some families and once per interaction for others, and
+masks the history only for the former. These dataloaders give all of them the same
+queries, positives and candidates; scores and metrics stay RecBole's.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from logging import getLogger
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,27 +20,38 @@ from recbole.sampler.sampler import AbstractSampler
 from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
 
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.evaluation.queries import make_queries
+from recbole_whisperlite.evaluation.queries import Queries, make_queries
 from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
 
-# Scores of one batch of full ranking, at most: 16 MB as float32.
+if TYPE_CHECKING:
+    from recbole.config import Config
+
+    from recbole_whisperlite.data.dataset import RequestDatasetMixin
+
+# The most scores in one batch of full ranking: 16 MB as float32.
 MAX_SCORES = 2**22
 
 
 class QuerySampler(AbstractSampler):
-    """RecBole's negative sampling with a query in the place of a user.
+    """RecBole's negative sampling, by query instead of by user.
 
-    Never sampled are the query's positives and excluded items.
+    A query's positives and excluded items are never sampled.
 
     Args:
         dataset (RequestDatasetMixin): A valid or test dataset.
         queries (Queries): Its queries.
         distribution (str): ``uniform`` or ``popularity`` (over the interactions of all
             phases, as RecBole's ``Sampler`` does).
-        alpha (float): Power of the popularity.
+        alpha (float): Exponent of the popularity.
     """
 
-    def __init__(self, dataset, queries, distribution, alpha=1.0):
+    def __init__(
+        self,
+        dataset: RequestDatasetMixin,
+        queries: Queries,
+        distribution: str,
+        alpha: float = 1.0,
+    ):
         self.dataset, self.queries = dataset, queries
         super().__init__(distribution, alpha)
 
@@ -46,20 +61,28 @@ class QuerySampler(AbstractSampler):
     def _get_candidates_list(self):
         return list(self.dataset.all_chosen_items)
 
-    def get_used_ids(self):
+    def get_used_ids(self) -> np.ndarray:
+        """Return the items that are not sampled, a set for each query.
+
+        Raises:
+            UserError: If there is a query for which that is the whole catalogue.
+        """
         never = self.queries.positives + self.queries.excluded
         full = np.flatnonzero(np.diff(never.indptr) >= self.dataset.item_num - 1)
         if len(full):
-            user = self.dataset.id2token(self.dataset.uid_field, self.queries.user[full[0]])
+            user = self.dataset.id2token(
+                self.dataset.uid_field, self.queries.user[full[0]]
+            )
             raise UserError(
-                f"User '{user}' has had all {self.dataset.item_num - 1} items, so no "
-                "negative can be sampled for the evaluation. Use eval_args mode full."
+                f"User '{user}' has interacted with all {self.dataset.item_num - 1} "
+                "items, so no negatives can be sampled for the evaluation. Set mode: "
+                "full in eval_args."
             )
         return np.array([set(row.indices) for row in never], dtype=object)
 
 
 class RequestEvalMixin:
-    """What both evaluation modes share: queries, their interactions, their fingerprint.
+    """What both evaluation modes share: queries, their inputs, their fingerprint.
 
     Attributes:
         queries (Queries): The test set.
@@ -77,7 +100,7 @@ class RequestEvalMixin:
             self.ruled_out = ruled_out_items(dataset)[self.queries.request]
 
     def _make_query_feat(self, config, dataset):
-        """Return what a model may know of each query: nothing of the chosen item."""
+        """Return the inputs of each query, which say nothing about the chosen item."""
         feat = dataset.inter_feat[self.queries.row]
         known = {
             dataset.uid_field,
@@ -116,13 +139,19 @@ class RequestEvalMixin:
 
 
 class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
-    """Full ranking of the catalogue, once a query.
+    """Full ranking of the catalogue, once per query.
 
-    Yields what ``FullSortEvalDataLoader`` yields, with a query in the place of a user:
+    Yields what ``FullSortEvalDataLoader`` yields, with queries instead of users:
     interaction, (rows, columns) of excluded scores, rows and columns of positives.
     """
 
-    def __init__(self, config, dataset, sampler, shuffle=False):
+    def __init__(
+        self,
+        config: Config,
+        dataset: RequestDatasetMixin,
+        sampler: AbstractSampler,
+        shuffle: bool = False,
+    ):
         self._set_queries(config, dataset)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
         self._state_test_set(dataset)
@@ -131,13 +160,19 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
         item_num = self._dataset.item_num
         limit = MAX_SCORES
         if self.config["MODEL_TYPE"] == ModelType.CONTEXT:
-            # Such a model scores (query, item) rows one by one: batches as in RecBole.
+            # Context models score one row per (query, item): batches as in RecBole.
             limit = self.config["eval_batch_size"]
         queries = min(self.config["eval_batch_size"], limit // item_num)
         self.step = max(queries, 1)
         self.set_batch_size(self.step * item_num)
 
-    def collate_fn(self, index):
+    def collate_fn(self, index: list[int]) -> tuple[
+        Interaction,
+        tuple[torch.Tensor, torch.Tensor],
+        torch.Tensor,
+        torch.Tensor,
+    ]:
+        """Return the batch of the queries ``index``; all numbers are int64."""
         index = np.array(index)
         excluded = self.queries.excluded[index].tocoo()
         positive = self.queries.positives[index].tocoo()
@@ -152,11 +187,17 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
 class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
     """Ranking of each query's positives among sampled negatives (``uniN``, ``popN``).
 
-    As in RecBole, N negatives are drawn for each positive. They are drawn once, from
-    ``seed`` alone, so that every model ranks the same candidates.
+    As in RecBole, N negatives are drawn for each positive. They are drawn once and
+    depend only on ``seed``, so that every model ranks the same candidates.
     """
 
-    def __init__(self, config, dataset, sampler, shuffle=False):
+    def __init__(
+        self,
+        config: Config,
+        dataset: RequestDatasetMixin,
+        sampler: AbstractSampler,
+        shuffle: bool = False,
+    ):
         self._set_queries(config, dataset)
         args = config[f"{dataset.phase}_neg_sample_args"]
         self.label_field = config["LABEL_FIELD"]
@@ -185,11 +226,23 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         self.step = max(self.config["eval_batch_size"] // rows, 1)
         self.set_batch_size(self.step * rows)
 
-    def update_config(self, config):
+    def update_config(self, config: Config) -> None:
+        """Take over another config; the drawn candidates stay."""
         self.config = config
         self._init_batch_size_and_step()
 
-    def collate_fn(self, index):
+    def collate_fn(
+        self, index: list[int]
+    ) -> tuple[Interaction, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the batch of the queries ``index``: one row per candidate.
+
+        Args:
+            index (list of int): Numbers of queries.
+
+        Returns:
+            tuple: The interaction, int64 query (as a position in ``index``) of each of
+            its rows, query and item of each positive.
+        """
         index = np.array(index)
         positive = self.queries.positives[index].tocoo()
         negatives = [self.candidates[query] for query in index]
@@ -201,7 +254,7 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         )
         item = np.concatenate([positive.col, *negatives])
         label = (np.arange(len(row)) < positive.nnz).astype(np.float32)
-        # RecBole wants the candidates of a query together, positives first
+        # RecBole expects the candidates of a query together, positives first
         order = np.argsort(row, kind="stable")
         row, item, label = row[order], item[order], label[order]
         interaction = self._query_interaction(index)[row]
@@ -225,21 +278,21 @@ def _float(values):
 
 
 def _padded(matrix):
-    """Return the column numbers of each row, padded by 0, int64 ``[n_rows, longest]``."""
+    """Return the columns of each row, padded with 0, int64 ``[n_rows, longest]``."""
     length = np.diff(matrix.indptr)
     padded = np.zeros((matrix.shape[0], max(length.max(initial=0), 1)), dtype=np.int64)
     padded[np.arange(padded.shape[1]) < length[:, None]] = matrix.indices
     return _long(padded)
 
 
-def evaluation_dataloader(dataloader_class):
-    """Wrap RecBole's choice: queries where the dataset has requests, else unchanged.
+def evaluation_dataloader(dataloader_class: type) -> Callable[..., AbstractDataLoader]:
+    """Rank queries if the dataset has requests; otherwise evaluate as RecBole does.
 
     Args:
         dataloader_class (type): What ``recbole.data.utils.get_dataloader`` returned.
 
     Returns:
-        callable: Called like a dataloader class, with config, dataset, sampler.
+        callable: To be called like a dataloader class, with config, dataset, sampler.
     """
     by_query = {
         FullSortEvalDataLoader: RequestFullSortEvalDataLoader,

@@ -1,20 +1,30 @@
-"""``show_examples``: requests of the test set with the items that a model puts first."""
+"""``show_examples``: requests of the test set with a model's best items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 
 from recbole_whisperlite.evaluation.dataloader import RequestFullSortEvalDataLoader
 
+if TYPE_CHECKING:
+    from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+    from recbole.trainer import Trainer
+
 
 @torch.no_grad()
-def show_examples(trainer, eval_data, number, k=5):
-    """Print requests of the test phase with the model's best items.
+def show_examples(
+    trainer: Trainer, eval_data: AbstractDataLoader, number: int, k: int = 5
+) -> None:
+    """Print requests of the test set with the model's best items.
 
     Args:
         trainer (Trainer): After the test evaluation.
         eval_data (AbstractDataLoader): The test dataloader; nothing is printed unless
             it ranks the full catalogue of a dataset with requests.
-        number (int): How many requests, taken evenly from the phase.
-        k (int): Items for each.
+        number (int): How many requests; they are spread evenly over the test set.
+        k (int): How many items for each request.
     """
     if not isinstance(eval_data, RequestFullSortEvalDataLoader):
         return
@@ -26,7 +36,8 @@ def show_examples(trainer, eval_data, number, k=5):
         eval_data.collate_fn(chosen)
     )
     item_texts = dataset.item_texts
-    print(f"\n{type(trainer.model).__name__} answers {len(chosen)} requests of the test:")
+    name = type(trainer.model).__name__
+    print(f"\nBest items of {name} for {len(chosen)} requests of the test set:")
     for query, request, row in zip(
         chosen, interaction[dataset.request_text_field], scores.cpu()
     ):
@@ -36,7 +47,7 @@ def show_examples(trainer, eval_data, number, k=5):
             mark = "*" if item in positives else " "
             token = dataset.id2token(dataset.iid_field, item)
             print(f" {mark} {rank}. [{token}] {_short(item_texts[item], 150)}")
-    print("\n* was chosen for this request (the test's answer)")
+    print("\n* chosen for this request (a positive of the test set)")
 
 
 def _short(text, length):

@@ -1,4 +1,4 @@
-"""The test set: which queries are ranked, what is right, and their fingerprint."""
+"""The test set: its queries, their positives, and their fingerprint."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Queries:
             given to :func:`make_queries`, int64 ``[n_queries]``.
         positives (scipy.sparse.csr_matrix): Chosen items, bool
             ``[n_queries, n_items]``.
-        excluded (scipy.sparse.csr_matrix): Items that are no candidates, because the
-            user has seen them in an earlier phase and they are not positives of the
-            query, bool ``[n_queries, n_items]``.
+        excluded (scipy.sparse.csr_matrix): Items that are not candidates: the user's
+            seen items (from earlier phases), except the positives of the query, bool
+            ``[n_queries, n_items]``.
     """
 
     user: np.ndarray
@@ -44,14 +44,16 @@ class Queries:
     ) -> str:
         """Hash the test set, so that equal fingerprints prove equal test sets.
 
-        Hashed are the catalogue and, for every query, user, request, positives, excluded
-        items and sampled candidates: all as external tokens and sorted, so that
-        neither internal ids nor the order of queries or files count.
+        The hash covers the catalogue and, for every query, its user, request,
+        positives, excluded items and sampled candidates. All of them are hashed as
+        external tokens and sorted, so that neither internal ids nor the order of
+        queries or files matter.
 
         Args:
             user_tokens, request_tokens, item_tokens (numpy.ndarray): Tokens by internal
                 id (RecBole's ``field2id_token``).
-            candidates (list of numpy.ndarray, optional): Sampled negatives of each query.
+            candidates (list of numpy.ndarray, optional): Sampled negatives of each
+                query (internal item ids, int64 ``[n_negatives]``).
 
         Returns:
             str: 16 hexadecimal digits of a SHA-256.
@@ -85,8 +87,8 @@ def make_queries(
     Args:
         user, request, item (numpy.ndarray): Internal ids of one phase's interactions,
             int64 ``[n_interactions]``.
-        seen (scipy.sparse.csr_matrix): The items that each user had in earlier phases,
-            bool ``[n_users, n_items]``.
+        seen (scipy.sparse.csr_matrix): The seen items of each user (from earlier
+            phases), bool ``[n_users, n_items]``.
 
     Returns:
         Queries: One query for each distinct (user, request).
@@ -97,7 +99,7 @@ def make_queries(
         return_index=True,
         return_inverse=True,
     )
-    # np.unique sorts by id; what people read is the order of the file
+    # np.unique sorts by id; go back to the order of the file, which is easier to follow
     order = np.argsort(row, kind="stable")
     query_of = np.argsort(order, kind="stable")[query_of.reshape(-1)]
     row = row[order]

@@ -1,36 +1,42 @@
-"""``unit_file``: what a test gave query by query, for statistics and for looking at.
+"""``unit_file``: the test results of each query, for statistics and for inspection.
 
-An ``.npz`` without pickled objects, in an order that does not depend on the model, so that
-the files of two models with the same test set can be laid side by side:
+An ``.npz`` without pickled objects. Its order does not depend on the model, so that the
+files of two models with the same test set can be compared entry by entry:
 
-==================  ==========================  ============================================
-array               dtype and shape             meaning
-==================  ==========================  ============================================
-``tokens``          str ``[1 + n_items]``       the catalogue: "", then item tokens, sorted
-``user``            str ``[n_queries]``         user token
-``request``         str ``[n_queries]``         request token
-``text``            int64 ``[n_queries]``       index of the request's text in ``texts``
-``texts``           uint8                       UTF-8 of a JSON list: the distinct texts
-``words``           int64 ``[n_queries]``       words of the request, split at white space
-``history``         int64 ``[n_queries]``       interactions of the user in earlier phases
-``positive_unit``   int64 ``[n_positives]``     query of each positive, ascending
-``positive_item``   int64 ``[n_positives]``     its item, as an index into ``tokens``
-``popularity``      int64 ``[n_positives]``     its interactions in training
-``rank``            int32 ``[n_positives]``     its rank among the query's candidates, from 1
-``top``             int32 ``[n_queries, K]``    the best K = max(topk) items, best first, as
-                                                indexes into ``tokens``; 0 where there are
-                                                fewer candidates
-==================  ==========================  ============================================
+==================  ========================  ==========================================
+array               dtype and shape           meaning
+==================  ========================  ==========================================
+``tokens``          str ``[1 + n_items]``     the catalogue: "", then sorted item tokens
+``user``            str ``[n_queries]``       user token
+``request``         str ``[n_queries]``       request token
+``text``            int64 ``[n_queries]``     index of the request's text in ``texts``
+``texts``           uint8                     UTF-8 of a JSON list: the distinct texts
+``words``           int64 ``[n_queries]``     number of words of the request, split at
+                                              white space
+``history``         int64 ``[n_queries]``     number of interactions of the user in
+                                              earlier phases
+``positive_unit``   int64 ``[n_positives]``   query of each positive, ascending
+``positive_item``   int64 ``[n_positives]``   its item, as an index into ``tokens``
+``popularity``      int64 ``[n_positives]``   its number of interactions in training
+``rank``            int32 ``[n_positives]``   its rank among the candidates, from 1
+``top``             int32 ``[n_queries, K]``  the best K = max(topk) items, best first,
+                                              as indexes into ``tokens``; 0 at the end
+                                              if there are fewer candidates
+==================  ========================  ==========================================
 
-Queries are sorted by user and request, the positives of a query by item. ``rank`` is the
-position in the list of the best K, as RecBole's metrics see it: equal scores stand there in
-the order that ``torch.topk`` leaves them in. Below that list it is 1 + the number of
-candidates with a strictly greater score, and at least K + 1. So metrics computed from
-``rank`` equal RecBole's for every k ≤ K. (A query was called a unit when this format was
-made; its names have stayed.)
+Queries are sorted by user and request, the positives of a query by item. ``rank`` is
+the position in the list of the best K, as RecBole's metrics see it: ties are in the
+order in which ``torch.topk`` returns them. For items outside that list it is 1 + the
+number of candidates with a strictly greater score, and at least K + 1. So metrics
+computed from ``rank`` equal RecBole's for every k ≤ K. (A query was called a unit when
+this format was made; its names were kept.)
 """
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -38,58 +44,83 @@ import torch
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import whole_file
 
+if TYPE_CHECKING:
+    from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+
 
 class QueryRanks:
-    """Gathers ranks and best items while an evaluation goes through its batches."""
+    """Collects ranks and best items, batch by batch, during an evaluation."""
 
     def __init__(self):
         self._query, self._item, self._rank, self._top = [], [], [], []
         self._seen = 0
 
-    def collect(self, scores, positive_u, positive_i, k):
-        """Note one batch.
+    def collect(
+        self,
+        scores: torch.Tensor,
+        positive_u: torch.Tensor,
+        positive_i: torch.Tensor,
+        k: int,
+    ) -> None:
+        """Add one batch.
 
         Args:
-            scores (torch.Tensor): ``[n_queries, n_items]``, -inf for what is no candidate.
-            positive_u, positive_i (torch.Tensor): Row and item of each positive.
+            scores (torch.Tensor): float ``[n_queries, n_items]``, -inf for items that
+                are not candidates.
+            positive_u, positive_i (torch.Tensor): Row and item of each positive, int64
+                ``[n_positives]``.
             k (int): Length of the lists of best items.
+
+        Raises:
+            UserError: If the scores are not a matrix, because the metrics are value
+                metrics.
         """
         if scores.dim() != 2:
             raise UserError(
-                "unit_file holds ranks, and metrics of values (AUC, LogLoss, …) rank "
-                "nothing. Choose ranking metrics, or leave unit_file out."
+                "unit_file stores ranks, but value metrics (AUC, LogLoss, …) do not "
+                "rank items. Choose ranking metrics, or remove unit_file."
             )
         positive_u = positive_u.to(scores.device)
         positive_i = positive_i.to(scores.device)
         best, top = torch.topk(scores, min(k, scores.shape[1]), dim=-1)
         above = torch.empty_like(positive_u)
-        # positives in parts: one row of scores for each would be large
+        # in parts, because each positive gets a copy of its row of scores
         for part in torch.arange(len(positive_u), device=scores.device).split(256):
             rows = scores[positive_u[part]]
             score = rows.gather(1, positive_i[part, None])
             above[part] = (rows > score).sum(dim=1)
         listed = top[positive_u] == positive_i[:, None]
         position = listed.int().argmax(dim=1)
-        rank = torch.where(listed.any(dim=1), position, above.clamp(min=top.shape[1])) + 1
+        rank = (
+            torch.where(listed.any(dim=1), position, above.clamp(min=top.shape[1])) + 1
+        )
         self._query.append((positive_u + self._seen).cpu())
         self._item.append(positive_i.cpu())
         self._rank.append(rank.cpu())
         self._top.append(top.masked_fill(best == -torch.inf, 0).cpu())
         self._seen += len(scores)
 
-    def arrays(self):
-        """Return query, item and rank of each positive; and the best items of each query."""
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Return the positives with their ranks, and the best items of each query.
+
+        Returns:
+            tuple of numpy.ndarray: Query (in the order of the evaluation), internal
+            item id and rank (from 1), int64 ``[n_positives]`` each; internal item ids,
+            best first, int64 ``[n_queries, k]``.
+        """
         parts = (self._query, self._item, self._rank, self._top)
         return tuple(torch.cat(part).numpy() for part in parts)
 
 
-def write_ranks(path, eval_data, ranks):
+def write_ranks(
+    path: str | Path, eval_data: AbstractDataLoader, ranks: QueryRanks
+) -> None:
     """Write ``unit_file``.
 
     Args:
-        path (str or Path): Its name, ending in ``.npz``.
-        eval_data (RequestEvalMixin): The test dataloader.
-        ranks (QueryRanks): What was gathered in its evaluation.
+        path (str or Path): The file.
+        eval_data (AbstractDataLoader): The test dataloader, a ``RequestEvalMixin``.
+        ranks (QueryRanks): What was collected in its evaluation.
 
     Raises:
         UserError: If the dataset has no requests, so that there are no queries.
@@ -97,21 +128,21 @@ def write_ranks(path, eval_data, ranks):
     dataset = eval_data._dataset
     if not hasattr(dataset, "held_out"):
         raise UserError(
-            f"unit_file: dataset '{dataset.dataset_name}' has no requests, so there are "
-            "no queries (user, request) to write down. Compose requests from its item "
-            "columns with request_template."
+            f"unit_file: dataset '{dataset.dataset_name}' has no requests, so there "
+            "are no queries (user, request) whose ranks could be written. Set "
+            "request_template to compose requests from its item columns."
         )
     queries = eval_data.queries
     users, items = (
         dataset.field2id_token[field].astype(str)
         for field in (dataset.uid_field, dataset.iid_field)
     )
-    items[0] = ""  # sorts before all tokens, of which none is empty
+    items[0] = ""  # sorts first, because no token is empty
     tokens, token = np.unique(items, return_inverse=True)
     requests = dataset.field2id_token[dataset.request_field].astype(str)
     query, item, rank, top = ranks.arrays()
-    # Not from what a model is given: to sequential models first interactions are no rows,
-    # to context models unseen texts are padding.
+    # Not taken from the inputs of the model: sequential datasets have no rows for first
+    # interactions, and for context models texts that are not in training are padding.
     text_id = dataset.text_of_request[queries.request]
     order = np.lexsort((requests[queries.request], users[queries.user]))
     position = np.argsort(order)[query]
@@ -132,14 +163,14 @@ def write_ranks(path, eval_data, ranks):
         "rank": rank[by_position].astype(np.int32),
         "top": token[top][order].astype(np.int32),
     }
-    # an open file, because savez would add .npz to a name
+    # an open file, because savez would append .npz to a name
     with whole_file(path) as temporary:
         with open(temporary, "wb") as file:
             np.savez_compressed(file, **content)
 
 
-def read_ranks(path):
-    """Return the arrays of a ``unit_file`` as a dict, ``texts`` as a list of str."""
+def read_ranks(path: str | Path) -> dict[str, Any]:
+    """Return the arrays of a ``unit_file`` by name, ``texts`` as a list of str."""
     with np.load(path) as file:
         content = {name: file[name] for name in file.files}
     content["texts"] = json.loads(content["texts"].tobytes())

@@ -1,4 +1,6 @@
-"""What a run leaves behind: one result file, and examples to look at."""
+"""What a run writes at its end: result file, rank file, and examples to look at."""
+
+from __future__ import annotations
 
 import importlib.metadata
 import json
@@ -6,6 +8,8 @@ import platform
 import resource
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,6 +17,11 @@ import torch
 from recbole_whisperlite.evaluation.examples import show_examples
 from recbole_whisperlite.evaluation.rank_file import QueryRanks, write_ranks
 from recbole_whisperlite.files import plain, whole_file
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+    from recbole.trainer import Trainer
 
 PACKAGES = (
     "recbole-whisperlite recbole torch numpy scipy pandas scikit-learn open_clip_torch"
@@ -23,7 +32,7 @@ _runs = WeakKeyDictionary()
 
 
 class Metrics(OrderedDict):
-    """Metrics by name, which a log shows as ``recall@10 0.1234, mrr@10 0.0567``."""
+    """Metrics by name, shown in logs as ``recall@10 0.1234, mrr@10 0.0567``."""
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value:.4f}" for name, value in self.items())
@@ -31,8 +40,8 @@ class Metrics(OrderedDict):
     __repr__ = __str__
 
 
-def start(config):
-    """Note when the run of ``config`` (Config) began."""
+def start(config: Config) -> None:
+    """Record that the run of ``config`` starts now."""
     _runs[config] = {
         "started": time.time(),
         "fit": 0.0,
@@ -44,8 +53,8 @@ def start(config):
     }
 
 
-def timed_fit(fit):
-    """Wrap ``Trainer.fit`` so that its time is noted."""
+def timed_fit(fit: Callable) -> Callable:
+    """Wrap ``Trainer.fit`` to measure its time."""
 
     def wrapped(self, *args, **kwargs):
         run = _run(self.config)
@@ -59,8 +68,8 @@ def timed_fit(fit):
     return wrapped
 
 
-def timed_evaluate(evaluate):
-    """Wrap ``Trainer.evaluate``: note its time; after the test, write the report."""
+def timed_evaluate(evaluate: Callable) -> Callable:
+    """Wrap ``Trainer.evaluate`` to measure its time and, after a test, write files."""
 
     def wrapped(self, eval_data, *args, **kwargs):
         run = _run(self.config)
@@ -103,14 +112,16 @@ def _phase(eval_data):
     return phase or getattr(eval_data._sampler, "phase", None) or "test"
 
 
-def write_result(trainer, eval_data, test_result, run):
-    """Write ``result_file``: what was run, what came out, what it cost.
+def write_result(
+    trainer: Trainer, eval_data: AbstractDataLoader, test_result: dict, run: dict
+) -> None:
+    """Write ``result_file``: settings, results and costs of a run.
 
     Args:
         trainer (Trainer): After the test evaluation.
         eval_data (AbstractDataLoader): The test dataloader.
         test_result (dict): What the evaluation returned.
-        run (dict): The noted times and test sets.
+        run (dict): The measured times (seconds), test sets and validation results.
     """
     config, dataset = trainer.config, eval_data._dataset
     encode = sum(getattr(dataset, "encode_seconds", {}).values())
@@ -146,11 +157,15 @@ def write_result(trainer, eval_data, test_result, run):
         result["peak_gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
     with whole_file(config["result_file"]) as file:
         file.write_text(json.dumps(result, indent=2, default=plain) + "\n", "utf-8")
-    trainer.logger.info(f"Result written into {config['result_file']}")
+    trainer.logger.info(f"Result written to {config['result_file']}")
 
 
-def versions():
-    """Return ``{name: version}`` of Python and the packages that shape a result."""
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python and of the packages that results depend on.
+
+    Returns:
+        dict: ``{name: version}``; None for a package that is not installed.
+    """
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

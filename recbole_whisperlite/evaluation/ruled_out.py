@@ -1,4 +1,8 @@
-"""What a request rules out: predicates over the columns of ``.item``."""
+"""The items that a request rules out, by predicates over columns of ``.item``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -6,14 +10,17 @@ from scipy.sparse import csr_matrix
 from recbole_whisperlite.data.incidence import incidence
 from recbole_whisperlite.errors import UserError
 
+if TYPE_CHECKING:
+    from recbole_whisperlite.data.dataset import RequestDatasetMixin
+
 RULED_OUT_FIELD = "ruled_out"
 
 
-def ruled_out_items(dataset) -> csr_matrix:
+def ruled_out_items(dataset: RequestDatasetMixin) -> csr_matrix:
     """Return the items that each request rules out.
 
-    The ``.request`` column ``ruled_out:token_seq`` holds predicates ``column=value``
-    over columns of ``.item``; an item for which any of them holds is ruled out.
+    The ``.request`` column ``ruled_out:token_seq`` contains predicates ``column=value``
+    over columns of ``.item``; an item for which any of them is true is ruled out.
 
     Args:
         dataset (RequestDatasetMixin): A dataset with requests.
@@ -36,7 +43,7 @@ def ruled_out_items(dataset) -> csr_matrix:
         raise UserError(
             f"The metric Violation needs a column '{RULED_OUT_FIELD}:token_seq' in the "
             ".request file, with predicates column=value over columns of the .item "
-            "file, and this dataset has none. Remove Violation from metrics."
+            "file, but this dataset has none. Remove Violation from metrics."
         )
     catalogue = item_file.frame.loc[items[1:]]
     matching, rows, columns = {}, [], []

@@ -45,9 +45,7 @@ class LateFusion(GeneralRecommender):
     @staticmethod
     def inputs(settings):
         parts = map(find_model, settings["fusion_models"])
-        return [
-            word for part in parts for word in stated_inputs(part, settings) or ()
-        ]
+        return [word for part in parts for word in stated_inputs(part, settings) or ()]
 
     def __init__(self, config, dataset):
         super(LateFusion, self).__init__(config, dataset)

@@ -270,9 +270,7 @@ class WhisperLitePlus(WhisperLite):
         return self._add_user_terms(logits[index], interaction, candidates)
 
     def predict(self, interaction):
-        candidate, index = torch.unique(
-            interaction[self.ITEM_ID], return_inverse=True
-        )
+        candidate, index = torch.unique(interaction[self.ITEM_ID], return_inverse=True)
         logits = self._logits(interaction, candidate)
         return logits.gather(1, index.unsqueeze(1)).squeeze(1)
 

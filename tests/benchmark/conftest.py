@@ -1,4 +1,4 @@
-"""Benchmarks on the dozen requests, with runs in this process: a new one takes seconds."""
+"""Benchmarks on a dozen requests, run in this process: a new one takes seconds."""
 
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-"""Side by side: one command, one test set, one table."""
+"""Comparing models: one command, one test set, one table."""
 
 import json
 import signal
@@ -53,48 +53,48 @@ def test_every_row_is_in_every_table(benchmark, started):
 
 
 def test_metrics_computed_from_ranks_are_those_of_recbole(benchmark):
-    # Pop gives equal scores to many items: ties are what could go wrong here
+    # Pop gives equal scores to many items, and ties are what could go wrong here
     benchmark({"Pop": None, "Random": None, "BPR": None})
     for row in read()["rows"]:
-        units = read_ranks(f"results/tiny/runs/{row['name']}/2020/units.npz")
+        arrays = read_ranks(f"results/tiny/runs/{row['name']}/2020/units.npz")
         result = row["runs"]["2020"]["test_result"]
         for name in result:
             values = statistics.metric_of_queries(
                 name.split("@")[0],
-                units["positive_unit"],
-                units["rank"],
-                len(units["user"]),
+                arrays["positive_unit"],
+                arrays["rank"],
+                len(arrays["user"]),
                 int(name.split("@")[1]),
             )
             assert values.mean() == pytest.approx(result[name], abs=1e-9), name
 
 
-def test_a_unit_file_says_who_asked_what_and_what_was_right(benchmark):
+def test_a_unit_file_has_users_requests_texts_and_positives(benchmark):
     benchmark({"Pop": None, "SASRec": None, "DeepFM": None})
     for model in ("Pop", "SASRec", "DeepFM"):
-        units = read_ranks(f"results/tiny/runs/{model}/2020/units.npz")
-        assert list(zip(units["user"], units["request"])) == [
+        arrays = read_ranks(f"results/tiny/runs/{model}/2020/units.npz")
+        assert list(zip(arrays["user"], arrays["request"])) == [
             ("u1", "r4"),
             ("u2", "r7"),
             ("u3", "r10"),
             ("u4", "r12"),
         ]
-        texts = [units["texts"][n] for n in units["text"]]
-        assert texts == [REQUESTS[id_] for id_ in units["request"]]
-        assert units["words"].tolist() == [4, 1, 3, 400]
-        assert units["history"].tolist() == [4, 2, 2, 1]
-        tokens = units["tokens"]
+        texts = [arrays["texts"][n] for n in arrays["text"]]
+        assert texts == [REQUESTS[id_] for id_ in arrays["request"]]
+        assert arrays["words"].tolist() == [4, 1, 3, 400]
+        assert arrays["history"].tolist() == [4, 2, 2, 1]
+        tokens = arrays["tokens"]
         assert tokens.tolist() == ["", *(f"i{n}" for n in range(1, 10))]
-        positive = tokens[units["positive_item"]].tolist()
+        positive = tokens[arrays["positive_item"]].tolist()
         assert positive == ["i1", "i6", "i2", "i8"]
-        # in training: u1 r1 r2, u2 r5, u3 r8, u4 r11; every user's last two are left out
+        # in training: u1 r1 r2, u2 r5, u3 r8, u4 r11; each user's last two are held out
         train = [item for _, item, request, _ in CHOICES if request in TRAIN]
-        assert units["popularity"].tolist() == [train.count(item) for item in positive]
-        assert units["top"].shape == (4, 3)
-        had = {"u1": {"i2", "i3", "i4"}, "u2": {"i2", "i5"}, "u3": {"i3", "i7"}}
-        for user, top in zip(units["user"], tokens[units["top"]]):
-            assert not had.get(user, {"i5"}) & set(top)
-        for rank, item, top in zip(units["rank"], positive, tokens[units["top"]]):
+        assert arrays["popularity"].tolist() == [train.count(item) for item in positive]
+        assert arrays["top"].shape == (4, 3)
+        seen = {"u1": {"i2", "i3", "i4"}, "u2": {"i2", "i5"}, "u3": {"i3", "i7"}}
+        for user, top in zip(arrays["user"], tokens[arrays["top"]]):
+            assert not seen.get(user, {"i5"}) & set(top)
+        for rank, item, top in zip(arrays["rank"], positive, tokens[arrays["top"]]):
             assert (rank <= 3) == (item in top)
             assert rank > 3 or top[rank - 1] == item
 
@@ -102,7 +102,7 @@ def test_a_unit_file_says_who_asked_what_and_what_was_right(benchmark):
 TRAIN = {"r1", "r2", "r5", "r8", "r11"}
 
 
-def test_an_interrupted_benchmark_goes_on_where_it_stopped(benchmark, started):
+def test_an_interrupted_benchmark_continues_where_it_stopped(benchmark, started):
     assert benchmark({"Pop": None, "Random": None}) == 0
     first = read()
     # as if it had been killed while Random ran
@@ -117,7 +117,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(benchmark, started):
     started.clear()
     assert benchmark({"Pop": None, "Random": {"topk": [1, 3]}}, "--seeds=2020,7") == 0
     assert started == ["Pop", "Random", "Random"]
-    # figures that one of the rows lacks are no column
+    # metrics that one of the rows lacks are not shown
     assert {name.split("@")[1] for name in read()["metrics"]} == {"3"}
 
 
@@ -132,7 +132,7 @@ def test_a_model_that_fails_is_a_row_with_its_error(benchmark, capsys):
     assert "1 of 2 runs failed" in capsys.readouterr().err
 
 
-def test_a_row_with_another_exam_is_refused_by_name(benchmark, capsys):
+def test_a_row_with_another_test_set_is_refused_by_name(benchmark, capsys):
     args = {"split": {"LS": "valid_and_test"}, "order": "RO", "group_by": "user"}
     models = {"Pop": None, "Random": None, "BPR": {"eval_args": args}}
     assert benchmark(models) == 2
@@ -143,7 +143,7 @@ def test_a_row_with_another_exam_is_refused_by_name(benchmark, capsys):
     assert not Path("results/tiny/benchmark.md").exists()
 
 
-def test_random_splits_are_one_exam_a_seed(benchmark):
+def test_random_splits_have_one_test_set_per_seed(benchmark):
     args = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO", "group_by": "none"}
     assert benchmark({"Pop": None, "Random": None}, "--seeds=1,2", eval_args=args) == 0
     written = read()
@@ -152,12 +152,12 @@ def test_random_splits_are_one_exam_a_seed(benchmark):
         for number, seed in enumerate((1, 2)):
             rank = arrays[f"{number}/rank/Pop/{seed}"]
             top = arrays[f"{number}/top/Pop/{seed}"]
-            units = read_ranks(f"results/tiny/runs/Pop/{seed}/units.npz")
-            assert rank.tolist() == units["rank"].tolist()
-            assert top.tolist() == units["top"].tolist()
+            of_run = read_ranks(f"results/tiny/runs/Pop/{seed}/units.npz")
+            assert rank.tolist() == of_run["rank"].tolist()
+            assert top.tolist() == of_run["top"].tolist()
 
 
-def test_tuning_looks_at_the_validation_split_alone(benchmark, started):
+def test_tuning_uses_the_validation_split_only(benchmark, started):
     sizes = [1, 2, 8, 16]
     assert (
         benchmark({"Pop": None, "BPR": {"tune": {"embedding_size": sizes}}}, "--tune=3")
@@ -168,7 +168,7 @@ def test_tuning_looks_at_the_validation_split_alone(benchmark, started):
         json.loads(path.read_text())
         for path in sorted(Path("results/tiny/tune/BPR").glob("*/result.json"))
     ]
-    assert results[0]["settings"]["embedding_size"] == 4  # the row as it stands
+    assert results[0]["settings"]["embedding_size"] == 4  # the row's own settings
     assert {r["settings"]["embedding_size"] for r in results[1:]} < set(sizes)
     best = max(results, key=lambda result: result["best_valid_result"]["ndcg@3"])
     row = next(row for row in read()["rows"] if row["name"] == "BPR")
@@ -179,7 +179,7 @@ def test_tuning_looks_at_the_validation_split_alone(benchmark, started):
     assert "tuned" in row and "Pop" not in tuned["models"]
 
 
-def test_composed_requests_are_said_to_be(benchmark, tiny):
+def test_composed_requests_are_marked_as_such(benchmark, tiny):
     (tiny / "tiny" / "tiny.request").unlink()
     assert benchmark({"Pop": None}, request_template="a {title}") == 0
     assert read()["composed_requests"] == "a {title}"
@@ -187,7 +187,7 @@ def test_composed_requests_are_said_to_be(benchmark, tiny):
     assert "composed from attributes" in Path("results/tiny/benchmark.tex").read_text()
 
 
-def test_one_model_may_stand_in_several_rows(benchmark):
+def test_one_model_may_have_several_rows(benchmark):
     rows = {"small": {"model": "BPR", "inputs": ["user"]}, "BPR": {"embedding_size": 8}}
     assert benchmark(rows) == 0
     small = next(row for row in read()["rows"] if row["name"] == "small")
@@ -238,12 +238,12 @@ def test_several_models_seeds_or_an_output_make_a_benchmark(argv, several, own_f
         (["--model=BPR", "--tune=2"], "no model has ranges"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(flags, told, own_folder):
+def test_mistakes_are_reported_before_anything_runs(flags, told, own_folder):
     with pytest.raises(ValueError, match="(?s)" + told.replace("?", r"\?")):
         plan.make_plan(flags)
 
 
-def test_an_unknown_model_is_told_before_anything_runs(benchmark, started, capsys):
+def test_an_unknown_model_is_reported_before_anything_runs(benchmark, started, capsys):
     assert benchmark({"BPR": None, "Popp": None}) == 2
     assert "Did you mean 'Pop'?" in capsys.readouterr().err and not started
 
@@ -269,19 +269,19 @@ def test_data_without_requests_are_for_models_that_need_none(
 @pytest.mark.parametrize(
     "content, told",
     [
-        ({"models": {"Pop": {"tune": [1]}}}, "Pop: tune: must hold 'setting: "),
+        ({"models": {"Pop": {"tune": [1]}}}, "Pop: tune: must contain 'setting: "),
         ({"models": {"Pop": None}, "output": 5}, "output: 5 must be the name"),
         ({"models": {"Pop": None}, "seeds": [1.5]}, "must be integers"),
         ({"models": {"Pop": None}, "seeds": True}, "must be integers"),
     ],
 )
-def test_mistakes_in_the_yaml_are_told_before_anything_runs(content, told):
+def test_mistakes_in_the_yaml_are_reported_before_anything_runs(content, told):
     Path("b.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=told):
         plan.make_plan(["--config_files=b.yaml"])
 
 
-def test_what_the_yaml_leaves_empty_is_as_if_it_were_not_there():
+def test_empty_keys_of_the_yaml_are_ignored():
     row = {"tune": None, "sees": "user"}  # the old name of inputs
     content = {"models": {"Pop": row}, "output": None, "dataset": "d"}
     Path("b.yaml").write_text(yaml.safe_dump(content))
@@ -329,37 +329,39 @@ def test_runs_on_other_data_are_not_kept(benchmark, started, tiny):
     started.clear()
     assert benchmark({"Pop": None}) == 0
     assert started == ["Pop"]
-    # the fingerprint alone would not have told
+    # the fingerprint alone would not have shown it
     assert read()["test_sets"] == [test_set]
 
 
-def test_absent_data_are_told_before_any_model_is_started(benchmark, started, capsys):
+def test_missing_data_are_reported_before_any_model_is_started(
+    benchmark, started, capsys
+):
     assert benchmark({"Pop": None}, "--dataset=hm") == 2
     error = capsys.readouterr().err
-    assert "skipped: no model was run. There is no dataset 'hm'" in error
+    assert "No model was run. There is no dataset 'hm'" in error
     assert "recbole-whisperlite prepare" in error
     assert started == [] and not Path("results/hm").exists()
 
 
 @pytest.mark.parametrize("file", ["out", "out/runs", "out/benchmark.json/x"])
-def test_an_output_that_cannot_be_written_to_is_told(benchmark, file, capsys):
+def test_an_output_that_cannot_be_written_to_is_reported(benchmark, file, capsys):
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     Path(file).touch()
     assert benchmark({"Pop": None}, "--output=out") == 2
     assert "output: out cannot be written to. [Errno" in capsys.readouterr().err
 
 
-def test_an_interrupted_benchmark_says_what_is_kept(benchmark, monkeypatch, capsys):
+def test_an_interrupted_benchmark_says_how_to_continue(benchmark, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "_wait", interrupted)
     assert benchmark({"Pop": None}) == 130
-    assert "What is finished is kept in results/tiny" in capsys.readouterr().err
+    assert "Finished runs are kept in results/tiny" in capsys.readouterr().err
     assert not (RUN / "job.json").exists()
 
 
-def test_a_terminated_benchmark_leaves_no_run_behind(tmp_path):
+def test_a_terminated_benchmark_leaves_no_process_behind(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     pid = tmp_path / "pid"
     child = f"""
@@ -376,7 +378,7 @@ time.sleep(60)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_trial_that_fails_is_told(benchmark, capsys):
+def test_a_trial_that_fails_is_reported(benchmark, capsys):
     ranges = {"embeding_size": [1, 2]}
     assert benchmark({"BPR": {"tune": ranges}}, "--tune=2") == 0
     error = capsys.readouterr().err

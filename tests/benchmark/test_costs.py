@@ -1,4 +1,4 @@
-"""`costs` where a number can be known: histories hidden from models that were trained."""
+"""`costs` where the result is predictable: histories hidden from trained models."""
 
 import json
 
@@ -8,9 +8,9 @@ from recbole_whisperlite.benchmark import costs
 from tiny import write_tiny
 
 
-def test_cold_hides_histories_from_those_that_look_at_them(tmp_path):
-    # everybody walks around a ring of items: the history tells what comes next; the
-    # request, always the same, does not
+def test_cold_hides_histories_from_models_that_use_them(tmp_path):
+    # every user goes around a ring of items, so the history predicts the next item; the
+    # request, which is always the same, does not
     users, steps = range(36), range(5)
     choices = [
         (f"u{u}", f"i{1 + (u + step) % 18}", f"r{u}_{step}", step)
@@ -32,6 +32,6 @@ def test_cold_hides_histories_from_those_that_look_at_them(tmp_path):
         for model in ("WhisperLite", "WhisperLitePlus", "RequestPop")
         for how in ("", ", histories hidden")
     )
-    # these never look at users
+    # these do not use histories
     assert plain == pytest.approx(plain_hidden) and pop == pytest.approx(pop_hidden)
     assert hidden < seen - 0.1

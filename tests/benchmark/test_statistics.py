@@ -6,8 +6,8 @@ from scipy import stats
 
 from recbole_whisperlite.benchmark import statistics
 
-# unit 0: two positives at ranks 1 and 4; unit 1: one at rank 3; unit 2: one at rank 9
-UNIT, RANK = np.array([0, 0, 1, 2]), np.array([4, 1, 3, 9])
+# query 0: two positives, at ranks 1 and 4; query 1: one at rank 3; query 2: at rank 9
+QUERY, RANK = np.array([0, 0, 1, 2]), np.array([4, 1, 3, 9])
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ UNIT, RANK = np.array([0, 0, 1, 2]), np.array([4, 1, 3, 9])
         ("ndcg", 1, [1, 0, 0]),
     ],
 )
-def test_metrics_of_units_are_those_computed_by_hand(metric, k, by_hand):
-    values = statistics.metric_of_queries(metric, UNIT, RANK, 3, k)
+def test_metrics_of_queries_are_those_computed_by_hand(metric, k, by_hand):
+    values = statistics.metric_of_queries(metric, QUERY, RANK, 3, k)
     assert values == pytest.approx(by_hand)
 
 
@@ -61,12 +61,12 @@ def test_bootstrap_intervals_agree_with_scipys():
         assert high[column] == pytest.approx(theirs.high, abs=width / 10)
 
 
-def test_seeds_are_summed_up_by_mean_and_sample_deviation():
+def test_seeds_are_summarised_by_mean_and_sample_deviation():
     assert statistics.over_seeds([1.0, 2.0, 3.0]) == (2, 1)
     assert statistics.over_seeds([0.5]) == (0.5, None)
 
 
-def test_bootstrap_intervals_leave_out_missing_units():
+def test_bootstrap_intervals_leave_out_missing_queries():
     values = np.random.default_rng(2).random((100, 2))
     values[30:, 1] = np.nan
     low, high = statistics.bootstrap_interval(values)

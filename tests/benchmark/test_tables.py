@@ -1,4 +1,4 @@
-"""What the tables mark, on figures made up here."""
+"""What the tables mark, with made-up figures."""
 
 from pathlib import Path
 
@@ -52,12 +52,12 @@ def test_markdown_has_the_best_bold_the_second_underlined_and_significance_starr
     text = tables.as_markdown(BENCHMARK)
     assert "**0.5000 ± 0.0100** | 0.3000 | 12.3 |" in line(text, "First")
     assert "<u>0.4000</u> | **0.1000** |" in line(text, "Second")
-    # second together with the row before, and significantly worse than the reference
+    # ties with the row above, and differs significantly from the reference
     assert r"<u>0.4000</u>\* | <u>0.2000</u> |" in line(text, r"Third\|1")
     assert r"| 0.1000\* |" in line(text, "Fourth")
     assert "| failed |" in line(text, "Broken")
     assert "- Broken, seed 1, failed: out of memory" in text
-    assert "ndcg@50" not in text  # another k than the main metric's
+    assert "ndcg@50" not in text  # not at the main metric's k
     widths = {line.replace(r"\|", "").count("|") for line in text.splitlines()[:7]}
     assert len(widths) == 1
 
@@ -75,9 +75,15 @@ def test_latex_is_a_booktabs_table_with_the_same_marks():
     )
 
 
-def test_equal_figures_share_a_place():
-    assert tables.places(BENCHMARK, "ndcg@10") == ({"First"}, {"Second", "Third|1"})
-    assert tables.places(BENCHMARK, "violation@10") == ({"Second"}, {"Third|1"})
+def test_equal_means_share_a_rank():
+    assert tables.best_and_second(BENCHMARK, "ndcg@10") == (
+        {"First"},
+        {"Second", "Third|1"},
+    )
+    assert tables.best_and_second(BENCHMARK, "violation@10") == (
+        {"Second"},
+        {"Third|1"},
+    )
 
 
 def test_nothing_half_written_is_left(tmp_path):

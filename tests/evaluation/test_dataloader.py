@@ -1,4 +1,4 @@
-"""Evaluation by unit: metrics by hand, for each model family of RecBole."""
+"""Evaluation by query: metrics by hand, for each model family of RecBole."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from recbole_whisperlite.errors import UserError
 
 
 class FixedScores:
-    """Ranks i1 before i2 before i3 …, whoever asks for whatever."""
+    """Ranks i1 before i2 before i3 …, for every query."""
 
     input_type = InputType.PAIRWISE
 
@@ -57,7 +57,7 @@ class Context(FixedScores, ContextRecommender):
 
 
 FAMILIES = [General, Sequential, Context]
-# What the test asks, and the candidates that i1 < i2 < … puts first:
+# The queries of the test set, their positives, and the candidates ranked first:
 #   u1 r4 → i1, without i2 i3 i4:  i1            rank 1
 #   u2 r7 → i6, without i2 i5:     i1 i3 i4 i6   rank 4, not in the top 3
 #   u3 r10 → i2, without i3 i7:    i1 i2         rank 2
@@ -126,7 +126,7 @@ def test_sampled_candidates_are_neither_chosen_nor_excluded(tiny, prepare):
             *test.queries.excluded[n].indices,
         }
         assert len(drawn) == 50
-        # 50 draws out of at most 8 candidates meet all of them but by rare chance
+        # 50 draws from at most 8 candidates almost certainly include all of them
         assert set(drawn) == set(range(10)) - never
     # so the ranking is the full one
     assert result == pytest.approx(BY_HAND, abs=1e-6)
@@ -164,7 +164,9 @@ def test_value_metrics_work_on_sampled_candidates(tiny, prepare):
     assert result["auc"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_user_who_had_everything_cannot_be_given_negatives(tmp_path, prepare):
+def test_no_negatives_can_be_sampled_for_a_user_who_has_seen_everything(
+    tmp_path, prepare
+):
     choices = [("u1", f"i{n}", f"r{n}", n) for n in range(1, 10)]
     write_tiny(tmp_path, choices=choices)
     args = {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "uni3"}
@@ -189,7 +191,7 @@ def write_rules(tmp_path, rules):
 
 @pytest.mark.parametrize("mode", ["full", "uni50"])
 @pytest.mark.parametrize("model", FAMILIES)
-def test_violation_counts_lists_that_hold_what_was_ruled_out(
+def test_violation_counts_lists_that_contain_ruled_out_items(
     model, mode, tmp_path, prepare
 ):
     # r4: top 3 is i1 i5 i6 → holds i1 (high). r7: i1 i3 i4 → i2 is excluded, none flat.
@@ -215,12 +217,12 @@ def test_violation_starts_anew_with_every_evaluation(tmp_path, prepare):
     assert first["violation@3"] == 0.5
 
 
-def test_violation_needs_requests_that_rule_something_out(tiny, prepare):
+def test_violation_needs_requests_that_rule_items_out(tiny, prepare):
     with pytest.raises(UserError, match="ruled_out:token_seq"):
         prepare(General, tiny, metrics=["Violation", "NDCG"])
 
 
-def test_the_fingerprint_tells_apart_what_is_not_the_same_exam(tmp_path, prepare):
+def test_different_test_sets_have_different_fingerprints(tmp_path, prepare):
     from tiny import CHOICES
 
     def mark(name, choices=CHOICES, items=ITEMS):

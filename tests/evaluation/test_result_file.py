@@ -1,4 +1,4 @@
-"""What a run leaves behind."""
+"""What a run writes at its end."""
 
 import json
 
@@ -50,14 +50,16 @@ def test_the_number_of_parameters_is_that_of_the_model(tiny, own_folder):
     assert written["parameters"] == (5 + 10) * 8  # users and items with their padding
 
 
-def test_examples_are_printed_with_their_texts(tiny, own_folder, capsys):
+def test_examples_are_printed_with_item_texts(tiny, own_folder, capsys):
     run("BPR", tiny, show_examples=2)
     printed = capsys.readouterr().out
     assert printed.count("Request: ") == 2
     assert printed.count("Thing ") == 10
 
 
-def test_a_saved_model_comes_back_and_evaluates_to_the_same(tiny, own_folder, tmp_path):
+def test_a_saved_model_can_be_loaded_and_evaluates_to_the_same(
+    tiny, own_folder, tmp_path
+):
     for model in ("WhisperLite", "BPR"):
         result, _ = run(model, tiny, checkpoint_dir=str(tmp_path / model))
         (file,) = (tmp_path / model).glob("*.pth")

@@ -1,4 +1,4 @@
-"""RecBole's metrics, as our tables show them, beside trec_eval's on rankings with ties."""
+"""RecBole's metrics, which our tables show, against trec_eval's, with ties."""
 
 import numpy as np
 import pytest
@@ -11,23 +11,23 @@ pytrec_eval = pytest.importorskip(
 )
 
 KS = (1, 5, 10, 20)
-N_UNITS, N_ITEMS = 60, 40
+N_QUERIES, N_ITEMS = 60, 40
 TREC = {"recall": "recall", "precision": "P", "ndcg": "ndcg_cut", "hit": "success"}
 
 
-def random_units(seed):
-    """Scores of five values only, and one to four positives a unit."""
+def random_queries(seed):
+    """Scores with five distinct values, and one to four positives for each query."""
     rng = np.random.default_rng(seed)
-    scores = rng.integers(0, 5, (N_UNITS, N_ITEMS)).astype(np.float32)
+    scores = rng.integers(0, 5, (N_QUERIES, N_ITEMS)).astype(np.float32)
     positives = [
         rng.choice(N_ITEMS, size=rng.integers(1, 5), replace=False)
-        for _ in range(N_UNITS)
+        for _ in range(N_QUERIES)
     ]
     return scores, positives
 
 
 def recbole_metrics(order, positives):
-    """What RecBole's evaluator says of lists of items, best first."""
+    """The metrics of RecBole's evaluator on lists of items, best first."""
     hits = np.stack(
         [np.isin(row[: max(KS)], wanted) for row, wanted in zip(order, positives)]
     )
@@ -43,19 +43,19 @@ def recbole_metrics(order, positives):
 
 
 def trec_metrics(order, positives):
-    """What trec_eval says of the same lists; places become scores without ties."""
+    """The metrics of trec_eval on the same lists; positions are distinct scores."""
     wanted = {
         f"u{u}": {f"i{item}": 1 for item in items} for u, items in enumerate(positives)
     }
     run = {
-        f"u{u}": {f"i{item}": float(-place) for place, item in enumerate(row)}
+        f"u{u}": {f"i{item}": float(-position) for position, item in enumerate(row)}
         for u, row in enumerate(order)
     }
     cuts = ",".join(map(str, KS))
     names = {"recip_rank", *(f"{name}.{cuts}" for name in TREC.values())}
     found = pytrec_eval.RelevanceEvaluator(wanted, names).evaluate(run).values()
     return {
-        name: np.mean([of_unit[name] for of_unit in found])
+        name: np.mean([of_query[name] for of_query in found])
         for name in next(iter(found))
     }
 
@@ -67,7 +67,7 @@ def best_first(scores, ties):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_metrics_are_those_of_trec_eval(seed):
-    scores, positives = random_units(seed)
+    scores, positives = random_queries(seed)
     ties = np.random.default_rng(seed + 100).random(scores.shape)
     order = best_first(scores, ties)
     ours, theirs = recbole_metrics(order, positives), trec_metrics(order, positives)
@@ -80,7 +80,7 @@ def test_metrics_are_those_of_trec_eval(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_mrr_is_that_of_trec_eval_where_the_list_is_long_enough(seed):
-    scores, positives = random_units(seed)
+    scores, positives = random_queries(seed)
     order = best_first(scores, np.zeros_like(scores))
     first = [
         np.flatnonzero(np.isin(row, wanted))[0] + 1
@@ -94,7 +94,7 @@ def test_mrr_is_that_of_trec_eval_where_the_list_is_long_enough(seed):
 
 
 def test_however_ties_are_broken_a_metric_stays_between_the_worst_and_the_best():
-    scores, positives = random_units(9)
+    scores, positives = random_queries(9)
     wanted = np.stack([np.isin(np.arange(N_ITEMS), items) for items in positives])
     worst = recbole_metrics(best_first(scores, wanted), positives)
     best = recbole_metrics(best_first(scores, ~wanted), positives)

@@ -1,6 +1,8 @@
-"""``report.html``: a benchmark to look at, in one file that needs nothing else."""
+"""``report.html``: the results of a benchmark in one self-contained file."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,20 +11,21 @@ from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import whole_file
 
 
-def write(folder):
-    """Write ``report.html`` from the ``benchmark.json`` and ``units.npz`` beside it.
+def write(folder: Path) -> Path:
+    """Write ``report.html`` from ``benchmark.json`` and ``units.npz``.
 
-    No model is run, so that old results can be shown anew. Pictures are embedded if
-    they still lie in the dataset's folder, relative to where the benchmark was run.
+    No model is run, so the report of an old benchmark can be written again. Pictures
+    are embedded if they are still in the dataset's folder; if that is a relative path,
+    it starts at the current folder.
 
     Args:
-        folder (Path): The output folder of a benchmark.
+        folder (Path): The output folder of a benchmark, which contains all three.
 
     Returns:
         Path: The file written.
 
     Raises:
-        UserError: If the folder holds no finished benchmark.
+        UserError: If the folder does not contain a finished benchmark.
     """
     benchmark = read(folder)
     path = folder / "report.html"
@@ -31,22 +34,22 @@ def write(folder):
     return path
 
 
-def read(folder):
-    """Return ``benchmark.json`` as a dict, with the arrays of units under ``units``.
+def read(folder: Path) -> dict[str, Any]:
+    """Return ``benchmark.json``, with the arrays of ``units.npz`` as ``units``.
 
     Args:
         folder (Path): The output folder of a benchmark.
 
     Raises:
-        UserError: If one of the files is missing or is not what a benchmark writes.
+        UserError: If one of the files is missing or cannot be read.
     """
     try:
         benchmark = json.loads((folder / "benchmark.json").read_text("utf-8"))
         with np.load(folder / "units.npz") as file:
-            units = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise UserError(
-            f"{error.filename} does not exist. Name the output folder of a finished "
+            f"{error.filename} does not exist. Give the output folder of a finished "
             "benchmark, e.g. results/hm."
         ) from None
     except (ValueError, OSError, EOFError) as error:
@@ -55,11 +58,11 @@ def read(folder):
             "benchmark again: finished runs are kept."
         ) from None
     _rename_old_keys(benchmark)
-    return {**benchmark, "units": units}
+    return {**benchmark, "units": arrays}
 
 
 def _rename_old_keys(benchmark):
-    """Version 0.1 said exams, units and sees for test sets, queries and inputs."""
+    """Rename the keys that version 0.1 called exams, units and sees."""
     if "exams" in benchmark:
         benchmark["test_sets"] = benchmark.pop("exams")
         benchmark["metrics_of_queries"] = benchmark.pop("metrics_of_units")

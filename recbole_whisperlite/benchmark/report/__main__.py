@@ -1,4 +1,4 @@
-"""``python -m recbole_whisperlite.benchmark.report results/hm``: the report anew."""
+"""``python -m recbole_whisperlite.benchmark.report results/hm``: rewrite a report."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from recbole_whisperlite.benchmark.report import write
 from recbole_whisperlite.errors import UserError
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Write the report of a finished benchmark again, without running models.
 
     Args:
@@ -16,12 +16,15 @@ def main(argv=None):
             line.
 
     Returns:
-        int: The exit status; 2 for a mistake of the user, told in one message.
+        int: The exit status; 2 after a message about a user error.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m recbole_whisperlite.benchmark.report", description=main.__doc__
+        prog="python -m recbole_whisperlite.benchmark.report",
+        description=main.__doc__.splitlines()[0],
     )
-    parser.add_argument("folder", type=Path, help="the output folder, e.g. results/hm")
+    parser.add_argument(
+        "folder", type=Path, help="output folder of the benchmark, e.g. results/hm"
+    )
     try:
         print(write(parser.parse_args(argv).folder))
     except UserError as error:

@@ -1,27 +1,29 @@
-"""A metric by K: how much of a ranking has to be shown."""
+"""Metrics by K: how they depend on the length of the list shown."""
+
+from typing import Any
 
 import numpy as np
 
 from recbole_whisperlite.benchmark import statistics
 
-#: The K of the curves, besides those of ``topk``.
+#: The values of K in the curves, in addition to those of ``topk``.
 USUAL = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def by_k(benchmark):
-    """Return every metric that has a K, at several K.
+def by_k(benchmark: dict[str, Any]) -> dict[str, dict[str, dict[int, float]]]:
+    """Return every metric that has a K, at several values of K.
 
-    Metrics that follow from ranks are computed at the usual K up to the longest list
-    that was asked for, beyond which ranks are not exact; the others are what the runs
-    say.
+    Metrics that depend only on ranks are computed at the usual values of K up to the
+    greatest K of the benchmark, beyond which ranks are not exact; the others are taken
+    from the runs.
 
     Args:
         benchmark (dict): ``benchmark.json`` with the arrays of ``units.npz`` under
             ``units``.
 
     Returns:
-        dict: ``{metric: {row name: {k: mean over seeds}}}``, without metrics known at
-        one K only.
+        dict: ``{metric: {row name: {k: mean over seeds}}}``, without metrics that are
+        known at one K only.
     """
     rows = [row for row in benchmark["rows"] if row["runs"]]
     given = {}
@@ -51,13 +53,16 @@ def by_k(benchmark):
 
 
 def _from_ranks(benchmark, row, metric, k):
-    """Return the mean over seeds of the mean over units."""
-    units, means = benchmark["units"], []
+    """Return the mean over seeds of the mean over queries."""
+    arrays, means = benchmark["units"], []
     for test_set in range(len(benchmark["test_sets"])):
-        of, n_queries = units[f"{test_set}/positive_unit"], len(units[f"{test_set}/user"])
+        query = arrays[f"{test_set}/positive_unit"]
+        n_queries = len(arrays[f"{test_set}/user"])
         for seed in row["runs"]:
-            rank = units.get(f"{test_set}/rank/{row['name']}/{seed}")
+            rank = arrays.get(f"{test_set}/rank/{row['name']}/{seed}")
             if rank is not None:
-                of_queries = statistics.metric_of_queries(metric, of, rank, n_queries, k)
+                of_queries = statistics.metric_of_queries(
+                    metric, query, rank, n_queries, k
+                )
                 means.append(of_queries.mean())
     return float(np.mean(means))

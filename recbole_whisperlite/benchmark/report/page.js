@@ -14,7 +14,7 @@ function sort(column, direction) {
   const rows = [...table.tBodies[0].rows];
   rows.sort((one, other) => {
     const [a, b] = [value(one, column), value(other, column)];
-    // rows without a figure stay below
+    // rows without a figure go to the bottom
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
     return sign * (column === 0 ? a.localeCompare(b) : a - b);
   });
@@ -39,7 +39,7 @@ if (choice) {
       cell.hidden = choice.value !== "all" && cell.dataset.k !== choice.value;
   };
   choice.addEventListener("change", show);
-  show(); // a browser may keep the choice over a reload
+  show(); // browsers may keep the selection across a reload
 }
 
 // ---------------------------------------------------------------- the plots
@@ -47,7 +47,7 @@ const plots = [...document.querySelectorAll("script[data-plot]")].map((script) =
   const element = document.getElementById(script.dataset.plot);
   const figure = JSON.parse(script.textContent);
   const narrow = element.clientWidth < 500;
-  // no room for names beside the markers: the chips above tell
+  // no room for names beside the markers; the chips above identify them
   if (narrow) for (const trace of figure.data) trace.mode = trace.mode.replace("+text", "");
   Plotly.newPlot(element, figure.data, figure.layout, {
     responsive: true,
@@ -67,7 +67,7 @@ function show() {
     Plotly.restyle(plot, { visible: plot.data.map((trace) => shown.has(trace.legendgroup)) });
 }
 
-function bringOut(row) {
+function highlight(row) {
   for (const plot of plots)
     Plotly.restyle(plot, {
       opacity: plot.data.map((trace) => (row && trace.legendgroup !== row ? 0.12 : 1)),
@@ -79,10 +79,10 @@ for (const chip of chips) {
     chip.setAttribute("aria-pressed", String(!pressed(chip)));
     show();
   });
-  chip.addEventListener("pointerenter", () => bringOut(chip.dataset.row));
-  chip.addEventListener("pointerleave", () => bringOut(null));
-  chip.addEventListener("focus", () => chip.matches(":focus-visible") && bringOut(chip.dataset.row));
-  chip.addEventListener("blur", () => bringOut(null));
+  chip.addEventListener("pointerenter", () => highlight(chip.dataset.row));
+  chip.addEventListener("pointerleave", () => highlight(null));
+  chip.addEventListener("focus", () => chip.matches(":focus-visible") && highlight(chip.dataset.row));
+  chip.addEventListener("blur", () => highlight(null));
 }
 
 for (const [id, on] of [["all", true], ["none", false]]) {
@@ -93,7 +93,7 @@ for (const [id, on] of [["all", true], ["none", false]]) {
   });
 }
 
-// On paper nothing can be opened, and a plot keeps the width that it was drawn with.
+// In print nothing can be opened, and plots keep the width at which they were drawn.
 addEventListener("beforeprint", () => {
   for (const part of document.querySelectorAll("details.example")) part.open = true;
   for (const plot of plots) Plotly.relayout(plot, { width: 660 });

@@ -1,13 +1,14 @@
-"""The page: what its template shows, in the template's words.
+"""Renders the page: computes the values that its template shows.
 
-The template escapes all texts. Requests and item texts are written by users, and a page
-that runs what they wrote would be theirs: besides, the page's own policy allows no
-script but its two, and nothing to be loaded from anywhere.
+The template escapes all texts, because requests and item texts are written by users and
+must never run as code. In addition, the page's content security policy allows only its
+own two scripts and loads nothing from elsewhere.
 """
 
 import base64
 import hashlib
 import shlex
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,18 +24,18 @@ from recbole_whisperlite.benchmark.report.styles import styles
 
 COSTS = (
     ("train_seconds", "training s", "{:,.2f}"),
-    ("prepare_seconds", "preparing s", "{:,.2f}"),
+    ("prepare_seconds", "preparation s", "{:,.2f}"),
     ("encode_seconds", "encoding s", "{:,.2f}"),
-    ("evaluate_seconds", "evaluating s", "{:,.2f}"),
+    ("evaluate_seconds", "evaluation s", "{:,.2f}"),
     ("parameters", "parameters", "{:,.0f}"),
     ("peak_memory_mb", "memory MB", "{:,.0f}"),
     ("peak_gpu_memory_mb", "GPU MB", "{:,.0f}"),
 )
-#: What needs no training stands at the left end of the logarithmic axes.
-SHORTEST_TOLD = f"{SHORTEST} s stands for {SHORTEST} s or less."
+#: Logarithmic axes have no 0, so models without training are drawn at their left end.
+SHORTEST_TOLD = f"Times below {SHORTEST} s are drawn at {SHORTEST} s."
 
 
-def render(benchmark):
+def render(benchmark: dict[str, Any]) -> str:
     """Return the page.
 
     Args:
@@ -42,7 +43,7 @@ def render(benchmark):
             ``units``.
 
     Returns:
-        str: HTML that refers to nothing outside of itself.
+        str: HTML that refers to nothing outside itself.
     """
     environment = Environment(
         loader=PackageLoader("recbole_whisperlite.benchmark.report", "."),
@@ -58,14 +59,12 @@ def render(benchmark):
     source = environment.loader.get_source
     scripts = [get_plotlyjs()] if drawn else []
     scripts.append(source(environment, "page.js")[0])
-    # as a browser reads line ends, for the digests
+    # browsers normalise line ends before they check the digests
     scripts = [script.replace("\r\n", "\n") for script in scripts]
     pictures = embedded(benchmark["items"], benchmark["dataset_folder"])
     return environment.get_template("page.html").render(
         benchmark=benchmark,
-        command=shlex.join(
-            ["recbole-whisperlite", "benchmark", *benchmark["command"]]
-        ),
+        command=shlex.join(["recbole-whisperlite", "benchmark", *benchmark["command"]]),
         costs=[
             cost
             for cost in COSTS
@@ -104,8 +103,8 @@ def _policy(scripts):
 
 
 def _slice_metric(benchmark):
-    """The main metric, or the first that follows from ranks, or None."""
-    # a metric of the user's own is not known to who writes the report anew
+    """Return the main metric, else the first that depends only on ranks, or None."""
+    # a metric of the user's own is not known to whoever writes the report again
     of_queries = [
         name
         for name in benchmark["metrics_of_queries"]
@@ -130,8 +129,10 @@ def _metrics(benchmark):
 
 
 def _rows(benchmark):
-    """Return the rows of the table: what each metric's cell shows."""
-    marks = {name: tables.places(benchmark, name) for name in benchmark["metrics"]}
+    """Return the rows of the table, with what each metric's cell shows."""
+    marks = {
+        name: tables.best_and_second(benchmark, name) for name in benchmark["metrics"]
+    }
     return [
         {
             **row,
@@ -151,7 +152,7 @@ def _rows(benchmark):
 
 
 def _summary(benchmark):
-    """Say in a sentence or two who leads, or None where no row has a result."""
+    """Return one or two sentences on which row is best; None if no row has a result."""
     rows = [row for row in benchmark["rows"] if row["runs"]]
     if not rows:
         return None
@@ -171,15 +172,16 @@ def _summary(benchmark):
             for row in differing
         )
         told += (
-            f" Compared with {reference}, of {len(tested)} other rows "
-            f"{better or 'none'} {'are' if better > 1 else 'is'} significantly better "
-            f"and {len(differing) - better or 'none'} significantly worse."
+            f" Of the {len(tested)} row{'s' if len(tested) > 1 else ''} compared with "
+            f"{reference}, {better or 'none'} {'are' if better > 1 else 'is'} "
+            f"significantly better and {len(differing) - better or 'none'} "
+            "significantly worse."
         )
     return told
 
 
 def _examples(benchmark):
-    """Return the sample requests, rows in the table's order."""
+    """Return the sample requests, with the rows in the order of the table."""
     names = [row["name"] for row in benchmark["rows"]]
     return [
         {

@@ -1,4 +1,4 @@
-"""Pictures of items, small enough to be carried along in the page."""
+"""Pictures of items, small enough to be embedded in the page."""
 
 import base64
 import io
@@ -6,27 +6,31 @@ from pathlib import Path
 
 from PIL import Image
 
-#: Longer side in pixels; shown at half of it, so that it is sharp on dense screens.
+#: Longer side in pixels; shown at half the size, so that it is sharp on dense screens.
 SIZE = 144
 
 
-def embedded(items, folder):
+def embedded(items: dict[str, dict], folder: str | None) -> dict[str, str]:
     """Return small pictures as data URIs.
 
     Args:
         items (dict): ``{item: {"image": path relative to folder, or None}}``.
-        folder (str or None): Where the pictures lie.
+        folder (str or None): The folder of the pictures.
 
     Returns:
-        dict: ``{item: data URI}``, without items whose picture is not there or cannot
-        be read: a page without a picture is better than no page.
+        dict: ``{item: data URI}``. Items whose picture is missing or cannot be read are
+        left out, because a page without a picture is better than no page.
     """
     found = {}
     for item, about in items.items():
         if folder and about["image"]:
             try:
                 found[item] = _data_uri(Path(folder) / about["image"])
-            except (OSError, SyntaxError, ValueError):  # Pillow's, for broken files
+            except (
+                OSError,
+                SyntaxError,
+                ValueError,
+            ):  # Pillow raises these for broken files
                 continue
     return found
 

@@ -1,33 +1,35 @@
-"""The plots, by plotly: figures without data of their own, legends or page around them.
+"""The plots, drawn by plotly: figures only; title and legend are part of the page.
 
-Names of rows are escaped, because plotly reads ``<b>`` in texts as markup.
+Names of rows are escaped, because plotly interprets ``<b>`` in texts as markup.
 """
 
 import html
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
-from recbole_whisperlite.benchmark.report.slices import KINDS
+from recbole_whisperlite.benchmark.report.slices import KINDS, Slice
+from recbole_whisperlite.benchmark.report.styles import Style
 from recbole_whisperlite.benchmark.tables import shown_name
 
-#: A grey that can be read on white and on near black: one figure serves both.
+#: A grey that is legible on white and on near-black, so that one figure serves both.
 INK = "#7A7A7A"
 GRID = "rgba(128, 128, 128, 0.22)"
-#: A logarithmic axis has no zero. Models without training stand here.
+#: Seconds at which models without training are drawn: a logarithmic axis has no zero.
 SHORTEST = 0.1
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure and what the page says of it.
+    """A figure and how the page shows it.
 
     Attributes:
-        id (str): Of its element in the page.
-        section (str): In which section it stands.
-        title (str): Above it.
-        figure (dict): plotly's, as json has it.
+        id (str): The id of its element in the page.
+        section (str): The section that contains it.
+        title (str): The title above it.
+        figure (dict): The figure in plotly's json format.
     """
 
     id: str
@@ -36,20 +38,26 @@ class Plot:
     figure: dict
 
 
-def plots(benchmark, styles, curves, sliced, slice_metric):
-    """Draw everything that there are figures for.
+def plots(
+    benchmark: dict[str, Any],
+    styles: dict[str, Style],
+    curves: dict[str, dict[str, dict[int, float]]],
+    sliced: dict[str, list[Slice]],
+    slice_metric: str | None,
+) -> list[Plot]:
+    """Draw all plots for which there are data.
 
     Args:
         benchmark (dict): ``benchmark.json``.
         styles (dict): From :func:`styles.styles`.
         curves (dict): From :func:`curves.by_k`.
         sliced (dict): From :func:`slices.by_kind`.
-        slice_metric (str): The metric in ``sliced``.
+        slice_metric (str or None): The metric in ``sliced``; None if that is empty.
 
     Returns:
-        list of Plot: In the order of the page; none where no row has a result.
+        list of Plot: In the order of the page; empty if no row has a result.
     """
-    # WhisperLite last, so that it lies above the others
+    # WhisperLite last, so that it is drawn on top of the others
     rows = sorted(
         (row for row in benchmark["rows"] if row["runs"]),
         key=lambda row: styles[row["name"]].ours,
@@ -68,8 +76,8 @@ def _cost(benchmark, rows, styles):
     figure = go.Figure()
     seconds = [max(row["cost"]["train_seconds"], SHORTEST) for row in rows]
     means = [row["metrics"][main]["mean"] for row in rows]
-    places, ends = _label_places(rows, [math.log10(x) for x in seconds], means)
-    for row, x, y, place in zip(rows, seconds, means, places):
+    positions, ends = _label_positions(rows, [math.log10(x) for x in seconds], means)
+    for row, x, y, position in zip(rows, seconds, means, positions):
         cell, style = row["metrics"][main], styles[row["name"]]
         trace = _trace(
             row["name"],
@@ -78,7 +86,7 @@ def _cost(benchmark, rows, styles):
             [y],
             mode="markers+text",
             text=[html.escape(row["name"])],
-            textposition=place,
+            textposition=position,
             textfont={"color": INK, "size": 13 if style.ours else 11},
             hovertemplate="<b>%{fullData.name}</b><br>%{y:.4f} after %{x:.3~g} s"
             "<extra></extra>",
@@ -98,29 +106,30 @@ def _cost(benchmark, rows, styles):
         "plot-cost",
         "cost",
         f"{shown_name(main)} against training time",
-        x={"title": "seconds of training (log)", "range": ends, **LOGARITHMIC},
+        x={"title": "training time in seconds (log)", "range": ends, **LOGARITHMIC},
         y={"title": shown_name(main), "rangemode": "tozero"},
         height=440,
     )
 
 
-def _label_places(rows, logs, values):
-    """Choose where each label goes, so that few lie on others, and the axis's range.
+def _label_positions(rows, logs, values):
+    """Choose label positions with little overlap, and the range of the x axis.
 
     Args:
-        rows (list of dict): The points, of ``benchmark.json``.
-        logs, values (list of float): Where they lie, x as a decimal logarithm.
+        rows (list of dict): The rows of ``benchmark.json``, one per point.
+        logs, values (list of float): Coordinates of the points; x as decimal logarithm.
 
     Returns:
-        tuple: plotly's textposition of each, and the ends of the x axis (logarithms).
+        tuple: plotly's textposition of each point, and the ends of the x axis (decimal
+        logarithms).
     """
     span = max(max(logs) - min(logs), 1)
     ends = min(logs) - 0.15 * span, max(logs) + 0.15 * span
-    # pixels of a plot on a usual screen
+    # pixels of the plot on a typical screen
     across = [(log - ends[0]) / (ends[1] - ends[0]) * 1000 for log in logs]
     up = [value / (max(values) or 1) * 340 for value in values]
     boxes = [(x - 8, y - 8, x + 8, y + 8) for x, y in zip(across, up)]
-    places = []
+    positions = []
     for row, x, y in zip(rows, across, up):
         long = 7 * len(row["name"])
         choices = {
@@ -131,14 +140,14 @@ def _label_places(rows, logs, values):
             "top right": (x + 6, y + 6, x + 6 + long, y + 20),
             "bottom right": (x + 6, y - 20, x + 6 + long, y - 6),
         }
-        place = min(choices, key=lambda name: _covered(choices[name], boxes))
-        boxes.append(choices[place])
-        places.append(place)
-    return places, ends
+        position = min(choices, key=lambda name: _covered(choices[name], boxes))
+        boxes.append(choices[position])
+        positions.append(position)
+    return positions, ends
 
 
 def _covered(box, boxes):
-    """Return how much area of ``box`` (left, bottom, right, top) others cover."""
+    """Return the area of ``box`` (left, bottom, right, top) that other boxes cover."""
     left, bottom, right, top = box
     return sum(
         max(min(right, r) - max(left, le), 0) * max(min(top, t) - max(bottom, b), 0)
@@ -181,7 +190,7 @@ def _by_k(benchmark, curves, rows, styles):
 
 def _slices(kind, sliced, rows, styles, metric):
     figure = go.Figure()
-    labels = [f"{part.label}<br>n = {part.units:,}" for part in sliced]
+    labels = [f"{part.label}<br>n = {part.queries:,}" for part in sliced]
     for row in rows:
         errors = [part.errors[row["name"]] for part in sliced]
         figure.add_trace(
@@ -240,25 +249,30 @@ def _learning(main, rows, styles):
             figure,
             f"plot-learning-{by}",
             "learning",
-            f"{name} on validation by {by}",
+            f"{name} on the validation set by {by}",
             x={"title": title, **axis},
             y={"rangemode": "tozero"},
             height=360,
         )
         for figure, by, title, axis in (
             (by_epoch, "epochs", "epochs of training", {"rangemode": "tozero"}),
-            (by_seconds, "seconds", "seconds since training began (log)", LOGARITHMIC),
+            (
+                by_seconds,
+                "seconds",
+                "seconds since training started (log)",
+                LOGARITHMIC,
+            ),
         )
         if figure.data
     ]
 
 
-#: Decades and their halves, so that few ticks have figures
+#: Only decades are labelled; the ticks between them are not
 LOGARITHMIC = {"type": "log", "dtick": 1, "minor": {"ticks": "outside", "ticklen": 3}}
 
 
 def _trace(name, style, x, y, mode="lines+markers", **more):
-    """Return a trace that the page's legend finds by the row's name."""
+    """Return a trace that the page's legend can find by the row's name."""
     return go.Scatter(
         name=html.escape(name),
         legendgroup=name,

@@ -1,14 +1,16 @@
-"""How a row is drawn: the same colour, line and marker in every plot."""
+"""How a row is drawn: with the same colour, line and marker in every plot."""
 
 from dataclasses import dataclass
+from typing import Any
 
 OUR_MODELS = ("WhisperLite", "WhisperLitePlus")
-#: Okabe and Ito's palette, which colour-blind readers can tell apart, without black and
-#: yellow: they vanish on dark and on white ground. Vermilion is WhisperLite's and WhisperLitePlus's.
+#: The palette of Okabe and Ito, which colour-blind readers can distinguish, without
+#: black and yellow, which are hard to see on a dark or a white background. Vermilion is
+#: for WhisperLite and WhisperLitePlus.
 OURS = "#D55E00"
 OTHERS = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C8C8C")
 DASHES = ("solid", "dash", "dot")
-#: plotly's markers, and the signs of the legend that look like them
+#: plotly's markers, and characters for the legend that look like them
 MARKERS = (
     ("circle", "●"),
     ("square", "■"),
@@ -26,12 +28,12 @@ class Style:
 
     Attributes:
         colour (str): CSS colour.
-        dash (str): plotly's name of the line's dashes.
-        marker (str): plotly's name of the marker.
+        dash (str): plotly's name for the style of the line.
+        marker (str): plotly's name for the marker.
         sign (str): A character that looks like the marker.
-        width (float): Of the line, in pixels.
-        ours (bool): Whether the row is a WhisperLite or WhisperLitePlus, which are drawn
-            above the others.
+        width (float): Width of the line in pixels.
+        ours (bool): Whether the model is WhisperLite or WhisperLitePlus, which are
+            drawn on top of the others.
     """
 
     colour: str
@@ -42,12 +44,14 @@ class Style:
     ours: bool
 
 
-def styles(rows):
-    """Return ``{row name: Style}``; the best rows get the most different ones.
+def styles(rows: list[dict[str, Any]]) -> dict[str, Style]:
+    """Return ``{row name: Style}``; the styles of the best rows differ most.
+
+    Of the rows other than WhisperLite and WhisperLitePlus, up to 18 have a unique line,
+    and up to 42 a unique marker.
 
     Args:
-        rows (list of dict): Of ``benchmark.json``, best first. Up to 18 others than
-            WhisperLite have a line of their own, up to 42 a marker of their own.
+        rows (list of dict): The rows of ``benchmark.json``, best first.
     """
     found = {}
     for ours in (True, False):

@@ -46,10 +46,10 @@ def row(name, model, metrics, runs, errors=None, seconds=2.0):
 
 @pytest.fixture
 def made():
-    """Four units, five choices; rows WhisperLite (two seeds), <b>Pop</b>, a failed one.
+    """Four queries, five positives; WhisperLite (two seeds), <b>Pop</b>, a failed row.
 
     =====  =====  =======  =====================  =========================
-    unit   words  history  chosen (popularity)    rank: WhisperLite 1, 2; Pop
+    query  words  history  positives (popularity) rank: WhisperLite 1, 2; Pop
     =====  =====  =======  =====================  =========================
     0      1      0        i1 (0)                 1, 1; 3
     1      2      1        i2 (5), i3 (2)         1 and 2, 2 and 1; 9 and 8
@@ -71,7 +71,7 @@ def made():
         "auc": {**cell(0.4), "low": None, "high": None},
     }
     top = np.array([[1, 2, 3], [2, 3, 1], [2, 1, 3], [1, 2, 0]], dtype=np.int32)
-    units = {
+    arrays = {
         "0/tokens": np.array(["", "i1", "i2", "i3"]),
         "0/user": np.array(["u1", "u2", "u3", "u4"]),
         "0/request": np.array(["r1", "r2", "r3", "r4"]),
@@ -134,5 +134,5 @@ def made():
             "i1": {"title": "Red <i>", "text": 'Red "dress" <i>', "image": None},
             "i2": {"title": "", "text": "", "image": None},
         },
-        "units": units,
+        "units": arrays,
     }

@@ -1,4 +1,4 @@
-"""The page: whole, escaped, and without need of anything else."""
+"""The page: complete, escaped and self-contained."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ EMPTY = set("meta link br img input hr use image".split())
 
 
 class Page(HTMLParser):
-    """Notes elements and texts; fails on elements that are not closed in order."""
+    """Collects elements and texts; fails on elements that are not closed in order."""
 
     def __init__(self, text):
         super().__init__()
@@ -71,13 +71,13 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module", autouse=True)
 def without_plotly():
-    """Megabytes of script that need no test of ours, but one."""
+    """Without megabytes of script that only one of the tests needs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "get_plotlyjs", lambda: "var Plotly;")
         yield
 
 
-def test_every_plot_has_its_figure_and_its_place(made):
+def test_every_plot_has_its_figure_and_its_element(made):
     rendered = Page(page.render(made))
     expected = {"plot-cost", "plot-k-ndcg", "plot-k-hit"}
     expected |= {f"plot-slices-{kind}" for kind in ("words", "history", "popularity")}
@@ -114,7 +114,7 @@ def test_the_page_refers_to_nothing_outside_of_itself(made):
         attrs["content"] for tag, attrs in rendered.elements if "http-equiv" in attrs
     ]
     assert policy.startswith("default-src 'none'")
-    # the scripts that may run are those that are there
+    # exactly the scripts of the page may run
     for attrs, content in rendered.scripts:
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         assert (f"'sha256-{digest}'" in policy) == ("type" not in attrs)
@@ -132,7 +132,7 @@ def test_texts_of_users_are_shown_and_never_run(made):
     assert "'--dataset=tiny & more'" in rendered.text
 
 
-def test_the_table_has_places_intervals_significance_and_costs(made):
+def test_the_table_has_ranks_intervals_significance_and_costs(made):
     text = page.render(made)
     rendered = Page(text)
     assert '<strong>0.6200</strong><span class="star">*</span>' in text
@@ -140,11 +140,14 @@ def test_the_table_has_places_intervals_significance_and_costs(made):
     assert "[0.4800, 0.6800]" in text and "± 0.0100" in text
     assert "p = 0.012 against WhisperLite, corrected" in rendered.having("title")
     assert "<b>Pop</b> is best: NDCG@3 0.6200." in rendered.text
-    assert "of 1 other rows 1 is significantly better and none" in rendered.text
+    compared = (
+        "Of the 1 row compared with WhisperLite, 1 is significantly better and none"
+    )
+    assert compared in rendered.text
     assert rendered.having("data-row")[:3] == ["<b>Pop</b>", "WhisperLite", "SASRec"]
     assert "failed" in rendered.text
     assert "0123456789abcdef" in rendered.text and "{colour} {kind}" in rendered.text
-    # other k than the main metric's wait to be asked for
+    # metrics at another k than the main metric's are hidden
     hidden = [a["data-k"] for _, a in rendered.elements if "hidden" in a]
     assert set(hidden) == {"1"}
 
@@ -159,7 +162,7 @@ def test_chosen_items_are_marked_wherever_a_model_found_them(made):
     assert items == ["item hit", "item", "item hit", "item"]
 
 
-def test_pictures_are_carried_along_once_and_small(made, tmp_path):
+def test_pictures_are_embedded_once_and_small(made, tmp_path):
     Image.new("RGB", (600, 300), "red").save(tmp_path / "one.png")
     (tmp_path / "two.png").write_text("no picture")
     made["dataset_folder"] = str(tmp_path)
@@ -175,11 +178,11 @@ def test_pictures_are_carried_along_once_and_small(made, tmp_path):
     assert red > 230 and green < 25 and blue < 25
     # i1 is shown twice
     assert rendered.having("href").count("#picture-1") == 2
-    # pictures that have moved away are no reason to have no page
+    # without the pictures there is still a page
     made["dataset_folder"] = str(tmp_path / "gone")
     text = page.render(made)
     assert "data:image" not in text
-    assert f"not in {tmp_path / 'gone'}." in Page(text).text.replace(" .", ".")
+    assert f"not found in {tmp_path / 'gone'}." in Page(text).text.replace(" .", ".")
 
 
 def test_a_benchmark_in_which_everything_failed_has_a_page(made):
@@ -191,7 +194,7 @@ def test_a_benchmark_in_which_everything_failed_has_a_page(made):
     assert not rendered.figures
 
 
-def test_forty_two_rows_can_be_told_apart():
+def test_forty_two_rows_can_be_distinguished():
     rows = [{"name": f"M{n:02}", "model": "BPR"} for n in range(42)]
     rows.append({"name": "A", "model": "WhisperLite"})
     drawn = styles(rows)
@@ -202,7 +205,7 @@ def test_forty_two_rows_can_be_told_apart():
     assert [name for name in drawn if drawn[name].colour == OURS] == ["A"]
 
 
-def test_plotly_itself_may_be_carried_along_in_a_script():
+def test_plotly_itself_can_be_embedded_in_a_script():
     from plotly.offline import get_plotlyjs
 
     script = get_plotlyjs()
@@ -210,12 +213,12 @@ def test_plotly_itself_may_be_carried_along_in_a_script():
 
 
 def save(made, folder):
-    units = made.pop("units")
+    arrays = made.pop("units")
     (folder / "benchmark.json").write_text(json.dumps(made, default=files.plain))
-    np.savez_compressed(folder / "units.npz", **units)
+    np.savez_compressed(folder / "units.npz", **arrays)
 
 
-def test_the_report_of_an_old_benchmark_is_made_anew_without_models(
+def test_the_report_of_an_old_benchmark_is_written_again_without_models(
     made, tmp_path, capsys
 ):
     text = page.render(made)
@@ -225,9 +228,7 @@ def test_the_report_of_an_old_benchmark_is_made_anew_without_models(
     assert (tmp_path / "report.html").read_text("utf-8") == text
 
 
-def test_a_folder_without_a_benchmark_is_a_mistake_told_in_one_line(
-    made, tmp_path, capsys
-):
+def test_a_folder_without_a_benchmark_is_reported_in_one_line(made, tmp_path, capsys):
     assert command.main([str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert "benchmark.json does not exist" in told and "Traceback" not in told
@@ -238,13 +239,13 @@ def test_a_folder_without_a_benchmark_is_a_mistake_told_in_one_line(
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_benchmark_leaves_a_report_also_when_all_runs_are_kept(
+def test_a_benchmark_writes_a_report_even_if_all_runs_are_kept(
     benchmark, started, capsys
 ):
     models = {"Pop": None, "SASRec-broken": {"model": "SASRec", "n_heads": 3}}
     assert benchmark(models) == 1
     path = Path("results/tiny/report.html")
-    assert f"To look at: {path}" in capsys.readouterr().out
+    assert f"Report: {path}" in capsys.readouterr().out
     rendered = Page(path.read_text("utf-8"))
     # requests, titles of items, and what failed
     for part in ("User u1", 'she said "no dresses', "Thing 1", "SASRec-broken"):
