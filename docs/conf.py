@@ -73,12 +73,6 @@ def readable(app, what, name, obj, options, lines):
             )
 
 
-def without_missing_pages(app, name, source):
-    """Leave out of the table of contents a page that this checkout does not have."""
-    if name == "index" and not (Path(app.srcdir) / "extending.md").is_file():
-        source[0] = source[0].replace("\nextending\n", "\n")
-
-
 def visit_math(self, node):
     """Write a formula as MathML, which browsers show by themselves, also offline."""
     block = isinstance(node, nodes.math_block)
@@ -88,7 +82,6 @@ def visit_math(self, node):
 
 
 def setup(app):
-    """Connect the hooks, the one for docstrings before napoleon's own."""
+    """Connect the hook before napoleon's own."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
-    app.connect("source-read", without_missing_pages)
     app.connect("autodoc-process-docstring", readable, priority=400)
