@@ -1,4 +1,4 @@
-"""Which models there are, by name."""
+"""The models by name, and their settings files."""
 
 import importlib
 import importlib.util
@@ -8,20 +8,20 @@ from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
 FAMILIES = ("general", "context_aware", "sequential", "knowledge_aware")
-# RecBole's models that stand on a library it does not require
+# RecBole's models that need a library it does not require
 TREES = ("lightgbm", "xgboost")
 
 
 def our_models() -> list[str]:
-    """Return the names of the models that this package brings, sorted."""
+    """Return the sorted names of the models of this package."""
     return sorted(path.stem for path in (PROPERTIES / "model").glob("*.yaml"))
 
 
 def settings_files(model_class: type) -> list[Path]:
-    """Return the yaml files of a model that this package brings, those of its bases first.
+    """Return this package's yaml files of a model, those of its base classes first.
 
-    WhisperLitePlus has all settings of WhisperLite, and so has a model of the user's own
-    that is derived from it; each default is written once.
+    WhisperLitePlus has all settings of WhisperLite, and so does a custom model derived
+    from it; each default is written only once.
     """
     names = [base.__name__ for base in reversed(model_class.__mro__)]
     files = [PROPERTIES / "model" / f"{name}.yaml" for name in names]
@@ -29,20 +29,22 @@ def settings_files(model_class: type) -> list[Path]:
 
 
 def recbole_models() -> list[str]:
-    """Return the names of RecBole's models that have settings, sorted."""
+    """Return the sorted names of RecBole's models that have settings."""
     folder = Path(importlib.util.find_spec("recbole").origin).parent
     return sorted(path.stem for path in (folder / "properties/model").glob("*.yaml"))
 
 
 def find_model(name: str) -> type:
-    """Return a model's class: ``recbole.utils.get_model`` with a helpful error.
+    """Return a model's class, like ``recbole.utils.get_model``, but with a helpful error.
+
+    If there is no such model, ``get_model`` fails with the import error of an optional
+    library.
 
     Args:
-        name (str): As in ``get_model``, whose own search ends in an import error of an
-            optional library where there is no such model.
+        name (str): As in ``get_model``.
 
     Raises:
-        UserError: If there is none; the message lists the models.
+        UserError: If there is no such model; the message lists the models.
     """
     for family in FAMILIES:
         module = f"recbole.model.{family}_recommender.{str(name).lower()}"
@@ -59,5 +61,5 @@ def find_model(name: str) -> type:
     known = sorted({*our_models(), *recbole_models()}, key=str.lower)
     raise UserError(
         f"There is no model '{name}'.{did_you_mean(name, known)} Models are "
-        f"{', '.join(known)}; one of your own is named module:Class."
+        f"{', '.join(known)}; name a custom model as module:Class."
     )

@@ -1,4 +1,4 @@
-"""Models of the user's own: found by ``module:Class``, with settings of their own."""
+"""Custom models, written by the user: found by ``module:Class``, with their own settings."""
 
 import importlib
 import inspect
@@ -24,11 +24,11 @@ _FAMILY = {
 
 
 def model_class(name: str) -> type:
-    """Return the class of a model, and register it if it is the user's own.
+    """Return the class of a model, and register it if it is a custom one.
 
     Args:
-        name (str): A model's name, or ``module:Class`` of one that can be imported from
-            the current folder or is installed.
+        name (str): A model's name, or ``module:Class`` for a class that can be imported
+            from the current folder or from an installed package.
 
     Raises:
         UserError: If there is no such model, or its module cannot be imported.
@@ -37,14 +37,14 @@ def model_class(name: str) -> type:
         return find_model(name)
     module, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a console script does not look there
+        sys.path.insert(0, os.getcwd())  # console scripts do not search it
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except Exception as error:
         raise UserError(
             f"model '{name}': the module {module} cannot be imported: "
-            f"{type(error).__name__}: {error}. It is looked for in {os.getcwd()} and "
-            "among the installed packages."
+            f"{type(error).__name__}: {error}. It must be in {os.getcwd()} or in an "
+            "installed package."
         ) from error
     if found is None:
         raise UserError(f"model '{name}': the module {module} has no '{attribute}'.")
@@ -52,20 +52,20 @@ def model_class(name: str) -> type:
 
 
 def register_model(model_class: type) -> type:
-    """Let RecBole find a model of the user's own by its class name.
+    """Let RecBole find a custom model by its class name.
 
     Args:
-        model_class (type): A subclass of RecBole's recommenders. Its attributes
-            ``settings`` (dict, else the yaml file ``<Class>.yaml`` beside its module) are
-            the defaults of its hyper-parameters, ``inputs`` (sequence of str, or a
-            function of the settings that returns one) say what it may know.
+        model_class (type): A subclass of one of RecBole's recommenders. Its attribute
+            ``settings`` (dict; by default the content of ``<Class>.yaml`` next to its
+            module) holds the defaults of its hyper-parameters, and ``inputs`` (a sequence
+            of str, or a function of the settings that returns one) says what it uses.
 
     Returns:
         type: The class itself.
 
     Raises:
-        UserError: If it is no recommender, or RecBole or this package has a model of
-            that name.
+        UserError: If it is not a recommender, or if RecBole or this package already has
+            a model of that name.
     """
     if not (
         isinstance(model_class, type) and issubclass(model_class, AbstractRecommender)
@@ -95,17 +95,17 @@ def register_model(model_class: type) -> type:
 
 
 def is_own(model_class: type) -> bool:
-    """Whether a model is neither RecBole's nor this package's."""
+    """Return whether a model is custom: neither RecBole's nor this package's."""
     return model_class.__name__ not in our_models() and not (
         model_class.__module__.startswith("recbole.")
     )
 
 
 def own_settings(model_class: type) -> dict:
-    """Return the defaults of a user's own model.
+    """Return the default settings of a custom model.
 
     Raises:
-        UserError: If its yaml file or its attribute ``settings`` is no mapping.
+        UserError: If its yaml file or its attribute ``settings`` is not a mapping.
     """
     given = getattr(model_class, "settings", None)
     where = f"{model_class.__name__}.settings"
@@ -124,7 +124,7 @@ def own_settings(model_class: type) -> dict:
 
 
 def files(name: str) -> list[Path]:
-    """Return the source and the yaml file of a user's own model; ``[]`` for others.
+    """Return the source and the yaml file of a custom model; ``[]`` for others.
 
     Args:
         name (str): As for :func:`model_class`.
@@ -135,11 +135,16 @@ def files(name: str) -> list[Path]:
     yaml_file = settings_file(found)
     if yaml_file is None:
         return []
-    return [path for path in (Path(inspect.getfile(found)), yaml_file) if path.is_file()]
+    return [
+        path for path in (Path(inspect.getfile(found)), yaml_file) if path.is_file()
+    ]
 
 
 def settings_file(model_class: type) -> Path | None:
-    """Return where the yaml file of a user's own model would be; None for a notebook's."""
+    """Return the path that the yaml file of a custom model has, if it exists.
+
+    None for a model that has no source file, such as one defined in a notebook.
+    """
     try:
         source = inspect.getfile(model_class)
     except (TypeError, OSError):
