@@ -1,8 +1,8 @@
-"""WhisperLite for RecBole: a shopper writes what they want, every product is ranked.
+"""WhisperLite for RecBole: a shopper writes what they want, and every product is ranked.
 
-Importing this package is cheap, because it does not import RecBole. Whoever imports
-RecBole afterwards, in this process or in one that it spawns, finds it repaired for the
-installed libraries and with everything of this package registered.
+Importing this package is cheap, because it does not import RecBole. When RecBole is
+imported later, in this process or in one spawned by it, RecBole is repaired to work with
+the installed libraries, and everything in this package is registered with it.
 """
 
 import importlib
@@ -18,17 +18,17 @@ __all__ = ["register", "register_metric", "register_model"]
 def register() -> None:
     """Import RecBole, repaired and with this package's models registered.
 
-    Only needed to have it done now: ``import recbole`` does the same. Calling it again
-    does nothing.
+    Only needed to do so right away: ``import recbole`` does the same. Further calls do
+    nothing.
 
     Raises:
-        UserError: An installed library has to be replaced; the message names the command.
+        UserError: If an installed library must be replaced; the message gives the command.
     """
     importlib.import_module("recbole")
 
 
 def register_model(model_class: type) -> type:
-    """Let RecBole find a model of your own by its class name (usable as a decorator).
+    """Let RecBole find a custom model by its class name (also usable as a decorator).
 
     Args:
         model_class (type): A subclass of one of RecBole's recommenders; see
@@ -60,11 +60,11 @@ def register_metric(metric_class: type) -> type:
 def _prepare_recbole(explicit=register):
     importlib.import_module("recbole_whisperlite.compat").apply()
     importlib.import_module("recbole_whisperlite.register")
-    globals()["register"] = explicit  # the module of that name has taken its place
+    globals()["register"] = explicit  # importing the module replaced the function
 
 
 class _RecBoleFinder(importlib.abc.MetaPathFinder):
-    """Finds RecBole as usual, with a loader that prepares it."""
+    """Finds RecBole as usual, but wraps its loader in one that prepares RecBole."""
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname != "recbole":
@@ -80,7 +80,7 @@ class _RecBoleFinder(importlib.abc.MetaPathFinder):
 
 
 class _RecBoleLoader(importlib.abc.Loader):
-    """RecBole's own loader; once the package is there, it is repaired and extended."""
+    """Loads RecBole with its own loader, then repairs and extends it."""
 
     def __init__(self, loader):
         self._loader = loader

@@ -1,6 +1,6 @@
 """The command line: ``recbole-whisperlite`` and ``run_recbole.py``.
 
-Nothing heavy is imported before the command that needs it is known.
+Nothing heavy is imported until it is clear which command needs it.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import warnings
 
 from recbole_whisperlite.errors import UserError
 
-# command: (module with a function main, what it does)
+# command: (module that has a function main, description)
 COMMANDS = {
     "run": (None, "train and evaluate a model (the same as run_recbole.py)"),
     "benchmark": (
@@ -20,15 +20,15 @@ COMMANDS = {
     "prepare": ("prepare", "convert a public dataset's own files into atomic files"),
     "clip": (
         "clip",
-        "search, label, ground, train and measure by CLIP: texts and pictures",
+        "search, label, locate, train and evaluate with CLIP, on texts and pictures",
     ),
     "doctor": (
         "doctor",
-        "say what is installed, which repairs are active, what is unusable",
+        "show what is installed, which repairs are active and what is unusable",
     ),
     "costs": (
         "benchmark.costs",
-        "measure costs against RecBole's models, as ratios",
+        "measure costs relative to those of RecBole's models",
     ),
 }
 
@@ -40,17 +40,17 @@ def main(argv: list[str] | None = None) -> int:
         argv (list of str, optional): The command line without the program's name.
 
     Returns:
-        int: The exit status; 2 for a mistake of the user, told in one message.
+        int: The exit status; 2 for a user error, reported in one message.
     """
     argv = sys.argv[1:] if argv is None else argv
     command = argv[0] if argv else None
     if command == "bench":
-        return _fail("'bench' is called 'costs' now: recbole-whisperlite costs --help.")
+        return _fail("'bench' is now 'costs': see recbole-whisperlite costs --help.")
     if command not in COMMANDS:
         print("usage: recbole-whisperlite <command> [options]\n")
-        for name, (_, meaning) in COMMANDS.items():
-            print(f"  {name:10}{meaning}")
-        print("\n<command> --help tells more.")
+        for name, (_, description) in COMMANDS.items():
+            print(f"  {name:10}{description}")
+        print("\nFor details: recbole-whisperlite <command> --help")
         if command in (None, "-h", "--help"):
             return 0
         return _fail(f"There is no command '{command}'.")
@@ -68,20 +68,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(argv: list[str]) -> int:
-    """Train and evaluate one model by RecBole's runner, with RecBole's own flags.
+    """Train and evaluate one model with RecBole's runner and RecBole's own flags.
 
     Args:
         argv (list of str): ``--model --dataset --config_files --nproc --ip --port
             --world_size --group_offset``; every other ``--key=value`` is a setting that
             RecBole's ``Config`` reads from ``sys.argv``. Several models, seeds or an
-            output folder (see :mod:`recbole_whisperlite.benchmark`) make a benchmark.
+            output folder turn the run into a benchmark (see
+            :mod:`recbole_whisperlite.benchmark`).
 
     Returns:
-        int: The exit status; 2 for a mistake of the user, told in one message.
+        int: The exit status; 2 for a user error, reported in one message.
     """
     parser = _run_parser()
     if {"-h", "--help"} & set(argv):
-        parser.parse_args(argv)  # before anything that takes time
+        parser.parse_args(argv)  # before any slow import
     from recbole_whisperlite.benchmark import plan
 
     try:
@@ -101,7 +102,7 @@ def _run_parser():
         prog="recbole-whisperlite run",
         description="Train and evaluate a model of RecBole or WhisperLite.",
         epilog="Every setting of RecBole and WhisperLite can be given as --key=value. "
-        "With --model=A,B, --seeds or --output it becomes a benchmark: see "
+        "With --model=A,B, --seeds or --output the run becomes a benchmark: see "
         "recbole-whisperlite benchmark --help.",
         allow_abbrev=False,
     )
@@ -109,16 +110,22 @@ def _run_parser():
         "--model",
         "-m",
         default="WhisperLite",
-        help="name of the model; one of your own as module:Class",
+        help="name of the model, or module:Class for a custom one",
     )
-    parser.add_argument("--dataset", "-d", default="stylist-mini", help="its name")
+    parser.add_argument(
+        "--dataset", "-d", default="stylist-mini", help="name of the dataset"
+    )
     parser.add_argument(
         "--config_files", help="yaml files or names of presets, separated by spaces"
     )
-    parser.add_argument("--nproc", type=int, default=1, help="processes of this group")
+    parser.add_argument(
+        "--nproc", type=int, default=1, help="number of processes in this group"
+    )
     parser.add_argument("--ip", default="localhost", help="the master node's address")
     parser.add_argument("--port", default="5678", help="the master node's port")
-    parser.add_argument("--world_size", type=int, default=-1, help="processes in all")
+    parser.add_argument(
+        "--world_size", type=int, default=-1, help="total number of processes"
+    )
     parser.add_argument(
         "--group_offset", type=int, default=0, help="global rank offset"
     )
@@ -128,9 +135,10 @@ def _run_parser():
 def _run_one(args):
     from recbole_whisperlite.config_files import find, read_files
 
-    read_files(args.config_files)  # finds mistakes before RecBole does
+    read_files(args.config_files)  # reports mistakes before RecBole does
     files = [find(file) for file in (args.config_files or "").split()] or None
-    # RecBole's pandas idioms end with pandas 3, which is not installed: not user's news
+    # these warn that pandas 3 will break RecBole, which is of no use to the user:
+    # this package requires an earlier pandas
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
     try:
         if args.nproc > 1 or args.world_size > 0:
@@ -158,7 +166,7 @@ def _run_one(args):
 
 
 def _print_result(args, result):
-    """Print the metrics as a table, and what could be done next."""
+    """Print the metrics as a table, and suggest the next command."""
     if not result or not result["test_result"]:
         return
     valid, test = result["best_valid_result"] or {}, result["test_result"]
@@ -170,14 +178,14 @@ def _print_result(args, result):
         print(f"{name:{width}}  {validated}  {value:10.4f}")
     others = [name for name in ("BM25", "BPR", "WhisperLite") if name != args.model]
     print(
-        "\nNext: beside other models, on the same requests\n"
+        "\nNext: compare it with other models on the same requests\n"
         f"  recbole-whisperlite benchmark --model={','.join([args.model, *others[:2]])} "
         f"--dataset={args.dataset}"
     )
 
 
 def _check_before_spawning(args, files):
-    """Find mistakes here: in a child process they would end in its traceback."""
+    """Report mistakes here: in a child process they would end in a traceback."""
     from recbole.config import Config
 
     from recbole_whisperlite.config import datasets
@@ -186,7 +194,7 @@ def _check_before_spawning(args, files):
 
 
 def _is_about_settings(error):
-    """RecBole's Config raises built-in exceptions for settings that it refuses."""
+    """Whether RecBole's Config raised it: Config rejects settings by built-in exceptions."""
     frames = traceback.extract_tb(error.__traceback__)
     return frames[-1].filename.endswith("configurator.py")
 

@@ -1,4 +1,4 @@
-"""``--config_files``: presets by name, and a look into each file before RecBole reads it."""
+"""``--config_files``: presets by name, and a check of each file before RecBole reads it."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from recbole_whisperlite.paths import PROPERTIES
 
 
 def presets() -> list[str]:
-    """Return the names of the presets that come with the package, sorted."""
+    """Return the sorted names of the presets that come with the package."""
     return sorted(path.stem for path in (PROPERTIES / "experiment").glob("*.yaml"))
 
 
@@ -21,7 +21,7 @@ def find(file: str | os.PathLike) -> str:
         file (str or Path): A path, or the name of a preset such as ``whisperlite-paper``.
 
     Raises:
-        UserError: If there is neither; the presets are listed.
+        UserError: If there is neither; the message lists the presets.
     """
     if os.path.isfile(file):
         return os.fspath(file)
@@ -44,7 +44,7 @@ def read_files(config_files: str | None) -> list[dict]:
         list of dict: The content of each.
 
     Raises:
-        UserError: If one cannot be read or holds something else.
+        UserError: If one cannot be read or is not a mapping of settings.
     """
     return [_read(find(file)) for file in (config_files or "").split()]
 

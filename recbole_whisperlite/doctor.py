@@ -1,7 +1,7 @@
-"""What is installed, which repairs are active, what is unusable and what helps.
+"""Show what is installed, which repairs are active, what is unusable and how to fix it.
 
-It has to speak where RecBole, torch or torchvision cannot be imported, so that every
-import is tried on its own, and RecBole's in a process of its own.
+It must work even where RecBole, torch or torchvision cannot be imported, so each import
+is tried separately, and that of RecBole in a subprocess.
 """
 
 import argparse
@@ -12,9 +12,10 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 
-# What the package cannot do without: module -> distribution.
+# Required by this package: module -> distribution.
 REQUIRED = {
     "numpy": "numpy",
     "scipy": "scipy",
@@ -28,7 +29,7 @@ REQUIRED = {
     "open_clip": "open_clip_torch",
 }
 
-# encoder -> the module it stands on
+# encoder -> the module it needs
 ENCODERS = {
     "open_clip": "open_clip",
     "tfidf": "sklearn",
@@ -49,11 +50,11 @@ def main(argv: list[str] | None = None) -> int:
     """Print the report.
 
     Args:
-        argv (list of str, optional): Ignored but for ``--help``.
+        argv (list of str, optional): Ignored, except for ``--help``.
 
     Returns:
-        int: 0 if everything needed is usable, 1 if not; each problem is printed with
-        its remedy.
+        int: 0 if everything required is usable, 1 if not; each problem is printed
+        together with its fix.
     """
     argparse.ArgumentParser(
         prog="recbole-whisperlite doctor", description=__doc__.split("\n")[0]
@@ -69,17 +70,17 @@ def main(argv: list[str] | None = None) -> int:
 
     _section("Versions", versions())
     _section("Device", device() if "torch" not in failures else ["unknown: no torch"])
-    _section("Repairs of RecBole", repairs or ["not looked at: see the problems below"])
+    _section("Repairs of RecBole", repairs or ["not checked: see the problems below"])
     _section("Encoders", encoders(failures))
     if problems:
         _section("Problems", problems)
         return 1
-    print("\nEverything needed is usable.")
+    print("\nEverything required is usable.")
     return 0
 
 
-def versions():
-    """Return lines ``name version``; "absent" for what is not installed."""
+def versions() -> list[str]:
+    """Return lines ``name version``; the version of what is absent is "not installed"."""
     names = ["recbole-whisperlite", "recbole", *REQUIRED.values(), "setuptools"]
     return [
         f"{'python':24}{platform.python_version()}",
@@ -90,8 +91,8 @@ def versions():
     ]
 
 
-def device():
-    """Return lines about where torch computes."""
+def device() -> list[str]:
+    """Return a line for each device that torch can use."""
     import torch
 
     lines = [f"cpu, {torch.get_num_threads()} of {os.cpu_count()} cores in use"]
@@ -100,11 +101,11 @@ def device():
     return lines
 
 
-def encoders(failures):
+def encoders(failures: dict[str, Exception]) -> list[str]:
     """Return a line for each encoder: usable, or why not.
 
     Args:
-        failures (dict): As ``try_imports`` gives them for ``REQUIRED``.
+        failures (dict): What ``try_imports`` returned for ``REQUIRED``.
     """
     failures = failures | try_imports(OPTIONAL.keys() & ENCODERS.values())
     return [
@@ -119,10 +120,10 @@ def encoders(failures):
 
 
 def try_recbole() -> tuple[list[str], list[str]]:
-    """Import RecBole, repaired and extended, in a process of its own.
+    """Import RecBole, repaired and extended, in a subprocess.
 
     Returns:
-        tuple: problems (list of str), one line for each repair (list of str).
+        tuple: Problems (list of str), and a line for each repair (list of str).
     """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", __name__], capture_output=True, text=True
@@ -132,13 +133,13 @@ def try_recbole() -> tuple[list[str], list[str]]:
     except (ValueError, IndexError):
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         return [
-            f"RecBole cannot be used: importing it ended a process with status "
+            f"RecBole cannot be used: the process that imported it exited with status "
             f"{done.returncode}: {last}"
         ], []
 
 
 def trial() -> tuple[list[str], list[str]]:
-    """What :func:`try_recbole` runs; it imports RecBole."""
+    """Do the work of :func:`try_recbole` in its subprocess; this imports RecBole."""
     from recbole_whisperlite import compat
 
     problems = compat.unusable()
@@ -150,8 +151,8 @@ def trial() -> tuple[list[str], list[str]]:
     return problems, [_describe(*entry) for entry in compat.status()]
 
 
-def try_imports(modules):
-    """Return ``{module: exception}`` for those that cannot be imported.
+def try_imports(modules: Iterable[str]) -> dict[str, Exception]:
+    """Return ``{module: exception}`` for the modules that cannot be imported.
 
     Args:
         modules (iterable of str): Names of modules.
@@ -165,7 +166,7 @@ def try_imports(modules):
     return failures
 
 
-def explain(module, error):
+def explain(module: str, error: Exception) -> str:
     """Return two sentences: why a module cannot be imported, and what to do about it.
 
     Args:
@@ -186,7 +187,7 @@ def explain(module, error):
 
 
 def _matching_pair():
-    """Return the command that installs the torch which torchvision was built for."""
+    """Return the command that installs the torch that torchvision was built for."""
     required = metadata.requires("torchvision") or []
     built_for = [
         match.group(1)
@@ -203,7 +204,7 @@ def _matching_pair():
 
 
 def _describe(repair, active):
-    """Return one line about a repair of compat's."""
+    """Return a line about a repair from ``compat``."""
     state = {True: "active", False: "not needed", None: "not applied"}[active]
     issues = ", ".join(f"#{number}" for number in repair.issues)
     return f"{state:12}{repair.name}: {repair.symptom}" + f" ({issues})" * bool(issues)

@@ -1,21 +1,22 @@
-"""The one exception that means: the user can fix this."""
+"""The exception for errors that the user can fix."""
 
 import difflib
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Wrong input or setting, told so that the user knows what to change.
+    """Invalid input or setting, reported so that the user knows what to change.
 
     The message says what was found, where, what is accepted and what to do. The
-    command line prints it alone, without a traceback.
+    command line prints only the message, without a traceback.
     """
 
 
-def did_you_mean(name, accepted):
+def did_you_mean(name: object, accepted: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the closest accepted name, or ``""``.
 
     Args:
-        name (str): What the user wrote.
+        name (object): What the user wrote; compared as text.
         accepted (iterable of str): The names that exist.
     """
     by_lower_case = {other.lower(): other for other in accepted}

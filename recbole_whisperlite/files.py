@@ -1,19 +1,20 @@
-"""Writing files: whole or not at all."""
+"""Writing files completely or not at all."""
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole_file(path):
-    """Yield a temporary path beside ``path``, which it replaces if nothing is raised.
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path next to ``path``, and move it there if nothing is raised.
 
-    Whatever goes wrong meanwhile, ``path`` stays as it was and nothing is left beside
-    it. Each process writes to a path of its own.
+    If something is raised, ``path`` is left as it was and the temporary file is removed.
+    Each process has its own temporary path.
 
     Args:
-        path (str or Path): The file; its folder is made if need be.
+        path (str or Path): The file; its folder is created if it does not exist.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,6 +26,6 @@ def whole_file(path):
         temporary.unlink(missing_ok=True)
 
 
-def plain(value):
-    """For ``json.dumps(default=…)``: numpy's numbers as numbers, the rest as text."""
+def plain(value: object) -> object:
+    """For ``json.dumps(default=…)``: numpy scalars as numbers, anything else as text."""
     return value.item() if hasattr(value, "item") else str(value)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 
-# recbole_whisperlite/properties is a link to properties/ at the top of a checkout, which a
-# wheel holds as a folder; where links cannot be made, the folder itself is taken.
+# In a checkout, recbole_whisperlite/properties is a symbolic link to properties/ at the
+# top; in a wheel it is a folder. Where links are not supported, use the one at the top.
 PROPERTIES = next(
     folder
     for folder in (_PACKAGE / "properties", _PACKAGE.parent / "properties")

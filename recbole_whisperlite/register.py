@@ -1,8 +1,9 @@
-"""The one door to RecBole: everything that tells RecBole we exist.
+"""Everything that registers this package with RecBole.
 
-RecBole finds models, trainers and datasets by name in its own modules, and reads its own
-yaml files only. Each function below opens one of these places; none changes what a model
-of RecBole does on a dataset without requests. Importing this module opens them all.
+RecBole looks up models, trainers and datasets by name in its own modules, and reads only
+its own yaml files. Each function below extends one of these lookups; none changes how
+RecBole's models behave on a dataset without requests. Importing this module runs them
+all.
 """
 
 import functools
@@ -45,8 +46,8 @@ def _register_models():
 
 
 def _register_datasets():
-    # create_dataset looks for <Model>Dataset. Our dataset classes are imported when they
-    # are needed: whoever imports their modules first must find RecBole complete.
+    # create_dataset looks for <Model>Dataset. Our dataset classes are imported on demand:
+    # their modules need RecBole to be imported completely.
     def find_dataset(name):
         if name in ("WhisperLiteDataset", "WhisperLitePlusDataset", "WhisperDataset"):
             module = importlib.import_module("recbole_whisperlite.data.dataset")
@@ -55,11 +56,11 @@ def _register_datasets():
 
     recbole.data.dataset.__getattr__ = find_dataset
 
-    # Whichever dataset class RecBole chooses for a model family, it becomes
-    # request-aware if the data has requests.
+    # Whichever dataset class RecBole chooses for a model family, make it request-aware if
+    # the data has requests.
     def choose_class(cls, *args, **kwargs):
         config = args[0] if args else kwargs.get("config")
-        if config is not None:  # copy and pickle call without
+        if config is not None:  # copy and pickle pass no arguments
             datasets.check_dataset(config)
             if has_requests(
                 config["dataset"], config["data_path"], config["request_template"]
@@ -72,7 +73,7 @@ def _register_datasets():
         return object.__new__(cls)
 
     Dataset.__new__ = staticmethod(choose_class)
-    # a saved dataset is used again only if these are unchanged
+    # a saved dataset is reused only if these are unchanged
     dataset_arguments.extend(
         ["REQUEST_ID_FIELD", "REQUEST_FIELD", "request_template", "item_text_fields"]
     )

@@ -43,7 +43,7 @@ def test_a_sound_installation_is_reported_in_full(capsys):
         state = "active" if active else "not needed"
         assert f"  {state:12}{repair.name}: " in report
     assert "#2215" in report
-    assert "Everything needed is usable." in report
+    assert "Everything required is usable." in report
 
 
 def test_encoders_are_usable_or_say_why_not(capsys, broken):

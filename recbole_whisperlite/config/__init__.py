@@ -1,4 +1,4 @@
 """What this package adds to RecBole's ``Config``."""
 
-# First of all, because importing RecBole imports modules of this room.
+# RecBole first: importing it imports modules of this package.
 import recbole  # noqa: F401

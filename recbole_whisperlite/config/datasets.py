@@ -1,9 +1,10 @@
-"""The dataset's folder: is it there, is it whole, does it fit the model?"""
+"""Checks of the dataset's folder: does it exist, is it complete, does it fit the model?"""
 
 from pathlib import Path
 
 import recbole
 import yaml
+from recbole.config import Config
 
 from recbole_whisperlite.data.atomic import read_header
 from recbole_whisperlite.data.requests import BUILT_IN, has_requests
@@ -13,21 +14,21 @@ from recbole_whisperlite.model.inputs import needs_requests
 RECBOLE = Path(recbole.__file__).parent
 
 
-def check_dataset(config):
-    """Build a built-in dataset that is absent; say what is missing of any other.
+def check_dataset(config: Config) -> None:
+    """Build a built-in dataset if it is absent; check that any other is complete.
 
     Args:
         config (Config): With ``dataset`` and ``data_path``, the dataset's own folder.
 
     Raises:
-        UserError: If there is no such folder and RecBole knows no download for the
-            name, or the folder has no ``.inter`` file or lacks one that the model reads
-            beside it.
+        UserError: If the folder does not exist and RecBole has no download for the
+            name, or if the ``.inter`` file or another file that the model reads is
+            missing.
     """
     name, folder = config["dataset"], Path(config["data_path"])
     if not folder.is_dir():
         if name in BUILT_IN:
-            # drawing needs Pillow and a vocabulary: imported only to build
+            # imported only to build: drawing needs Pillow and a vocabulary
             from recbole_whisperlite import stylist_mini
 
             stylist_mini.build(folder)
@@ -35,43 +36,44 @@ def check_dataset(config):
         urls = yaml.safe_load((RECBOLE / "properties/dataset/url.yaml").read_text())
         if name in urls:
             return
-        here = sorted(
+        found = sorted(
             path.name for path in folder.parent.glob("*/") if path.is_dir()
         ) or ["nothing"]
         built_in = [*BUILT_IN, "ml-100k"]
         raise UserError(
             f"There is no dataset '{name}': the folder {folder} does not exist."
-            f"{did_you_mean(name, [*built_in, *here])} {folder.parent} holds {', '.join(here)}; "
-            f"built in are {', '.join(built_in)}. Set "
-            "data_path to the folder that holds the dataset's folder."
+            f"{did_you_mean(name, [*built_in, *found])} {folder.parent} contains "
+            f"{', '.join(found)}; the built-in datasets are {', '.join(built_in)}. Set "
+            "data_path to the folder that contains the dataset's folder."
         )
     if not config["benchmark_filename"] and not (folder / f"{name}.inter").is_file():
         files = sorted(path.name for path in folder.iterdir())
         raise UserError(
-            f"{folder / f'{name}.inter'}: this file does not exist; the folder holds "
+            f"{folder / f'{name}.inter'}: this file does not exist; the folder contains "
             f"{', '.join(files[:20]) or 'nothing'}. The interactions of dataset "
-            f"'{name}' belong into {name}.inter."
+            f"'{name}' belong in {name}.inter."
         )
     for suffix in config["additional_feat_suffix"] or ():
         file = folder / f"{name}.{suffix}"
         if not file.is_file():
             raise UserError(
                 f"{file}: this file does not exist, but {config['model']} reads it "
-                "(additional_feat_suffix). Write it, or use a model that does without."
+                "(additional_feat_suffix). Create it, or use a model that does not need "
+                "it."
             )
 
 
-def check_model_needs_no_requests(config) -> None:
-    """Raise a UserError if the model ranks for requests and the dataset has none.
+def check_model_needs_no_requests(config: Config) -> None:
+    """Raise a UserError if the model ranks items for a request.
 
     Args:
-        config (Config): Of the run; its dataset has no requests.
+        config (Config): That of the run, whose dataset has no requests.
     """
     refuse_without_requests(config.model_class, config.final_config_dict)
 
 
 def refuse_without_requests(model_class: type, settings: dict) -> None:
-    """Raise a UserError if a model ranks for requests and the dataset has none.
+    """Raise a UserError if a model ranks items for a request and the dataset has none.
 
     Args:
         model_class (type): The model.
@@ -88,10 +90,10 @@ def refuse_without_requests(model_class: type, settings: dict) -> None:
     if model_class.__name__ == "WhisperLite" and inter.is_file():
         header = read_header(inter, settings.get("field_separator") or "\t")
         if settings.get("REQUEST_FIELD", "request") in header:
-            return  # each row has its request's text, as WhisperLiteDataset reads it
+            return  # each row has the text of its request: WhisperLiteDataset reads it
     raise UserError(
         f"{model_class.__name__} ranks items for a request, but the dataset '{name}' has "
-        f"none: {folder / f'{name}.request'} does not exist. Write it (columns "
-        "request_id:token, request:token) and name the request_id in the .inter file, or "
-        "compose requests from columns of the item with request_template."
+        f"none: {folder / f'{name}.request'} does not exist. Create it (columns "
+        "request_id:token, request:token) and add the column request_id to the .inter "
+        "file, or compose requests from columns of the item with request_template."
     )

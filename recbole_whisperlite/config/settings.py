@@ -1,8 +1,8 @@
-"""Our yaml files and checks inside RecBole's ``Config``.
+"""Our yaml files in RecBole's ``Config``, and checks of the settings.
 
-RecBole reads defaults from its own ``properties/`` only. The functions here are called
-by the ``Config`` methods that :mod:`recbole_whisperlite.register` wraps; what a user
-sets in files, dict or command line wins as always, because ``Config`` merges it later.
+RecBole reads defaults only from its own ``properties/``. The functions here are called by
+the ``Config`` methods that :mod:`recbole_whisperlite.register` wraps. What a user sets in
+files, dict or command line still takes precedence, because ``Config`` merges it later.
 """
 
 import ast
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from recbole.config import Config
 from recbole.utils import (
     ModelType,
     dataset_arguments,
@@ -29,14 +30,17 @@ from recbole_whisperlite.paths import PROPERTIES
 
 REQUEST_SETTINGS = PROPERTIES / "dataset" / "request.yaml"
 OUR_PROGRAMS = ("run_recbole.py", "__main__.py", "recbole-whisperlite")
-# The flags of run_recbole.py and what RecBole's ``run`` adds for several processes.
+# The flags of run_recbole.py, and those that RecBole's ``run`` adds for its processes.
 RUN_FLAGS = (
     "model dataset config_files nproc ip port world_size group_offset offset local_rank"
 ).split()
 
 
-def add_defaults(config, model_class: type, dataset: str) -> None:
+def add_defaults(config: Config, model_class: type, dataset: str) -> None:
     """Put our yaml files between RecBole's defaults and the user's settings.
+
+    Where RecBole, too, has settings for the dataset (ml-100k), our file about it is used
+    for our models only: RecBole's models behave as they do without this package.
 
     Args:
         config (Config): With ``internal_config_dict`` as RecBole filled it and
@@ -44,14 +48,11 @@ def add_defaults(config, model_class: type, dataset: str) -> None:
         model_class (type): The model.
         dataset (str): Dataset name.
 
-    Our own files about a dataset that RecBole has settings for too (ml-100k) are used
-    for our models only: RecBole's models behave as without us.
-
     Raises:
-        UserError: If a model that is not RecBole's, or a request-aware dataset, is given
-            a setting that is not known or belongs to another model.
+        UserError: If a setting is unknown or belongs to another model, unless a model of
+            RecBole's runs on a dataset without requests.
     """
-    # a bar that is redrawn is a nuisance in a file
+    # a progress bar clutters a log file
     config.internal_config_dict["show_progress"] = sys.stderr.isatty()
     theirs = model_class.__module__.startswith("recbole.")
     recboles_dataset = RECBOLE / "properties" / "dataset" / f"{dataset}.yaml"
@@ -66,7 +67,7 @@ def add_defaults(config, model_class: type, dataset: str) -> None:
     for layer in [*layers, config.external_config_dict]:
         known.update(layer)
     folder = os.path.join(known["data_path"], dataset)
-    if theirs and not has_requests(dataset, folder, known["request_template"]):
+    if is_recboles and not has_requests(dataset, folder, known["request_template"]):
         return
     _check_settings(config, model_class, [*layers, requests])
     config.internal_config_dict.update(requests)
@@ -89,12 +90,12 @@ def known_settings() -> set[str]:
     }
 
 
-def unquoted_list(value):
-    """Return the list that ``[NDCG,Recall]`` means, where the shell took the quotes away.
+def unquoted_list(value: object) -> object:
+    """Return ``[NDCG,Recall]``, a list whose quotes the shell has removed, as a list.
 
     Args:
-        value: A setting. What is no text, or what Python reads as it is, is returned as it
-            is.
+        value (object): A setting. Anything that is not a str, or that Python can parse,
+            is returned unchanged.
     """
     if not isinstance(value, str) or not re.fullmatch(r"\s*\[.*\]\s*", value):
         return value
@@ -109,7 +110,7 @@ def unquoted_list(value):
 
 
 def check_evaluation(settings: dict) -> None:
-    """Raise a UserError if the validation metric is not among those that are computed.
+    """Raise a UserError if the validation metric is not among those computed.
 
     Args:
         settings (dict): Final settings, with ``metrics``, ``topk`` and ``valid_metric``.
@@ -119,11 +120,11 @@ def check_evaluation(settings: dict) -> None:
     topk = topk if isinstance(topk, (list, tuple)) else [topk]
     metrics = [metrics] if isinstance(metrics, str) else metrics
     if not all(isinstance(each, int) and each > 0 for each in topk):
-        return  # RecBole says so
+        return  # RecBole reports it
     if at and k.isdigit() and int(k) not in topk:
         raise UserError(
             f"valid_metric is {settings['valid_metric']}, but topk is {topk}: the metric "
-            f"that stops the training is not computed. Set topk to {[*topk, int(k)]}, or "
+            f"for early stopping is not computed. Set topk to {[*topk, int(k)]}, or "
             f"valid_metric to {metric}@{topk[0]}."
         )
     computed = {str(name).lower() for name in metrics}
@@ -141,9 +142,9 @@ def _read(config, path):
 
 
 def _training_defaults(config, settings):
-    """Negatives that fit the family, where all rows are choices.
+    """Return the negative sampling that a model family needs if all rows are positives.
 
-    RecBole trains context models on labels by default, and refuses sequential models
+    By default RecBole trains context models on labels, and it refuses sequential models
     with cross-entropy unless negative sampling is turned off.
     """
     kind = config.internal_config_dict["MODEL_TYPE"]
@@ -174,8 +175,8 @@ def _check_settings(config, model_class, layers):
     elsewhere = _settings_of_our_models()
     for name in sorted(unknown - accepted):
         if name in elsewhere:
-            # a benchmark gives it to all of its rows, LateFusion to all of its parts; but
-            # whoever gives WhisperLite a part of WhisperLitePlus takes one for the other
+            # accepted, as a benchmark passes it to all rows and LateFusion to all parts;
+            # but a setting of WhisperLitePlus given to WhisperLite is a mistake
             other = elsewhere[name]
             if issubclass(find_model(other), model_class):
                 raise UserError(
@@ -193,7 +194,7 @@ def _check_settings(config, model_class, layers):
 
 
 def _settings_of_our_models():
-    """Return ``{setting: model}`` of the models that this package brings."""
+    """Return ``{setting: model}`` for the models of this package."""
     return {
         name: model
         for model in our_models()
@@ -206,13 +207,16 @@ def _settings_of_our_models():
 
 
 def _is_of_another_program(config, name):
-    """Config reads the whole command line, also of a user's own script or of pytest."""
+    """Whether a flag may be another program's, such as a user's script's or pytest's.
+
+    Config reads the whole command line of whatever program it runs in.
+    """
     given = {**config.file_config_dict, **config.variable_config_dict}
     return name not in given and Path(sys.argv[0]).name not in OUR_PROGRAMS
 
 
 def _recbole_settings():
-    """Return every key of RecBole's models: in their yaml files and their source."""
+    """Return all settings of RecBole's models, found in its yaml files and its source."""
     keys = set()
     for path in RECBOLE.glob("properties/**/*.yaml"):
         keys.update(re.findall(r"^(\w+):", path.read_text("utf-8"), re.MULTILINE))

@@ -1,11 +1,13 @@
 """RecBole's atomic files, read and written so that free text survives.
 
 RecBole reads them with quoting and missing-value detection on (``Dataset._load_feat``),
-so that one ``"`` swallows rows and a request ``null`` disappears. Here a field is what
-stands between two tabs, and whatever does not fit is named by file and line.
+so a single ``"`` swallows rows and the request ``null`` disappears. Here a field is
+whatever is between two tabs, and errors name the file and the line.
 """
 
 import io
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +19,22 @@ from recbole_whisperlite.files import whole_file
 FIELD_TYPES = ("token", "token_seq", "float", "float_seq")
 
 
-def read_header(path, separator="\t", encoding="utf-8"):
+def read_header(
+    path: str | os.PathLike, separator: str = "\t", encoding: str = "utf-8"
+) -> dict[str, str]:
     """Read the first line of an atomic file.
 
     Args:
         path (str or Path): The file.
-        separator (str): Between fields (RecBole's ``field_separator``).
+        separator (str): What separates fields (RecBole's ``field_separator``).
         encoding (str): Text encoding of the file.
 
     Returns:
         dict: ``{column name: type}`` in file order, types as in :data:`FIELD_TYPES`.
 
     Raises:
-        UserError: If the file is missing, empty, badly encoded or its header is not
-            ``name:type`` throughout.
+        UserError: If the file is missing, empty or badly encoded, or a field of its
+            header is not ``name:type``.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,7 +60,7 @@ def _parse_header(path, line, separator, encoding):
                 f"{separator!r}."
             )
         if name in columns:
-            raise UserError(f"{path}, line 1: the column '{name}' stands there twice.")
+            raise UserError(f"{path}, line 1: the column '{name}' appears twice.")
         columns[name] = kind
     return columns
 
@@ -68,26 +72,27 @@ def _decode(path, content, encoding):
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(
             f"{path}, line {line}: byte 0x{content[error.start]:02x} is not valid "
-            f"{encoding}. Save the file as UTF-8, or name its encoding with the "
-            "setting 'encoding'."
+            f"{encoding}. Save the file as UTF-8, or set 'encoding' to its encoding."
         ) from None
 
 
-def read_atomic(path, separator="\t", encoding="utf-8"):
-    """Read an atomic file as it stands: every field a string, nothing interpreted.
+def read_atomic(
+    path: str | os.PathLike, separator: str = "\t", encoding: str = "utf-8"
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read an atomic file as it is: every field is a string, nothing is interpreted.
 
     Args:
         path (str or Path): The file.
-        separator (str): Between fields (RecBole's ``field_separator``).
+        separator (str): What separates fields (RecBole's ``field_separator``).
         encoding (str): Text encoding of the file.
 
     Returns:
-        tuple: A :class:`pandas.DataFrame` of str, one row a line (row ``i`` is line
+        tuple: A :class:`pandas.DataFrame` of str, one row per line (row ``i`` is line
         ``i + 2``), and ``{column name: type}``.
 
     Raises:
         UserError: If the file is missing or empty, is not valid in its encoding, or a
-            line has too many or too few fields; file and line are named.
+            line has too many or too few fields; the message names file and line.
     """
     path = Path(path)
     if not path.is_file():
@@ -119,9 +124,9 @@ def read_atomic(path, separator="\t", encoding="utf-8"):
 
 
 def _check_field_counts(path, content, separator, columns, encoding):
-    """Every line must hold as many fields as the header; name the first that does not.
+    """Raise a UserError for the first line that has not as many fields as the header.
 
-    pandas pads short lines without a word, so this is counted on the bytes.
+    pandas pads short lines silently, so fields are counted in the bytes.
     """
     data = np.frombuffer(content, dtype=np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
@@ -139,20 +144,25 @@ def _check_field_counts(path, content, separator, columns, encoding):
         )
 
 
-def write_atomic(path, columns, rows, separator="\t"):
-    """Write an atomic file, whole or not at all.
+def write_atomic(
+    path: str | os.PathLike,
+    columns: dict[str, str],
+    rows: Iterable[tuple],
+    separator: str = "\t",
+) -> int:
+    """Write an atomic file, completely or not at all.
 
-    Tabs and line breaks inside a value become a space: they would end the field.
+    Tabs and line breaks inside a value are replaced by spaces: they would end the field.
 
     Args:
-        path (str or Path): The file; its folder is made if need be.
+        path (str or Path): The file; its folder is created if it does not exist.
         columns (dict): ``{column name: type}``, types as in :data:`FIELD_TYPES`.
         rows (iterable of tuple): The values of each line in column order; they are
-            consumed one by one, so that a generator streams.
-        separator (str): Between fields.
+            consumed one by one, so a generator can stream them.
+        separator (str): What separates fields.
 
     Returns:
-        int: The number of lines written, the header not counted.
+        int: The number of lines written, not counting the header.
     """
     breaks = str.maketrans({separator: " ", "\n": " ", "\r": " "})
     count = 0

@@ -1,4 +1,4 @@
-"""Columns of atomic files: from strings to what RecBole's datasets hold."""
+"""Columns of atomic files: converted from strings to what RecBole's datasets hold."""
 
 import numpy as np
 import pandas as pd
@@ -7,21 +7,26 @@ from recbole.utils import FeatureType
 from recbole_whisperlite.errors import UserError
 
 
-def parse_column(values, ftype, seq_separator, seq_len=None):
-    """Turn the strings of one column into what ``Dataset._load_feat`` makes of them.
+def parse_column(
+    values: pd.Series,
+    ftype: FeatureType,
+    seq_separator: str,
+    seq_len: int | None = None,
+) -> tuple[pd.Series | list[np.ndarray], int]:
+    """Convert the strings of a column to what ``Dataset._load_feat`` makes of them.
 
     Args:
         values (pandas.Series): str, ``""`` where the value is missing.
         ftype (FeatureType): The type in the header.
-        seq_separator (str): Between the parts of a sequence.
-        seq_len (int, optional): Longer sequences are cut.
+        seq_separator (str): What separates the elements of a sequence.
+        seq_len (int, optional): The length to which longer sequences are cut.
 
     Returns:
-        tuple: The column (str or float64 with NaN where missing, or a list of arrays)
-        and the length of its longest sequence (1 if it has none).
+        tuple: The column (str or float64 with NaN where missing, or a list of arrays),
+        and the length of its longest sequence (1 if it is not of sequences).
 
     Raises:
-        ValueError: If a number cannot be read; its argument is the row.
+        ValueError: If a number cannot be parsed; its argument is the row.
     """
     missing = values == ""
     if ftype == FeatureType.TOKEN:
@@ -38,7 +43,7 @@ def parse_column(values, ftype, seq_separator, seq_len=None):
     return sequences, max(map(len, sequences))
 
 
-def check_filled(path, values, field):
+def check_filled(path: str, values: pd.Series, field: str) -> None:
     """Raise a UserError that names the first line whose ``field`` is empty.
 
     Args:

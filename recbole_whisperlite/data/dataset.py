@@ -1,11 +1,12 @@
 """Request-aware datasets: any RecBole dataset class, plus requests.
 
-A folder with a ``<name>.request`` file, or a ``request_template``, makes every
-interaction answer a request. Texts stay in side tables; interactions carry two ids:
-``request_id`` (one request) and ``request`` (its text, shared by all who ask the same).
+If the folder has a file ``<name>.request``, or a ``request_template`` is set, every
+interaction answers a request. Texts are kept in side tables; interactions have two ids:
+``request_id`` (one request) and ``request`` (its text, shared by all requests with the
+same text).
 
 A line of ``.inter`` whose ``request_id`` is empty is an interaction without a request:
-both ids are 0. It is history for what the user asks later, and never a query.
+both ids are 0. It is history for later requests of the user, and never a query.
 """
 
 import sys
@@ -23,29 +24,29 @@ from recbole_whisperlite.data.whisperlite_dataset import WhisperLiteDataset
 
 
 class RequestDatasetMixin(RequestReading, RequestVectors, RequestSplitting):
-    """What a request adds to a RecBole dataset class (put it before that class).
+    """Adds requests to a RecBole dataset class (list it before that class).
 
     Attributes:
-        request_field (str): ``config["REQUEST_ID_FIELD"]``; its ids number requests.
-        request_text_field (str): ``config["REQUEST_FIELD"]``; its ids number distinct
+        request_field (str): ``config["REQUEST_ID_FIELD"]``, whose ids number requests.
+        request_text_field (str): ``config["REQUEST_FIELD"]``, whose ids number distinct
             request texts.
         request_texts (list of str): Text by id of ``request_text_field``; 0 is padding.
         item_texts (list of str): Text by item id; 0 is padding.
-        composed_from (str or None): The template, where requests are composed from
-            columns of the chosen item and so carry attributes of the target.
-        request_kind (str or None): What ``.request.json`` says that requests are:
-            ``review`` (of the chosen item, which it may name) or ``tag``.
+        composed_from (str or None): The template, if requests are composed from columns
+            of the target item and so reveal its attributes.
+        request_kind (str or None): The kind of requests according to ``.request.json``:
+            ``review`` (of the target item, which it may name) or ``tag``.
         phase (str): In a dataset made by :meth:`build`: train, valid or test.
         held_out (tuple): In such a dataset: user, request and item of the phase's
             interactions that have a request, int64 ``[n]`` each.
-        seen (scipy.sparse.csr_matrix): In such a dataset: the items that each user had
-            before the phase, bool ``[user_num, item_num]``.
+        seen (scipy.sparse.csr_matrix): In such a dataset: the items that each user has
+            interacted with before the phase, bool ``[user_num, item_num]``.
     """
 
     #: Whether interactions without a request are left out of the training part. They
-    #: stay history, and items that the user has seen.
+    #: remain history, and items that the user has seen.
     trains_on_requests_only = False
-    #: Fields that say which rows are the history of an interaction.
+    #: The fields that say which rows are the history of an interaction.
     history_fields = ()
 
 
@@ -56,18 +57,18 @@ class WhisperDataset(RequestDatasetMixin, Dataset):
 
 
 class RequestWhisperLiteDataset(RequestDatasetMixin, WhisperLiteDataset):
-    """The dataset of WhisperLite where the data has requests."""
+    """The dataset of WhisperLite if the data has requests."""
 
     trains_on_requests_only = True
 
 
 class WhisperLitePlusDataset(RequestWhisperLiteDataset):
-    """The dataset of WhisperLitePlus: each row knows what its user had seen before.
+    """The dataset of WhisperLitePlus, whose rows refer to the user's earlier items.
 
     Attributes:
         history_items (torch.Tensor): The item of every row, sorted by user and time, int64
-            ``[n_rows]``. The history of an interaction are the ``history_length`` items
-            from ``history_begin``, two fields that it has.
+            ``[n_rows]``. The history of an interaction is the ``history_length`` items
+            from index ``history_begin`` on; both are fields of the interaction.
     """
 
     history_fields = ("history_begin", "history_length")
@@ -81,8 +82,8 @@ class WhisperLitePlusDataset(RequestWhisperLiteDataset):
         self.inter_feat.update(Interaction(dict(zip(self.history_fields, values))))
 
 
-def request_aware(dataset_class):
-    """Return ``dataset_class`` with requests, as a class that can be pickled.
+def request_aware(dataset_class: type[Dataset]) -> type[Dataset]:
+    """Return a subclass of ``dataset_class`` with requests, which can be pickled.
 
     Args:
         dataset_class (type): A RecBole dataset class.
@@ -92,8 +93,8 @@ def request_aware(dataset_class):
     qualified = f"Request{dataset_class.__name__}"
     module = sys.modules[__name__]
     if qualified not in vars(module):
-        # create_dataset looks for a saved dataset under the name of the class that it
-        # asked for; pickle goes by the qualified name.
+        # create_dataset looks for a saved dataset by the name of the class that it asked
+        # for; pickle uses the qualified name.
         made = type(
             dataset_class.__name__,
             (RequestDatasetMixin, dataset_class),
@@ -104,7 +105,7 @@ def request_aware(dataset_class):
 
 
 def __getattr__(name):
-    """Find the class of a pickled dataset in a process that has not made it yet."""
+    """Create the class of a pickled dataset in a process that has not created it yet."""
     base = name.removeprefix("Request")
     if base != name and hasattr(recbole_datasets, base):
         return request_aware(getattr(recbole_datasets, base))

@@ -1,4 +1,4 @@
-"""Which rows a user had before a request."""
+"""The rows of a user before a request."""
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ class Histories:
     Args:
         user (numpy.ndarray): User of each row, int64 ``[n]``.
         request (numpy.ndarray): Request of each row, int64 ``[n]``; rows of one request
-            are neighbours. A row without request, 0, stands for itself.
-        max_length (int): Only the latest so many rows are kept.
+            are adjacent. A row without a request, 0, is on its own.
+        max_length (int): The number of latest rows to which a history is cut.
 
     Attributes:
         begin (numpy.ndarray): The row where each row's history begins, int64 ``[n]``.
@@ -20,28 +20,28 @@ class Histories:
 
     def __init__(self, user, request, max_length):
         row = np.arange(len(user))
-        # A history ends where the request begins, not at the row before: the items of
+        # A history ends where the request begins, not at the preceding row: the items of
         # one request are chosen together.
-        alone = request == 0
-        end = np.maximum.accumulate(np.where(_starts(request) | alone, row, 0))
+        no_request = request == 0
+        end = np.maximum.accumulate(np.where(_starts(request) | no_request, row, 0))
         begin = np.maximum.accumulate(np.where(_starts(user), row, 0))
         self.begin = np.maximum(begin, end - max_length)
         self.length = end - self.begin
         self._max_length = max_length
 
-    def gather(self, rows, values):
-        """Return the values of the history of each row, padded by 0.
+    def gather(self, rows: np.ndarray, values: torch.Tensor) -> torch.Tensor:
+        """Return the values in the history of each row, padded by 0.
 
         Args:
-            rows (numpy.ndarray): Rows whose histories are wanted, int64 ``[m]``.
+            rows (numpy.ndarray): The rows, int64 ``[m]``.
             values (torch.Tensor): A value for each row, ``[n, ...]``.
 
         Returns:
             torch.Tensor: ``[m, max_length, ...]``, oldest first.
         """
         step = np.arange(self._max_length)
-        place = self.begin[rows, None] + step
-        gathered = values[torch.from_numpy(np.minimum(place, len(values) - 1))]
+        index = self.begin[rows, None] + step
+        gathered = values[torch.from_numpy(np.minimum(index, len(values) - 1))]
         gathered[torch.from_numpy(step >= self.length[rows, None])] = 0
         return gathered
 

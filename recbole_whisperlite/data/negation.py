@@ -1,12 +1,14 @@
-"""What a request rules out: its negated phrases, told from the wish by their words.
+"""What a request rules out: negated phrases, separated from the wish by rules.
 
 The vectors of "a dress, no stripes" and "a dress with stripes" are close: text encoders are
-nearly blind to negation. Given apart, a model can learn to move away from the second part.
+nearly blind to negation. If the two parts are encoded separately, a model can learn to move
+away from the second.
 
 The method is that of NegEx (Chapman et al., "A Simple Algorithm for Identifying Negated
-Findings and Diseases in Discharge Summaries", J. Biomed. Inform. 2001): phrases that begin a
-negation or end one, others that only look like one, and a scope that ends with the clause.
-The phrases are those of English shoppers and guests, not of clinicians.
+Findings and Diseases in Discharge Summaries", J. Biomed. Inform. 2001): phrases that negate
+what follows or what precedes, others that only look like a negation, and a scope that ends
+with the clause. The phrases are those of English-speaking shoppers and guests instead of
+clinicians.
 """
 
 import re
@@ -46,14 +48,14 @@ BEGINNING = (
     "(?:is|are|was|were|does|do|did) ?n'?t",
     "not?(?!-)(?: too| so| very| any| overly)?",
 )
-#: Negate what stands before them in the clause.
+#: Negate what precedes them in the clause.
 ENDING = (
     "(?:does|do|did) nothing for me",
     "(?:does|do|did|is|are|was|were) ?(?:not|n'?t) (?:for me|my thing|suit me|work for me)",
     "(?:is|are) (?:a no|out|off the table|a deal ?breaker)",
     "away from me",
 )
-#: Look like a negation and are none; "so not those" points back and is told apart below.
+#: Look like negations but are not. "So not those" refers back and is handled below.
 PSEUDO = (
     "nothing but",
     "no (?:matter|idea|doubt|problem|worries|rush|hurry|preference|pressure|wonder)",
@@ -75,8 +77,8 @@ PSEUDO = (
     "has ?n'?t",
 )
 # "I always push up long sleeves, so not those"
-_POINTING_BACK = "(?:so |but )?(?:not|no) (?:those|them|these|that|it|this)(?= *$)"
-# A preposition opens a wish of its own, unless it is what the negation begins with.
+_REFERRING_BACK = "(?:so |but )?(?:not|no) (?:those|them|these|that|it|this)(?= *$)"
+# A preposition begins a new wish, unless it belongs to the negation itself.
 _END_OF_SCOPE = re.compile(r"(?<=\w) (?:but|for|in|with|at|because|so)\b")
 _END_OF_CLAUSE = re.compile(
     r"[.!?;,\n:]+(?=\s|$)|[()\[\]]+|\s[-–—]+\s|\b(?:but|however)\b"
@@ -93,15 +95,16 @@ _CUE = re.compile(
     f"|(?P<beginning>{_phrases(*BEGINNING)})",
     re.IGNORECASE,
 )
-_BACK = re.compile(r"^\W*" + _POINTING_BACK, re.IGNORECASE)
+_BACK = re.compile(r"^\W*" + _REFERRING_BACK, re.IGNORECASE)
 _KEEP = re.compile(r"^\W*(?:please )?keep\b", re.IGNORECASE)
 
 
-def split_refusals(text):
-    """Tell what a request asks for from what it rules out.
+def split_refusals(text: str) -> tuple[str, str]:
+    """Separate what a request asks for from what it rules out.
 
     Args:
-        text (str): A request in English. Of other languages some words may look negated.
+        text (str): A request in English. In other languages, some words may be mistaken
+            for negations.
 
     Returns:
         tuple: (str, str), the wish and the refusals, without the negating words. Either
@@ -124,7 +127,7 @@ def split_refusals(text):
 
 
 def _clauses(text):
-    # "anything but", "nothing but" and "not only ... but" are no ends
+    # the "but" of "anything but", "nothing but" and the like does not end a clause
     begin = 0
     for end in _END_OF_CLAUSE.finditer(text):
         if end[0].lower() == "but" and re.search(

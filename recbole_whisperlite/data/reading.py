@@ -1,4 +1,4 @@
-"""Reading a request-aware dataset: its files checked, its requests found or composed."""
+"""Reads a request-aware dataset: checks its files, and loads or composes its requests."""
 
 import json
 import os
@@ -26,10 +26,10 @@ class RequestReading:
         self.request_field = self.config["REQUEST_ID_FIELD"]
         self.request_text_field = self.config["REQUEST_FIELD"]
         self._hidden_fields = set()
-        self._atomic = {}  # {path: what stands in the file}, while it is loaded
+        self._atomic = {}  # {path: content of the file}, during loading
 
     def _get_load_and_unload_col(self, source):
-        """Load what the contract needs beside what the user's ``load_col`` names."""
+        """Load the columns that are always needed, besides those in ``load_col``."""
         load_col, unload_col = super()._get_load_and_unload_col(source)
         if load_col is not None:
             if source == FeatureSource.INTERACTION:
@@ -40,7 +40,7 @@ class RequestReading:
                     self.time_field,
                 }
             elif source == FeatureSource.ITEM:
-                # The catalogue is every item with a text, bought or not.
+                # The catalogue is all items with a text, even those without interactions.
                 load_col = load_col | {self.iid_field}
         return load_col, unload_col
 
@@ -60,8 +60,8 @@ class RequestReading:
             if source == FeatureSource.INTERACTION and field not in keep:
                 raise UserError(
                     f"{filepath}, line 1: there is no column '{field}'; the columns "
-                    f"are {', '.join(columns)}. Add it, or name yours with the "
-                    "settings USER_ID_FIELD and ITEM_ID_FIELD."
+                    f"are {', '.join(columns)}. Add it, or set USER_ID_FIELD and "
+                    "ITEM_ID_FIELD to the names of your columns."
                 )
         return pd.DataFrame(
             {
@@ -73,7 +73,7 @@ class RequestReading:
         )
 
     def _read_once(self, path):
-        """Return an atomic file as :func:`read_atomic` does, each read once a run."""
+        """Return an atomic file as :func:`read_atomic` does, but read each only once."""
         path = os.path.abspath(path)
         if path not in self._atomic:
             self._atomic[path] = read_atomic(
@@ -148,7 +148,7 @@ class RequestReading:
                 raise UserError(
                     f"{self.item_file.path}, line {self.item_file.line(item)}: the "
                     f"item '{item}' has no text: {', '.join(self._item_text_fields)} "
-                    "are empty. Fill one, or choose columns with item_text_fields."
+                    "are empty. Fill one, or choose other columns with item_text_fields."
                 )
 
     def _load_requests(self):
@@ -165,18 +165,19 @@ class RequestReading:
                 f"{file.path.name} needs; the columns are "
                 f"{', '.join(self._read_once(inter)[1])}."
             )
-        asked = self.inter_feat[self.request_field].dropna()
-        if not len(asked):
+        requests = self.inter_feat[self.request_field].dropna()
+        if not len(requests):
             raise UserError(
-                f"{inter}: the {self.request_field} of every line is empty, so there is "
-                f"no request. Name those of {file.path} there."
+                f"{inter}: the {self.request_field} of every line is empty, so there are "
+                f"no queries. Fill in the ids of {file.path}."
             )
-        if len(asked) < len(self.inter_feat):
+        if len(requests) < len(self.inter_feat):
             self.logger.info(
-                f"{len(self.inter_feat) - len(asked)} choices of '{self.dataset_name}' "
-                "have no request: they are history, and are never asked."
+                f"{len(self.inter_feat) - len(requests)} interactions of "
+                f"'{self.dataset_name}' have no request: they serve as history only, "
+                "never as queries."
             )
-        for row, id_ in asked.drop_duplicates().items():
+        for row, id_ in requests.drop_duplicates().items():
             if id_ not in file:
                 raise UserError(
                     f"{inter}, line {row + 2}: the {self.request_field} '{id_}' is not "
@@ -198,7 +199,7 @@ class RequestReading:
             self.request_kind = about.get("kind")
 
     def _compose_requests(self):
-        """Make each interaction a request of its own, composed from its item."""
+        """Give each interaction its own request, composed from its item."""
         if self.item_file is None:
             raise UserError(
                 f"{self._file('item')}: this file does not exist, but "
@@ -230,8 +231,8 @@ class RequestReading:
 
     def _data_processing(self):
         super()._data_processing()
-        # Only what is known when a request is made may be a feature of context models;
-        # the id of an asking is a new one every time.
+        # Context models may use only features that are known when a request is made;
+        # and the id of each request is new.
         known = {
             self.uid_field,
             self.iid_field,
@@ -243,14 +244,14 @@ class RequestReading:
         if self.composed_from:
             self.logger.warning(
                 f"Requests of '{self.dataset_name}' are composed from columns of the "
-                f"chosen item ({self.composed_from}): they carry attributes of the "
-                "target, and every result on them must say so."
+                f"target item ({self.composed_from}): they reveal its attributes, which "
+                "must be stated along with any result."
             )
         if self.request_kind == "review":
             self.logger.warning(
-                f"Requests of '{self.dataset_name}' are reviews of the chosen item, "
-                "written after the choice: they may name it, and every result on them "
-                "must say so."
+                f"Requests of '{self.dataset_name}' are reviews of the target item, "
+                "written after the interaction: they may name it, which must be stated "
+                "along with any result."
             )
 
     def _remap_ID_all(self):
@@ -262,7 +263,7 @@ class RequestReading:
         self.set_field_property(
             self.request_text_field, FeatureType.TOKEN, FeatureSource.INTERACTION, 1
         )
-        # an object array: numpy's own strings are all as wide as the longest request
+        # an object array: a numpy str array makes every string as wide as the longest
         self.field2id_token[self.request_text_field] = np.array(
             ["[PAD]", *distinct], dtype=object
         )
@@ -273,7 +274,11 @@ class RequestReading:
             self.inter_feat[self.request_field]
         ]
 
-    def fields(self, ftype=None, source=None):
+    def fields(
+        self,
+        ftype: FeatureType | list[FeatureType] | None = None,
+        source: FeatureSource | list[FeatureSource] | None = None,
+    ) -> list[str]:
         return [
             field
             for field in super().fields(ftype, source)

@@ -1,21 +1,21 @@
-"""The one place that decides whether a dataset has requests."""
+"""Decides whether a dataset has requests; nothing else does."""
 
 import os
 
-#: Datasets that this package makes at first use; they have requests.
+#: The datasets that this package builds at first use; they have requests.
 BUILT_IN = ("stylist-mini",)
 
 
 def has_requests(
     dataset: str, folder: str | os.PathLike, request_template: str | None
 ) -> bool:
-    """Tell whether a dataset is request-aware.
+    """Return whether a dataset has requests.
 
     Args:
         dataset (str): Its name.
-        folder (str or Path): The dataset's own folder, which may not be made yet.
-        request_template (str or None): The setting; where it is set, requests are composed
-            from columns of the chosen item.
+        folder (str or Path): The dataset's own folder, which may not exist yet.
+        request_template (str or None): The setting; if it is set, requests are composed
+            from columns of the target item.
     """
     return (
         bool(request_template)

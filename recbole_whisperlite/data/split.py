@@ -1,4 +1,4 @@
-"""Splitting whole requests, by RecBole's own ordering and splitting functions."""
+"""Splits whole requests, with RecBole's own ordering and splitting functions."""
 
 from logging import getLogger
 
@@ -10,69 +10,75 @@ from recbole.data.interaction import Interaction
 PHASES = ("train", "valid", "test")
 
 
-def events(request, n_requests):
-    """Number what happened: a request with all its rows, or a row without request.
+def events(request: np.ndarray, n_requests: int) -> np.ndarray:
+    """Number the events: a request with all its rows, or a row without a request.
 
     Args:
         request (numpy.ndarray): Request of each row, 0 for none, int64 ``[n_rows]``.
-        n_requests (int): All requests are below it.
+        n_requests (int): A number above all request ids.
 
     Returns:
-        numpy.ndarray: The request, or a number of its own from ``n_requests`` on, int64
-        ``[n_rows]``.
+        numpy.ndarray: The request of each row, or a unique number from ``n_requests`` on,
+        int64 ``[n_rows]``.
     """
     event = request.astype(np.int64)
-    unasked = event == 0
-    event[unasked] = n_requests + np.arange(unasked.sum())
+    no_request = event == 0
+    event[no_request] = n_requests + np.arange(no_request.sum())
     return event
 
 
-def unasked_phases(user, time, asked, phase, n_users=None):
-    """Return the phases of choices without a request, where time decides.
+def unasked_phases(
+    user: np.ndarray,
+    time: np.ndarray,
+    is_request: np.ndarray,
+    phase: np.ndarray,
+    n_users: int | None = None,
+) -> np.ndarray:
+    """Return the phases of interactions without a request, in a split by time.
 
-    Training ends before the first request of a later phase: such a choice belongs to
-    training only if it is earlier than that. A later one is a choice of the later
-    phase, in which nothing but requests is asked: it is history there, no more.
+    Training ends before the first request of a later phase: only earlier interactions
+    belong to training. Later ones belong to the later phase, where only requests are
+    queries and these interactions merely history.
 
     Args:
         user, time (numpy.ndarray): Of each event, int64 and float64 ``[n_events]``.
-        asked (numpy.ndarray): Whether it is a request, bool ``[n_events]``.
-        phase (numpy.ndarray): Of the requests, int64 ``[n_events]``.
-        n_users (int, optional): Where each user's requests are split for themselves,
-            each user has such an end of training; else there is one for all.
+        is_request (numpy.ndarray): Whether it is a request, bool ``[n_events]``.
+        phase (numpy.ndarray): Phases of the requests, int64 ``[n_events]``.
+        n_users (int, optional): Given if each user's requests are split separately, so
+            that training ends at a different time for each user.
 
     Returns:
-        numpy.ndarray: int64 ``[n_events that are no requests]``.
+        numpy.ndarray: int64 ``[number of events that are not requests]``.
     """
     group = np.zeros_like(user) if n_users is None else user
-    phases = np.zeros(np.count_nonzero(~asked), dtype=np.int64)
+    phases = np.zeros(np.count_nonzero(~is_request), dtype=np.int64)
     for number in range(1, len(PHASES)):
         first = np.full(n_users or 1, np.inf)
-        later = asked & (phase >= number)
+        later = is_request & (phase >= number)
         np.minimum.at(first, group[later], time[later])
-        phases += time[~asked] >= first[group[~asked]]
+        phases += time[~is_request] >= first[group[~is_request]]
     return phases
 
 
 class RequestTable(Dataset):
-    """One row a request, so that ``Dataset.build`` orders and splits requests.
+    """A table with one row per request, so that ``Dataset.build`` splits requests.
 
-    All of ``eval_args`` keeps RecBole's meaning; only the thing that is split is a
-    request with all its interactions instead of a single interaction.
+    ``eval_args`` has its meaning in RecBole, except that what is ordered and split is
+    requests with all their interactions instead of single interactions.
 
     Args:
-        config (Config): For ``eval_args`` and ``seed``.
+        config (Config): With ``eval_args`` and ``seed``.
         user (numpy.ndarray): User of each request, int64 ``[n_requests]``.
-        time (numpy.ndarray): When it was made, float64 ``[n_requests]``; rows come in
-            this order.
+        time (numpy.ndarray): Time of each request, float64 ``[n_requests]``; rows are
+            sorted by it.
     """
 
     def __new__(cls, *args):
-        # Dataset.__new__ may choose a request-aware class; this is only a table.
+        # Dataset.__new__ may choose a request-aware class, but this is only a table.
         return object.__new__(cls)
 
     def __init__(self, config, user, time):
-        # Nothing is loaded: Dataset.__init__ would read files.
+        # Dataset.__init__ is not called: it would read files.
         self.config, self.logger = config, getLogger()
         self.benchmark_filename_list = None
         self.uid_field = config["USER_ID_FIELD"]
@@ -85,11 +91,11 @@ class RequestTable(Dataset):
             }
         )
 
-    def phases(self):
+    def phases(self) -> np.ndarray:
         """Return the phase of each request: 0 train, 1 valid, 2 test.
 
-        A random order depends on ``seed`` alone, not on what ran before, so that every
-        model family sits the same exam.
+        A random order depends only on ``seed``, not on what ran before, so that every
+        model family has the same test set.
 
         Returns:
             numpy.ndarray: int64 ``[n_requests]``.

@@ -1,8 +1,8 @@
-"""Splitting a request-aware dataset, and the histories of its interactions."""
+"""Splits a request-aware dataset, and finds the histories of its interactions."""
 
 import numpy as np
 import torch
-from recbole.data.dataset import SequentialDataset
+from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from scipy.sparse import csr_matrix
@@ -21,8 +21,8 @@ from recbole_whisperlite.errors import UserError
 class RequestSplitting:
     """The part of :class:`RequestDatasetMixin` that splits requests into phases."""
 
-    def build(self):
-        """Split into train, valid and test so that no request falls into two of them.
+    def build(self) -> list[Dataset]:
+        """Split into train, valid and test so that no request is in two of them.
 
         Returns:
             list: Three datasets with :attr:`phase`, :attr:`held_out` and :attr:`seen`.
@@ -30,16 +30,16 @@ class RequestSplitting:
         if isinstance(self, SequentialDataset):
             self._check_sequential()
         self._change_feat_format()
-        asked = self.inter_feat[self.request_field].numpy() > 0
-        # of the rows in inter_feat: those that are asked, or trained on
-        used = asked | ((self._phase == 0) & (not self.trains_on_requests_only))
+        has_request = self.inter_feat[self.request_field].numpy() > 0
+        # the rows of inter_feat that are queries or are trained on
+        used = has_request | ((self._phase == 0) & (not self.trains_on_requests_only))
         self._drop_unused_col()
         if not (self._phase[used] == 0).any():
             raise UserError(
                 f"Dataset '{self.dataset_name}' leaves no interaction to train on with "
-                f"eval_args {self.config['eval_args']}: of {len(self._raw[0])} "
-                "interactions none is in the training split with a history where the "
-                "model needs one. Choose another split, or more data."
+                f"eval_args {self.config['eval_args']}: none of {len(self._raw[0])} "
+                "interactions is in the training split and has a history, if the model "
+                "needs one. Choose another split, or use more data."
             )
         user, request, item, phase = self._raw
         parts = []
@@ -48,22 +48,22 @@ class RequestSplitting:
             rows = np.flatnonzero(used & (self._phase == number))
             part = self.copy(self.inter_feat[rows])
             part.phase, part.seen = name, earlier
-            of_phase = phase == number
-            raw = of_phase & (request > 0)
-            part.held_out = user[raw], request[raw], item[raw]
-            earlier = earlier + incidence(user[of_phase], item[of_phase], earlier.shape)
+            in_phase = phase == number
+            answers = in_phase & (request > 0)
+            part.held_out = user[answers], request[answers], item[answers]
+            earlier = earlier + incidence(user[in_phase], item[in_phase], earlier.shape)
             parts.append(part)
         return parts
 
     @property
-    def all_chosen_items(self):
-        """Item of every interaction of all phases, int64 ``[n_interactions]``."""
+    def all_chosen_items(self) -> np.ndarray:
+        """The item of every interaction in all phases, int64 ``[n_interactions]``."""
         return self._raw[2]
 
     def _check_sequential(self):
         if self.config["eval_args"]["order"] != "TO":
             raise UserError(
-                f"Sequential models need interactions in order of time: set eval_args' "
+                "Sequential models need interactions in order of time: in eval_args, set "
                 f"order to TO (it is {self.config['eval_args']['order']})."
             )
         if self.config["benchmark_filename"] is not None:
@@ -78,28 +78,28 @@ class RequestSplitting:
         ]
         if augments[0] is not SequentialDataset:
             raise UserError(
-                f"{self.config['model']} builds sequences of its own "
+                f"{self.config['model']} builds its own sequences "
                 f"({augments[0].__name__}), which do not stop before the request. It "
                 "cannot be used on a dataset with requests."
             )
 
     def _change_feat_format(self):
-        """Sort by user and time of the request, note each row's phase, convert."""
+        """Sort by user and time of the request, store each row's phase, and convert."""
         frame, request = self.inter_feat, self.request_field
         rank, phase = self._order_and_split(frame)
-        # training first: where the split is not by time, too, what is held out must not be
-        # history of what is trained on
+        # training first: even if the split is not by time, held-out rows must not be in the
+        # history of training rows
         by_user = np.lexsort((rank, phase, frame[self.uid_field]))
         self.inter_feat = frame = frame.iloc[by_user].reset_index(drop=True)
         self._phase = phase[by_user]
         training = (self._phase == 0) & (frame[request] > 0)
         self._training_texts = np.unique(frame[self.request_text_field][training])
         if self.config["MODEL_TYPE"] == ModelType.CONTEXT:
-            # To a context model a request is a category: one never seen in training
+            # To a context model a request is a category: one that is not in training
             # would be scored by an embedding that is still random.
-            seen = frame[self.request_text_field].isin(self._training_texts)
+            known = frame[self.request_text_field].isin(self._training_texts)
             frame[self.request_text_field] = frame[self.request_text_field].where(
-                seen, 0
+                known, 0
             )
         self._raw = tuple(
             frame[field].to_numpy(np.int64, copy=True)
@@ -108,30 +108,31 @@ class RequestSplitting:
         super()._change_feat_format()
 
     def _order_and_split(self, frame):
-        """Return rank in time and phase of each row, both int64 ``[n_rows]``.
+        """Return the rank in time and the phase of each row, both int64 ``[n_rows]``.
 
-        Rows of one request share them. Of a row without request see :func:`unasked_phases`.
+        Rows of one request share both. For rows without a request see
+        :func:`unasked_phases`.
         """
         n_requests = self.num(self.request_field)
         event = events(frame[self.request_field].to_numpy(), n_requests)
         ids, first = np.unique(event, return_index=True)
         user = frame[self.uid_field].to_numpy(np.int64)[first]
-        when = first.astype(np.float64)
-        timed = self.time_field in frame
-        if timed:
+        time = first.astype(np.float64)
+        has_time = self.time_field in frame
+        if has_time:
             earliest = np.full(event.max() + 1, np.inf)
             np.minimum.at(earliest, event, frame[self.time_field].to_numpy(np.float64))
-            when = earliest[ids]
-        if not timed and self.config["eval_args"]["order"] == "TO":
+            time = earliest[ids]
+        if not has_time and self.config["eval_args"]["order"] == "TO":
             raise UserError(
-                f"{self._file('inter')}, line 1: eval_args' order TO needs a "
-                f"column '{self.time_field}:float'. Add it, name yours with TIME_FIELD, "
+                f"{self._file('inter')}, line 1: order TO in eval_args needs a column "
+                f"'{self.time_field}:float'. Add it, set TIME_FIELD to the name of yours, "
                 "or set order to RO."
             )
-        asked = ids < n_requests
-        # Events of the same time stay in the order of the file; but only what is earlier
-        # than a request is its history.
-        by_time = np.lexsort((first, ~asked, when))
+        is_request = ids < n_requests
+        # Events at the same time stay in the order of the file, except that requests come
+        # first: only what is earlier than a request is its history.
+        by_time = np.lexsort((first, ~is_request, time))
         rank, phase = np.zeros((2, len(ids)), dtype=np.int64)
         rank[by_time] = np.arange(len(ids))
         if self.benchmark_filename_list is not None:
@@ -140,19 +141,20 @@ class RequestSplitting:
             self._check_benchmark(frame[self.request_field].to_numpy(), file)
         else:
             self._check_sharing(frame)
-            requests = by_time[asked[by_time]]
-            table = RequestTable(self.config, user[requests], when[requests])
+            requests = by_time[is_request[by_time]]
+            table = RequestTable(self.config, user[requests], time[requests])
             phase[requests] = table.phases()
             if self.config["eval_args"]["order"] == "TO":
-                phase[~asked] = unasked_phases(
-                    user, when, asked, phase, self.user_num if self._by_user else None
+                n_users = self.user_num if self._by_user else None
+                phase[~is_request] = unasked_phases(
+                    user, time, is_request, phase, n_users
                 )
         row = np.searchsorted(ids, event)
         return rank[row], phase[row]
 
     @property
     def _by_user(self):
-        """Whether each user's requests are split for themselves."""
+        """Whether each user's requests are split separately."""
         args = self.config["eval_args"]
         return "RS" not in args["split"] or str(args["group_by"]).lower() == "user"
 
@@ -166,30 +168,31 @@ class RequestSplitting:
                 f"benchmark_filename: the request '{token}' has interactions in "
                 f"'{self.benchmark_filename_list[file_of_request[split[0]]]}' and in "
                 f"'{self.benchmark_filename_list[file[split[0]]]}'. All interactions of "
-                "a request belong into one file."
+                "a request belong in one file."
             )
 
     def _check_sharing(self, frame):
-        """A request that two users share has no place in a split by user."""
+        """Raise a UserError if users share a request and the split is by user."""
         args = self.config["eval_args"]
-        asked = frame[frame[self.request_field] > 0]
-        users = asked.groupby(self.request_field)[self.uid_field].nunique()
+        with_request = frame[frame[self.request_field] > 0]
+        users = with_request.groupby(self.request_field)[self.uid_field].nunique()
         if self._by_user and (users > 1).any():
             token = self.field2id_token[self.request_field][users.idxmax()]
             raise UserError(
                 f"{self._file('inter')}: the request '{token}' is shared by "
-                f"{users.max()} users, but eval_args {args['split']} splits each "
-                f"user's requests. Give every asking its own {self.request_field}, or "
-                "split by {'RS': [0.8, 0.1, 0.1]} with group_by none."
+                f"{users.max()} users, but eval_args {args['split']} splits each user's "
+                f"requests separately. Give each user's request its own "
+                f"{self.request_field}, or split by {{'RS': [0.8, 0.1, 0.1]}} with "
+                "group_by none."
             )
 
     @property
-    def text_of_request(self):
-        """Id of the text of each request ID, int64 ``[num(request_field)]``."""
+    def text_of_request(self) -> np.ndarray:
+        """The id of the text of each request, int64 ``[num(request_field)]``."""
         return self._text_of_request
 
-    def seen_counts(self):
-        """Return how many interactions each user had before this dataset's phase.
+    def seen_counts(self) -> np.ndarray:
+        """Return the number of interactions of each user before this dataset's phase.
 
         Returns:
             numpy.ndarray: int64 ``[user_num]``.
@@ -198,19 +201,19 @@ class RequestSplitting:
         earlier = user[phase < PHASES.index(self.phase)]
         return np.bincount(earlier, minlength=self.user_num)
 
-    def training_counts(self):
-        """Return how many interactions each item has in training, int64 ``[item_num]``."""
+    def training_counts(self) -> np.ndarray:
+        """Return each item's number of interactions in training, int64 ``[item_num]``."""
         _, _, item, phase = self._raw
         return np.bincount(item[phase == 0], minlength=self.item_num)
 
-    def data_augmentation(self):
-        """Give every row the user's items before its request.
+    def data_augmentation(self) -> None:
+        """Add to each row the user's items before its request.
 
-        Differs from ``SequentialDataset.data_augmentation`` in two ways: a history ends
-        where the request begins, not at the item before (items of one request are
-        chosen together), and in evaluation a request without history stays, with one
-        padding item, because every model is asked the same requests. Training rows
-        without history are dropped as there.
+        This differs from ``SequentialDataset.data_augmentation`` in two ways. A history
+        ends where the request begins, not at the preceding item: items of one request are
+        chosen together. And in evaluation a request without history is kept, with one
+        padding item, because every model gets the same queries. Training rows without
+        history are dropped as there.
         """
         self._aug_presets()
         feat = self.inter_feat
@@ -219,8 +222,10 @@ class RequestSplitting:
             feat[self.request_field].numpy(),
             self.config["MAX_ITEM_LIST_LENGTH"],
         )
-        asked = feat[self.request_field].numpy() > 0
-        keep = np.flatnonzero(np.where(self._phase > 0, asked, histories.length > 0))
+        has_request = feat[self.request_field].numpy() > 0
+        keep = np.flatnonzero(
+            np.where(self._phase > 0, has_request, histories.length > 0)
+        )
         lists = {
             self.item_list_length_field: torch.from_numpy(
                 np.maximum(histories.length[keep], 1)

@@ -1,24 +1,30 @@
-"""The texts of a request-aware dataset: read, checked, joined, composed.
+"""The texts of a request-aware dataset: read, checked, joined and composed.
 
-Texts never go through RecBole's reader (it drops quotes and ``NA``) nor through its
-``Config`` (it evaluates strings), and never into the interactions: those carry ids.
+Texts pass neither through RecBole's reader (which drops quotes and ``NA``) nor through its
+``Config`` (which evaluates strings), and are not in the interactions, which hold ids.
 """
 
+import os
 import string
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recbole_whisperlite.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IMAGE_FIELD = "image"
 
 
 class TextFile:
-    """An atomic file read as text, one row an id.
+    """An atomic file read as text, with one row per id.
 
     Args:
         path (str or Path): The ``.request`` or ``.item`` file.
         id_field (str): The column of ids.
-        frame (pandas.DataFrame): What stands in the file, as :func:`read_atomic` gives it.
+        frame (pandas.DataFrame): Its content, as :func:`read_atomic` returns it.
         columns (dict): ``{column name: atomic type}`` in file order.
 
     Attributes:
@@ -29,7 +35,13 @@ class TextFile:
         UserError: If the id column is missing, or an id is empty or appears twice.
     """
 
-    def __init__(self, path, id_field, frame, columns):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        id_field: str,
+        frame: "pd.DataFrame",
+        columns: dict[str, str],
+    ):
         self.path, self.columns = Path(path), columns
         self.require(id_field)
         ids = frame[id_field]
@@ -40,20 +52,20 @@ class TextFile:
             line = int(ids.duplicated().to_numpy().argmax())
             first = int((ids == ids[line]).to_numpy().argmax())
             raise UserError(
-                f"{path}, line {line + 2}: {id_field} '{ids[line]}' already stands in "
-                f"line {first + 2}. Each {id_field} may appear once."
+                f"{path}, line {line + 2}: {id_field} '{ids[line]}' is already in line "
+                f"{first + 2}. Each {id_field} may appear only once."
             )
         self._line = {id_: line for line, id_ in enumerate(ids, start=2)}
         self.frame = frame.set_index(id_field, drop=False)
 
-    def line(self, id_):
-        """Return the line of the file (1 is the header) in which ``id_`` stands."""
+    def line(self, id_: str) -> int:
+        """Return the line number of ``id_`` in the file; the header is line 1."""
         return self._line[id_]
 
     def __contains__(self, id_):
         return id_ in self._line
 
-    def require(self, field):
+    def require(self, field: str) -> None:
         """Raise a UserError if the file has no column ``field``."""
         if field not in self.columns:
             raise UserError(
@@ -62,14 +74,16 @@ class TextFile:
             )
 
 
-def text_fields(item_file, id_field, fields=None):
-    """Return the columns that make the item text, in the order in which they are joined.
+def text_fields(
+    item_file: TextFile, id_field: str, fields: str | list[str] | None = None
+) -> list[str]:
+    """Return the columns that make up the item text, in the order of joining.
 
     Args:
         item_file (TextFile): The ``.item`` file.
-        id_field (str): The column of ids, never part of the text.
-        fields (list of str, optional): ``item_text_fields``; by default every token and
-            token_seq column in file order but the id and the image path.
+        id_field (str): The column of ids, which is never part of the text.
+        fields (str or list of str, optional): ``item_text_fields``; by default all token
+            and token_seq columns in file order, except the id and the image path.
     """
     if fields:
         fields = [fields] if isinstance(fields, str) else list(fields)
@@ -83,8 +97,8 @@ def text_fields(item_file, id_field, fields=None):
     ]
 
 
-def join_fields(values):
-    """Join the values of text columns into one text, each ending as a sentence does.
+def join_fields(values: Iterable[str]) -> str:
+    """Join the values of text columns into one text, each but the last as a sentence.
 
     >>> join_fields(["Strap top", "", "Jersey top with narrow straps."])
     'Strap top. Jersey top with narrow straps.'
@@ -97,25 +111,31 @@ def join_fields(values):
 class Template(string.Formatter):
     """A text composed from the columns of an item, such as ``request_template``.
 
-    ``"{class} film of the {release_year:decade}"`` names columns in braces. Format specs
-    that are known: ``first`` takes the first word of a value, ``decade`` turns a year
-    into its decade (1995 → 1990s), ``lower`` writes it in small letters.
+    ``"{class} film of the {release_year:decade}"`` names columns in braces. The format
+    specs are ``first``, the first word of a value, ``decade``, the decade of a year
+    (1995 → 1990s), and ``lower``, which lower-cases the value.
 
     Args:
         template (str): The template.
-        columns (iterable of str): The columns that there are.
-        path (str or Path): Where they are, for errors.
-        setting (str): What errors call the template.
+        columns (iterable of str): The columns that exist.
+        path (str or Path): The file of the columns, for error messages.
+        setting (str): What error messages call the template.
 
     Raises:
-        UserError: If the template cannot be parsed or names no or unknown columns.
+        UserError: If the template cannot be parsed, names no column or an unknown one.
     """
 
-    def __init__(self, template, columns, path, setting="request_template"):
+    def __init__(
+        self,
+        template: str,
+        columns: Iterable[str],
+        path: str | os.PathLike,
+        setting: str = "request_template",
+    ):
         self.template = str(template)
         columns = list(columns)
         try:
-            #: Columns that it names, in order.
+            #: The columns that the template names, in order.
             self.fields = [
                 field for _, field, _, _ in self.parse(self.template) if field
             ]
@@ -135,16 +155,15 @@ class Template(string.Formatter):
         except (ValueError, IndexError, AttributeError) as error:
             raise UserError(
                 f"{setting} '{template}' cannot be used: {error}. Write columns of "
-                f"{path} in braces: {', '.join(columns)}; {{column:first}} takes the "
-                "first word, {column:decade} a year's decade, {column:lower} small "
-                "letters."
+                f"{path} in braces: {', '.join(columns)}; {{column:first}} is the first "
+                "word, {column:decade} a year's decade, {column:lower} lower case."
             ) from None
 
-    def compose(self, item):
-        """Return the text for one item, given as ``{column: value}``."""
+    def compose(self, item: dict[str, str]) -> str:
+        """Return the text for an item, given as ``{column: value}``."""
         return " ".join(self.vformat(self.template, (), item).split())
 
-    def format_field(self, value, format_spec):
+    def format_field(self, value: str, format_spec: str) -> str:
         if format_spec == "first":
             return value.split()[0] if value.split() else ""
         if format_spec == "decade":

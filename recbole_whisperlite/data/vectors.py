@@ -15,7 +15,7 @@ from recbole_whisperlite.errors import UserError
 
 
 class RequestVectors:
-    """The part of :class:`RequestDatasetMixin` that turns texts into vectors."""
+    """The part of :class:`RequestDatasetMixin` that encodes texts and pictures."""
 
     def _get_field_from_config(self):
         super()._get_field_from_config()
@@ -23,40 +23,42 @@ class RequestVectors:
         self.encode_seconds = {"request": 0.0, "item": 0.0, "image": 0.0}
 
     @property
-    def request_texts(self):
+    def request_texts(self) -> list[str]:
         return ["", *self.field2id_token[self.request_text_field][1:]]
 
     @property
-    def item_texts(self):
+    def item_texts(self) -> list[str]:
         if self.item_file is None:
             raise UserError(
-                f"{self._file('item')}: this file does not exist, so the items "
-                f"of '{self.dataset_name}' have no texts. Write it: "
-                f"{self.iid_field}:token and text columns such as title:token."
+                f"{self._file('item')}: this file does not exist, so the items of "
+                f"'{self.dataset_name}' have no texts. Create it, with columns "
+                f"{self.iid_field}:token and texts such as title:token."
             )
         return ["", *(self._item_text[id_] for id_ in self._item_tokens()[1:])]
 
     def _item_tokens(self):
         return self.field2id_token[self.iid_field]
 
-    def request_vectors(self):
+    def request_vectors(self) -> np.ndarray:
         """Return the frozen vectors of the distinct request texts.
 
         Returns:
             numpy.ndarray: float32 ``[num(request_text_field), dim]``; row 0 is zero.
         """
-        # Any asking with this text names it for the precomputed encoder.
+        # The precomputed encoder finds a text by the id of its first request.
         first = np.unique(self._text_of_request, return_index=True)[1]
         ids = self.field2id_token[self.request_field][first]
         return self._encode("request", self.request_texts, ids)
 
-    def wish_and_refusal_vectors(self):
+    def wish_and_refusal_vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the frozen vectors of what requests ask for and of what they rule out.
 
+        Reviews, which are written after the interaction, rule nothing out. Nor do requests
+        with precomputed vectors, which are those of whole requests.
+
         Returns:
-            tuple: Twice float32 ``[num(request_text_field), dim]``; zero where a request
-            has no such part. Reviews, which are written after the choice, rule nothing
-            out, and precomputed vectors are of whole requests.
+            tuple: Two arrays, float32 ``[num(request_text_field), dim]``; zero where a
+            request has no such part.
         """
         encoders = [each["encoder"] for each in each_encoder(self.config)]
         if self.request_kind == "review" or "precomputed" in encoders:
@@ -68,7 +70,7 @@ class RequestVectors:
         row = {text: row for row, text in enumerate(texts)}
         return tuple(vectors[[row[text] for text in part]] for part in parts)
 
-    def item_vectors(self):
+    def item_vectors(self) -> np.ndarray:
         """Return the frozen vectors of the item texts.
 
         Returns:
@@ -76,7 +78,7 @@ class RequestVectors:
         """
         return self._encode("item", self.item_texts, self._item_tokens())
 
-    def item_image_vectors(self):
+    def item_image_vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the frozen vectors of the items' pictures.
 
         Returns:
@@ -84,8 +86,8 @@ class RequestVectors:
             bool ``[item_num]``, whether it has one.
 
         Raises:
-            UserError: If no item has a picture, the encoder sees none, or one is
-                broken or missing where ``missing_image`` is ``error``.
+            UserError: If no item has a picture, if the encoder cannot encode pictures, or
+                if one is broken or missing and ``missing_image`` is ``error``.
         """
         if "image" not in self._vectors:
             with self._encoding("image"):
@@ -94,15 +96,15 @@ class RequestVectors:
                 )
         return self._vectors["image"]
 
-    def request_token_states(self):
+    def request_token_states(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the frozen token states of the distinct request texts, without padding.
 
         Returns:
-            tuple: As :func:`recbole_whisperlite.encoder.token_states.token_states`.
+            tuple: As from :func:`recbole_whisperlite.encoder.token_states.token_states`.
         """
         return self._token_states("request", self.request_texts)
 
-    def item_token_states(self):
+    def item_token_states(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the frozen token states of the item texts, without padding."""
         return self._token_states("item", self.item_texts)
 
@@ -112,10 +114,10 @@ class RequestVectors:
 
     @contextlib.contextmanager
     def _encoding(self, side):
-        """Note the seconds, and leave torch's random numbers as they were.
+        """Measure the seconds, and leave the state of torch's random numbers unchanged.
 
-        Building an encoder draws from them, and reading its vectors from the cache does
-        not: the model that is made next must not differ by that.
+        Building an encoder draws random numbers, and reading its vectors from the cache
+        does not: this must not affect the model that is built next.
         """
         start = time.time()
         with torch.random.fork_rng(devices=[]):
@@ -140,6 +142,6 @@ class RequestVectors:
 
     @property
     def _fit_texts(self):
-        """What a fitted encoder may learn from: the catalogue and training requests."""
+        """The texts that an encoder is fitted on: the catalogue and training requests."""
         texts = self.request_texts
         return self.item_texts[1:] + [texts[id_] for id_ in self._training_texts]

@@ -1,7 +1,7 @@
 r"""
 recbole_whisperlite.data.whisperlite_dataset
 ############################################
-The dataset of WhisperLite on RecBole's own parts alone, as it could stand in RecBole
+The dataset of WhisperLite, based on RecBole alone, so that it could be part of RecBole
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ from recbole.utils import FeatureType
 class WhisperLiteDataset(Dataset):
     r"""Interactions that answer a request, whose text is a token column of ``.inter``.
 
-    The column is named by ``REQUEST_FIELD``, so that RecBole's ids of it number the distinct
-    texts. An item's text are its token columns in ``.item``. Where users are ranked, the
-    request is that of the user's first interaction in the phase.
+    The column is named by ``REQUEST_FIELD``; RecBole's ids of it number the distinct texts.
+    The text of an item is that of its token columns in ``.item``. Where RecBole evaluates
+    per user, the request is that of the user's first interaction in the phase.
     """
 
     def build(self):

@@ -1,4 +1,4 @@
 """The models: WhisperLite, WhisperLitePlus, and baselines that read the request."""
 
-# First of all, because importing RecBole imports modules of this room.
+# RecBole first: importing it imports modules of this package.
 import recbole  # noqa: F401

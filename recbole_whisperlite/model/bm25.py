@@ -16,10 +16,10 @@ from recbole_whisperlite.model.untrained import UntrainedRequestModel
 
 
 class BM25(UntrainedRequestModel):
-    r"""BM25 looks for the words of the request in the item texts.
+    r"""BM25 matches the words of the request with those of the item texts.
 
-    Words are those of the encoder tfidf: lower case, one letter counts ("V neck"), no stop
-    words, which have a small weight anyway. The variant is Lucene's.
+    Words are those of the encoder tfidf: lower-cased, single letters included ("V neck").
+    Stop words are kept, as they have little weight anyway. The variant is Lucene's.
     """
 
     inputs = ("request", "item text")
@@ -36,20 +36,20 @@ class BM25(UntrainedRequestModel):
                 "to 1."
             )
 
-        # index the catalogue; the state dict does without it, the dataset has the texts
-        from bm25s import BM25 as Index  # only where it is used
+        # index the catalogue; it is not in the state dict, as the dataset has the texts
+        from bm25s import BM25 as Index  # imported on demand: no other model needs it
 
         self.request_words = words(dataset.request_texts)
         self.index = Index(k1=self.k1, b=self.b)
         item_words = words(dataset.item_texts[1:])
         if not any(item_words):
             raise UserError(
-                "BM25 looks for the words of requests in item texts, but no item text "
-                "holds a word. Name columns with texts in item_text_fields."
+                "BM25 matches the words of requests with those of item texts, but no item "
+                "text contains a word. List text columns in item_text_fields."
             )
         self.index.index(item_words, show_progress=False)
 
-    def score_catalogue(self, request):
+    def score_catalogue(self, request: torch.LongTensor) -> torch.FloatTensor:
         result = np.zeros((len(request), self.n_items), dtype=np.float32)
         for row, text in zip(result, request.tolist()):
             known = self.index.get_tokens_ids(self.request_words[text])
@@ -58,8 +58,8 @@ class BM25(UntrainedRequestModel):
         return torch.from_numpy(result).to(request.device)
 
 
-def words(texts):
-    r"""The words of each text, in its order, as lists of str."""
+def words(texts: list[str]) -> list[list[str]]:
+    r"""Return the words of each text, in order."""
     from bm25s import tokenize
 
     return tokenize(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 
+from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.init import xavier_normal_initialization
 from recbole.model.layers import MLPLayers
@@ -16,17 +17,17 @@ from recbole.utils import InputType
 
 from recbole_whisperlite.errors import UserError
 
-# Rows of [users or items, neighbors, embedding] held at once where nothing is trained.
-_ROWS_A_STEP = 2048
+# Rows of [users or items, neighbors, embedding] that evaluation holds at once.
+_ROWS_PER_STEP = 2048
 
 
 class GraphRec(GeneralRecommender):
-    r"""GraphRec attends over a user's items, the users that he trusts, and an item's users.
+    r"""GraphRec attends over a user's items, the users they trust, and an item's users.
 
     Two things differ from the paper, which predicts ratings: the loss is binary cross-entropy
-    on sampled negatives, as a ranking needs; and the pair that is being trained is taken out
-    of the user's items and the item's users, or the model would only have to look it up.
-    Ratings, where the data has them, are opinions as in the paper; else there is one opinion.
+    on sampled negatives, because items are ranked; and the target pair is left out of the
+    user's items and the item's users, or else the model could simply look it up. As in the
+    paper, ratings are opinions; data without ratings have only one opinion.
 
     Raises:
         UserError: If the dataset has no trust file, or no negatives are sampled.
@@ -43,8 +44,8 @@ class GraphRec(GeneralRecommender):
         if getattr(dataset, "net_feat", None) is None:
             raise UserError(
                 f"GraphRec needs to know who trusts whom, but the dataset "
-                f"'{dataset.dataset_name}' has no file {dataset.dataset_name}.net. Write it "
-                "(columns source_id:token, target_id:token), or use another model."
+                f"'{dataset.dataset_name}' has no file {dataset.dataset_name}.net. Create "
+                "it (columns source_id:token, target_id:token), or use another model."
             )
         if self.LABEL not in dataset.field2type:
             raise UserError(
@@ -65,12 +66,12 @@ class GraphRec(GeneralRecommender):
         if config["RATING_FIELD"] in inter:
             rating = inter[config["RATING_FIELD"]].numpy()
             opinion = np.unique(rating, return_inverse=True)[1] + 1
-        trusts = dataset.net_feat[config["SOURCE_ID_FIELD"]].numpy()
+        truster = dataset.net_feat[config["SOURCE_ID_FIELD"]].numpy()
         trusted = dataset.net_feat[config["TARGET_ID_FIELD"]].numpy()
         for name, source, target, n, values in (
             ("user_items", user, item, self.n_users, opinion),
             ("item_users", item, user, self.n_items, opinion),
-            ("user_friends", trusts, trusted, self.n_users, np.ones_like(trusts)),
+            ("user_friends", truster, trusted, self.n_users, np.ones_like(truster)),
         ):
             graph = neighbors(source, target, values, n, self.max_neighbors, rng)
             self.register_buffer(name, graph[0], persistent=False)
@@ -94,24 +95,31 @@ class GraphRec(GeneralRecommender):
         # parameters initialization
         self.apply(xavier_normal_initialization)
 
-    def item_space(self, user, without=None):
-        r"""What users are by their items (eq. 1 to 6), shape: [n, embedding_size].
+    def item_space(
+        self, user: torch.LongTensor, without: torch.LongTensor | None = None
+    ) -> torch.FloatTensor:
+        r"""Latent factors of users from their items (eq. 1 to 6).
 
         Args:
             user (torch.LongTensor): shape: [n]
-            without (torch.LongTensor): An item each that is not looked at, shape: [n]
+            without (torch.LongTensor): The item that is left out for each user, shape: [n]
+
+        Returns:
+            torch.FloatTensor: shape: [n, embedding_size]
         """
         item, opinion = self.user_items[user], self.user_items_opinion[user]
-        seen = item > 0
+        mask = item > 0
         if without is not None:
-            seen = seen & (item != without.unsqueeze(1))
+            mask = mask & (item != without.unsqueeze(1))
         item_e = self.item_embedding(item)
         x = self.item_opinion(
             torch.cat([item_e, self.opinion_embedding(opinion)], dim=-1)
         )
-        return self.over_items(x, self.user_embedding(user), seen)
+        return self.over_items(x, self.user_embedding(user), mask)
 
-    def user_latent(self, user, without=None):
+    def user_latent(
+        self, user: torch.LongTensor, without: torch.LongTensor | None = None
+    ) -> torch.FloatTensor:
         r"""User latent factors (eq. 7 to 14), shape: [n, embedding_size]."""
         friend = self.user_friends[user]
         distinct, index = torch.unique(friend, return_inverse=True)
@@ -122,25 +130,31 @@ class GraphRec(GeneralRecommender):
             torch.cat([self.item_space(user, without), social], dim=-1)
         )
 
-    def item_latent(self, item, without=None):
+    def item_latent(
+        self, item: torch.LongTensor, without: torch.LongTensor | None = None
+    ) -> torch.FloatTensor:
         r"""Item latent factors (eq. 15 to 19), shape: [n, embedding_size]."""
         user, opinion = self.item_users[item], self.item_users_opinion[item]
-        seen = user > 0
+        mask = user > 0
         if without is not None:
-            seen = seen & (user != without.unsqueeze(1))
+            mask = mask & (user != without.unsqueeze(1))
         user_e = self.user_embedding(user)
         x = self.user_opinion(
             torch.cat([user_e, self.opinion_embedding(opinion)], dim=-1)
         )
-        return self.over_users(x, self.item_embedding(item), seen)
+        return self.over_users(x, self.item_embedding(item), mask)
 
-    def rate(self, user_e, item_e):
+    def rate(
+        self, user_e: torch.FloatTensor, item_e: torch.FloatTensor
+    ) -> torch.FloatTensor:
         r"""Scores of pairs (eq. 20 to 22), shape: [n]."""
         return self.predict_score(
             self.predict_layers(torch.cat([user_e, item_e], dim=-1))
         ).squeeze(-1)
 
-    def forward(self, user, item):
+    def forward(
+        self, user: torch.LongTensor, item: torch.LongTensor
+    ) -> torch.FloatTensor:
         if self.training:
             return self.rate(
                 self.user_latent(user, without=item),
@@ -149,14 +163,14 @@ class GraphRec(GeneralRecommender):
         user_e, item_e = self._latents()
         return self.rate(user_e[user], item_e[item])
 
-    def calculate_loss(self, interaction):
+    def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
         score = self.forward(interaction[self.USER_ID], interaction[self.ITEM_ID])
         return self.loss(score, interaction[self.LABEL])
 
-    def predict(self, interaction):
+    def predict(self, interaction: Interaction) -> torch.FloatTensor:
         return self.forward(interaction[self.USER_ID], interaction[self.ITEM_ID])
 
-    def full_sort_predict(self, interaction):
+    def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
         user_e, item_e = self._latents()
         user_e = user_e[interaction[self.USER_ID]]
         score = [
@@ -164,28 +178,31 @@ class GraphRec(GeneralRecommender):
         ]
         return torch.cat(score)
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> "GraphRec":
         self._user_e = self._item_e = None
         return super(GraphRec, self).train(mode)
 
     @torch.no_grad()
     def _latents(self):
-        r"""Latent factors of everybody and everything, kept until the mode is set again."""
+        r"""Latent factors of all users and items, cached until the mode is set again."""
         if self._user_e is None:
             device = self.user_items.device
-            users = torch.arange(self.n_users, device=device).split(_ROWS_A_STEP)
-            items = torch.arange(self.n_items, device=device).split(_ROWS_A_STEP)
+            users = torch.arange(self.n_users, device=device).split(_ROWS_PER_STEP)
+            items = torch.arange(self.n_items, device=device).split(_ROWS_PER_STEP)
             self._user_e = torch.cat([self.user_latent(user) for user in users])
             self._item_e = torch.cat([self.item_latent(item) for item in items])
         return self._user_e, self._item_e
 
 
 class Attention(nn.Module):
-    r"""Attention is the mean of neighbors, weighted by a two-layer network, and a layer.
+    r"""Attention averages neighbors, weighted by a two-layer network, and applies a layer.
 
-    Its input is neighbors, shape: [n, max_neighbors, size], whose they are, shape:
-    [n, size], and which of them count, shape: [n, max_neighbors]. Without any that counts,
-    the mean is zero.
+    Shape:
+        - neighbor: (n, max_neighbors, size), embeddings of the neighbors
+        - node: (n, size), embeddings of the nodes that they are neighbors of
+        - mask: (n, max_neighbors), bool, False for padding. If all of a row is False, the
+          average is zero.
+        - Output: (n, size)
     """
 
     def __init__(self, size):
@@ -195,35 +212,47 @@ class Attention(nn.Module):
         )
         self.layer = nn.Sequential(nn.Linear(size, size), nn.ReLU())
 
-    def forward(self, neighbor, whose, counts):
-        whose = whose.unsqueeze(1).expand(-1, neighbor.shape[1], -1)
-        weight = self.weight(torch.cat([neighbor, whose], dim=-1)).squeeze(-1)
-        weight = weight.masked_fill(~counts, -torch.inf)
+    def forward(
+        self,
+        neighbor: torch.FloatTensor,
+        node: torch.FloatTensor,
+        mask: torch.BoolTensor,
+    ) -> torch.FloatTensor:
+        node = node.unsqueeze(1).expand(-1, neighbor.shape[1], -1)
+        weight = self.weight(torch.cat([neighbor, node], dim=-1)).squeeze(-1)
+        weight = weight.masked_fill(~mask, -torch.inf)
         weight = torch.softmax(weight, dim=1).nan_to_num()
         return self.layer(torch.matmul(weight.unsqueeze(1), neighbor).squeeze(1))
 
 
-def neighbors(source, target, value, n, most, rng):
-    r"""Pad the neighbors of every node by 0.
+def neighbors(
+    source: np.ndarray,
+    target: np.ndarray,
+    value: np.ndarray,
+    n: int,
+    max_neighbors: int,
+    rng: np.random.Generator,
+) -> tuple[torch.LongTensor, torch.LongTensor]:
+    r"""List the neighbors of each node, padded by 0.
 
     Args:
-        source (numpy.ndarray): Of each edge, shape: [n_edges]
-        target (numpy.ndarray): Of each edge, shape: [n_edges]
-        value (numpy.ndarray): Of each edge, int, shape: [n_edges]
-        n (int): How many sources there are
-        most (int): Neighbors kept of each, drawn at random
-        rng (numpy.random.Generator): Draws them
+        source (numpy.ndarray): The source of each edge, shape: [n_edges]
+        target (numpy.ndarray): The target of each edge, shape: [n_edges]
+        value (numpy.ndarray): The value of each edge, int, shape: [n_edges]
+        n (int): The number of sources
+        max_neighbors (int): The most neighbors kept of a source, drawn at random
+        rng (numpy.random.Generator): The random generator that draws them
 
     Returns:
-        tuple: torch.LongTensor of targets and of their values, shape: [n, most]
+        tuple: torch.LongTensor of targets and of their values, shape: [n, max_neighbors]
     """
     drawn = rng.permutation(len(source))
     drawn = drawn[np.argsort(source[drawn], kind="stable")]
     source, target, value = source[drawn], target[drawn], value[drawn]
-    place = np.arange(len(source)) - np.searchsorted(source, source)
-    kept = place < most
-    table = torch.zeros(2, n, most, dtype=torch.long)
-    rows = torch.from_numpy(source[kept]).long(), torch.from_numpy(place[kept])
-    table[0][rows] = torch.from_numpy(target[kept]).long()
-    table[1][rows] = torch.from_numpy(value[kept]).long()
+    position = np.arange(len(source)) - np.searchsorted(source, source)
+    kept = position < max_neighbors
+    table = torch.zeros(2, n, max_neighbors, dtype=torch.long)
+    index = torch.from_numpy(source[kept]).long(), torch.from_numpy(position[kept])
+    table[0][index] = torch.from_numpy(target[kept]).long()
+    table[1][index] = torch.from_numpy(value[kept]).long()
     return table[0], table[1]

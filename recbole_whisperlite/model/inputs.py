@@ -1,8 +1,8 @@
-"""What a model may know of a query and its candidates: the column "inputs" of a table.
+"""What a model uses of a query and its candidates: the column "inputs" of a table.
 
-A model says it by its class attribute ``inputs``: a sequence of str, or a function of the
-settings that returns one. RecBole's own models have no such attribute; for them it follows
-from the family, and from whether their code reads the user.
+A model declares it by the class attribute ``inputs``: a sequence of str, or a function of
+the settings that returns one. RecBole's own models have no such attribute; their inputs
+are derived from their family and their source code.
 """
 
 import inspect
@@ -29,18 +29,18 @@ ORDER = (
 
 
 def stated_inputs(model_class: type, settings: dict) -> list[str] | None:
-    """Return what a model may know.
+    """Return the inputs of a model.
 
     Args:
         model_class (type): The model.
         settings (dict): Its final settings.
 
     Returns:
-        list of str: In the order of :data:`ORDER`, unusual words last; None if it is not
-        RecBole's and does not say.
+        list of str: In the order of :data:`ORDER`, other words last; None for a model
+        that is not RecBole's and does not declare any.
 
     Raises:
-        UserError: If what it says is no list of words.
+        UserError: If what it declares is not a list of words.
     """
     declared = getattr(model_class, "inputs", None)
     if declared is None:
@@ -61,7 +61,7 @@ def stated_inputs(model_class: type, settings: dict) -> list[str] | None:
 
 
 def needs_requests(model_class: type, settings: dict) -> bool:
-    """Whether a model says that it reads the text of a request."""
+    """Return whether the text of a request is among the inputs of a model."""
     return "request" in (stated_inputs(model_class, settings) or ())
 
 
@@ -75,7 +75,7 @@ def _of_recbole(model_class, settings):
         return ["request (as a category)", *features, "user", "item id"]
     scores, user, features = _what_code_reads(model_class)
     if not scores:
-        return []  # random numbers
+        return []  # it does not look at the items: Random
     return [
         *(["knowledge graph"] if family == ModelType.KNOWLEDGE else []),
         *(["user"] if user else []),
@@ -86,7 +86,7 @@ def _of_recbole(model_class, settings):
 
 
 def _what_code_reads(model_class):
-    """Tell whether a model's code reads the item, the user's id and selected features."""
+    """Return whether a model's code reads the item, the user id and selected features."""
     code = "".join(
         inspect.getsource(each)
         for each in model_class.__mro__
@@ -95,7 +95,7 @@ def _what_code_reads(model_class):
     )
     return (
         bool(re.search(r"self\.ITEM_(ID|SEQ)\b", code)),
-        # the user's id, and not only how many there are
+        # the user ids, not just how many there are
         bool(re.search(r"interaction\[self\.USER_ID\](?!\.shape)", code)),
         'config["selected_features"]' in code,
     )

@@ -24,15 +24,15 @@ from recbole_whisperlite.model.untrained import MAX_SCORES
 class LateFusion(GeneralRecommender):
     r"""LateFusion adds the scores of several models: a filter page plus "others also bought".
 
-    For each request, the scores of a part are standardised over the catalogue (mean 0,
-    deviation 1), so that parts count by their weight and not by the size of their numbers.
-    ``LateFusionTrainer`` trains the parts and chooses the weights on validation.
+    For each query, the scores of a part are standardised over the catalogue (mean 0,
+    standard deviation 1), so that a part counts by its weight, not by the scale of its
+    scores. ``LateFusionTrainer`` trains the parts and chooses the weights on validation.
 
-    A part is any general model of RecBole or of this package. Its settings are its own
-    yaml, then all that the user set.
+    A part is any general model of RecBole or of this package. Its settings are those of
+    its own yaml file, overridden by those of the user.
 
     Attributes:
-        part_config (dict): The Config of each part by its name.
+        part_config (dict): The Config of each part, by the name of the part.
 
     Raises:
         UserError: If ``fusion_models`` or ``fusion_grid`` are out of range, or the run is
@@ -43,7 +43,7 @@ class LateFusion(GeneralRecommender):
     type = ModelType.TRADITIONAL
 
     @staticmethod
-    def inputs(settings):
+    def inputs(settings: dict) -> list[str]:
         parts = map(find_model, settings["fusion_models"])
         return [word for part in parts for word in stated_inputs(part, settings) or ()]
 
@@ -75,25 +75,25 @@ class LateFusion(GeneralRecommender):
             }
         )
         for part in self.parts.values():
-            if isinstance(part, Pop):  # has no scores before its training ends, but
-                part.max_cnt = torch.ones(1)  # RecBole counts operations before it
+            if isinstance(part, Pop):  # cannot score until its training ends, but
+                part.max_cnt = torch.ones(1)  # RecBole counts FLOPs before that
         self.register_buffer("weight", torch.full((len(names),), 1 / len(names)))
         self.fake_loss = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self):
+    def forward(self) -> None:
         pass
 
-    def calculate_loss(self, interaction):
+    def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
         return torch.nn.Parameter(torch.zeros(1)).to(self.device)
 
-    def predict(self, interaction):
-        # standardising takes the scores of all items, so they are made once a unit
+    def predict(self, interaction: Interaction) -> torch.FloatTensor:
+        # standardising needs the scores of all items: compute them once per query
         keys = torch.stack(
             [interaction[key] for key in self.keys if key in interaction]
         )
-        units, index = torch.unique(keys, dim=1, return_inverse=True)
+        queries, index = torch.unique(keys, dim=1, return_inverse=True)
         row = torch.arange(len(index), device=index.device)
-        first = torch.empty_like(units[0]).scatter_(0, index, row)
+        first = torch.empty_like(queries[0]).scatter_(0, index, row)
         item = interaction[self.ITEM_ID]
         result = torch.empty(len(item), device=item.device)
         step = max(MAX_SCORES // self.n_items, 1)
@@ -104,11 +104,11 @@ class LateFusion(GeneralRecommender):
             result[row] = scores[index[row] - start, item[row]]
         return result
 
-    def full_sort_predict(self, interaction):
+    def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
         return self._fuse(interaction).view(-1)
 
     def _fuse(self, interaction):
-        r"""Weighted sum over the parts, shape: [n_units, n_items]"""
+        r"""Weighted sum over the parts, shape: [n_queries, n_items]"""
         return sum(
             weight * standardise(self._score_catalogue(part, interaction))
             for weight, part in zip(self.weight.tolist(), self.parts.values())
@@ -130,12 +130,12 @@ class LateFusion(GeneralRecommender):
             )
         return scores.view(-1, self.n_items).float()
 
-    def other_parameter(self):
+    def other_parameter(self) -> dict:
         return {name: part.other_parameter() for name, part in self.parts.items()}
 
-    def load_other_parameter(self, para):
-        for name, of_part in (para or {}).items():
-            self.parts[name].load_other_parameter(of_part)
+    def load_other_parameter(self, para: dict | None) -> None:
+        for name, part_para in (para or {}).items():
+            self.parts[name].load_other_parameter(part_para)
 
 
 def _checked_names(names):
@@ -157,8 +157,8 @@ def _checked_names(names):
     return list(names)
 
 
-def standardise(scores):
-    r"""Give each row mean 0 and deviation 1 over the items; column 0 is padding.
+def standardise(scores: torch.FloatTensor) -> torch.FloatTensor:
+    r"""Give each row mean 0 and standard deviation 1 over the items; column 0 is padding.
 
     Args:
         scores (torch.FloatTensor): shape: [n, n_items]
@@ -168,12 +168,12 @@ def standardise(scores):
     """
     items = scores[:, 1:]
     deviation, mean = torch.std_mean(items, dim=1, keepdim=True, correction=0)
-    # what rounding leaves of a deviation of 0 must not be blown up
+    # a deviation that is 0 but for rounding must not be amplified
     flat = deviation <= 1e-6 * mean.abs()
     return (scores - mean).div_(deviation).masked_fill_(flat, 0)
 
 
-def weight_grid(n_parts, grid):
+def weight_grid(n_parts: int, grid: int) -> torch.FloatTensor:
     r"""All weights that are multiples of 1 / grid and sum to 1, the most even first.
 
     Args:
@@ -183,10 +183,10 @@ def weight_grid(n_parts, grid):
     Returns:
         torch.FloatTensor: shape: [n, n_parts]
     """
-    # the places of n_parts - 1 bars among grid stars
-    n_places = grid + n_parts - 1
+    # stars and bars: the positions of n_parts - 1 bars among grid stars
+    n_positions = grid + n_parts - 1
     points = []
-    for bars in itertools.combinations(range(n_places), n_parts - 1):
-        edges = (-1, *bars, n_places)
+    for bars in itertools.combinations(range(n_positions), n_parts - 1):
+        edges = (-1, *bars, n_positions)
         points.append([after - bar - 1 for bar, after in zip(edges, edges[1:])])
     return torch.tensor(sorted(points, key=max), dtype=torch.float32) / grid

@@ -12,7 +12,7 @@ from recbole_whisperlite.errors import UserError, did_you_mean
 
 
 class InfoNCELoss(nn.Module):
-    r"""InfoNCE over the positives of a batch: each request finds its item among the others.
+    r"""InfoNCE over the positives of a batch: each request is matched with its own item.
 
     A batch has :math:`B` positive (request, item) pairs. Pair :math:`k` with request
     :math:`r_k` and item :math:`i_k` costs
@@ -23,14 +23,15 @@ class InfoNCELoss(nn.Module):
 
     and the loss is the mean over pairs. :math:`s` are the logits (similarity /
     temperature) and :math:`N_k` are the other pairs of the batch; with
-    ``mask_false_negatives`` only those with another item than :math:`i_k`.
+    ``mask_false_negatives`` only those whose item is not :math:`i_k`.
 
     :math:`q(i)` is the probability that a pair drawn for the batch has item :math:`i`: its
-    share of the training interactions. Other pairs' items come as often as they are popular,
-    so an uncorrected loss punishes popularity itself. With the correction the sum estimates
-    the softmax over the whole catalogue, and :math:`s` learns :math:`\log p(i|r)`.
+    share of the training interactions. Popular items are negatives more often, so an
+    uncorrected loss penalises popularity itself. With the correction the sum estimates the
+    softmax over the whole catalogue, and :math:`s` learns :math:`\log p(i|r)`.
 
-    Only request to item, not back: the model ranks items for a request, never the reverse.
+    The loss goes only from request to item: the model ranks items for a request, never
+    requests for an item.
 
     References:
         - van den Oord et al. "Representation Learning with Contrastive Predictive Coding."
@@ -41,16 +42,16 @@ class InfoNCELoss(nn.Module):
           Recommendations." RecSys 2019, eq. 3. (the correction for in-batch negatives)
 
     Args:
-        - mask_false_negatives(bool): An item that is chosen twice in a batch is not its own
-          negative. Default: True
+        - mask_false_negatives(bool): Whether an item that occurs twice in a batch is masked
+          as its own negative. Default: True
 
     Shape:
-        - logits: (R, I), one row a distinct request, one column a distinct item. Columns of
-          items that no pair names are ignored.
+        - logits: (R, I), a row per distinct request, a column per distinct item. Columns of
+          items that are in no pair are ignored.
         - request_index: (B), long, the row of each pair
         - item_index: (B), long, the column of each pair
         - log_q: (I), log q of the columns, finite, or None for no correction
-        - Output: scalar; 0 for a batch of one pair, of one item (masked), or of none.
+        - Output: scalar; 0 for a batch of one pair, of one item (masked), or of no pairs.
 
     Examples::
 
@@ -68,29 +69,29 @@ class InfoNCELoss(nn.Module):
         if len(item_index) == 0:
             return logits.sum() * 0.0  # the mean over no pairs would be NaN
 
-        # An item chosen c times stands in one column of weight c, and all pairs of a
+        # An item that occurs c times is one column of weight c, and all pairs of a
         # request share its row: R x I logits instead of B x B.
         count = torch.bincount(item_index, minlength=logits.shape[1])
         log_q = torch.zeros_like(logits[0]) if log_q is None else log_q
         column = logits + (count.to(log_q.dtype).log() - log_q)
         total = _take(torch.logsumexp(column, dim=1), request_index)
-        own = _take(logits.flatten(), request_index * logits.shape[1] + item_index)
-        own = own - log_q[item_index]
+        target = _take(logits.flatten(), request_index * logits.shape[1] + item_index)
+        target = target - log_q[item_index]
         if self.mask_false_negatives:
             # Leave out the item's other pairs. Their share of the total is at most
-            # others / (others + 1); rounding must not take it beyond.
-            others = (count[item_index] - 1).to(own.dtype)
+            # others / (others + 1); rounding must not push it above that.
+            others = (count[item_index] - 1).to(target.dtype)
             share = torch.minimum(
-                others * torch.exp(own - total), others / (others + 1)
+                others * torch.exp(target - total), others / (others + 1)
             )
             total = total + torch.log1p(-share)
-        return (total - own).mean()
+        return (total - target).mean()
 
 
 def _take(values, index):
-    r"""``values[index]`` of a vector, with a gradient that adds up in a fixed order.
+    r"""``values[index]`` of a vector, with a gradient that is summed in a fixed order.
 
-    The gradient of indexing adds up in the order in which threads come by.
+    Plain indexing sums its gradient in whatever order the threads run.
     """
     return F.embedding(index, values.unsqueeze(1)).squeeze(1)
 
@@ -101,7 +102,7 @@ class WhisperLiteLoss(nn.Module):
     BCE is the binary cross-entropy of the scores of positives and sampled negatives. The
     contrastive term is one of
 
-    - ``infonce``: :class:`InfoNCELoss` over the positives; sampled negatives play no part.
+    - ``infonce``: :class:`InfoNCELoss` over the positives; sampled negatives are ignored.
     - ``cosine``: :math:`1 - \cos` for positives and :math:`\max(0, \cos)` for negatives, the
       form the paper gives for Whisper, WhisperLite's sibling.
 
@@ -124,13 +125,13 @@ class WhisperLiteLoss(nn.Module):
         - label: (N), float, 1 for a positive and 0 for a negative pair
         - scale: scalar, 1 / temperature
         - log_q: (I), log q of the items for InfoNCE, or None for no correction
-        - logits: (R, I), what BCE and InfoNCE go by. Default: the score
-        - others: (R, I), bool, columns that are no negatives of a row for InfoNCE, or None
+        - logits: (R, I), used by BCE and InfoNCE. Default: the scores
+        - excluded: (R, I), bool, items that are not negatives of a row in InfoNCE, or None
         - Output: scalar.
 
     Raises:
-        UserError: If a weight is negative or no number, if both are 0, or if ``contrastive``
-            is unknown.
+        UserError: If a weight is negative or not a number, if both are 0, or if
+            ``contrastive`` is unknown.
     """
 
     def __init__(
@@ -145,19 +146,19 @@ class WhisperLiteLoss(nn.Module):
         for name, weight in weights.items():
             if not (isinstance(weight, (int, float)) and 0 <= weight < float("inf")):
                 raise UserError(
-                    f"{name} is {weight!r}; a loss weight is a number of at least 0, and 0 "
-                    "switches its term off."
+                    f"{name} is {weight!r}; it must be a number of at least 0, and 0 "
+                    "switches the term off."
                 )
         if not any(weights.values()):
             raise UserError(
-                "bce_weight and contrastive_weight are both 0: nothing is left to train on. "
-                "Set one of them above 0."
+                "bce_weight and contrastive_weight are both 0: there is no loss to train "
+                "on. Set one of them above 0."
             )
         kinds = ("infonce", "cosine")
         if contrastive not in kinds:
             raise UserError(
-                f"contrastive is {contrastive!r}.{did_you_mean(contrastive, kinds)} It is "
-                f"one of {', '.join(kinds)}."
+                f"contrastive is {contrastive!r}.{did_you_mean(contrastive, kinds)} It must "
+                f"be one of {', '.join(kinds)}."
             )
         self.bce_weight = bce_weight
         self.contrastive_weight = contrastive_weight
@@ -166,12 +167,12 @@ class WhisperLiteLoss(nn.Module):
 
     @property
     def needs_negatives(self):
-        """bool: Whether any term looks at the pairs of label 0."""
+        """bool: Whether any term uses the pairs of label 0."""
         return self.bce_weight > 0 or self.compares_by_cosine
 
     @property
     def compares_by_cosine(self):
-        """bool: Whether the contrastive term is the cosine form, and of use."""
+        """bool: Whether the contrastive term is the cosine form and has a weight above 0."""
         return self.contrastive_weight > 0 and self.contrastive == "cosine"
 
     def forward(
@@ -184,7 +185,7 @@ class WhisperLiteLoss(nn.Module):
         scale,
         log_q=None,
         logits=None,
-        others=None,
+        excluded=None,
     ):
         terms = []
         if self.needs_negatives:
@@ -202,15 +203,15 @@ class WhisperLiteLoss(nn.Module):
             cosine = F.cosine_embedding_loss(pair_request_e, pair_item_e, sign)
             terms.append(self.contrastive_weight * cosine)
         elif self.contrastive_weight > 0:
-            chosen = label == 1
+            positive = label == 1
             if logits is None:
                 logits = scale * torch.matmul(request_e, item_e.transpose(0, 1))
-            if others is not None:
-                logits = logits.masked_fill(others, -torch.inf)
+            if excluded is not None:
+                logits = logits.masked_fill(excluded, -torch.inf)
             infonce = self.infonce(
                 logits,
-                request_index[chosen],
-                item_index[chosen],
+                request_index[positive],
+                item_index[positive],
                 log_q,
             )
             terms.append(self.contrastive_weight * infonce)

@@ -1,4 +1,4 @@
-"""Which models there are, by name."""
+"""The models by name, and their settings files."""
 
 import importlib
 import importlib.util
@@ -8,21 +8,21 @@ from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
 FAMILIES = ("general", "context_aware", "sequential", "knowledge_aware")
-# RecBole's models that stand on a library it does not require
+# RecBole's models that need a library it does not require
 TREES = ("lightgbm", "xgboost")
 
 
 def our_models() -> list[str]:
-    """Return the names of the models that this package brings, sorted."""
+    """Return the sorted names of the models of this package."""
     return sorted(path.stem for path in (PROPERTIES / "model").glob("*.yaml"))
 
 
 def settings_files(model_class: type) -> list[Path]:
-    """Return the yaml files that a model's defaults stand in, those of its bases first.
+    """Return the yaml files of a model's defaults, those of its base classes first.
 
-    WhisperLitePlus has all settings of WhisperLite, and a model of the user's own those of
-    the model that it is derived from; each default is written once. RecBole reads the file
-    of its own models itself: it counts for classes derived from them alone.
+    WhisperLitePlus has all settings of WhisperLite, and a custom model those of the model
+    it is derived from; each default is written only once. RecBole reads the file of its
+    own models itself: here it counts only for classes derived from them.
     """
     files = []
     for base in reversed(model_class.__mro__):
@@ -40,21 +40,23 @@ def _recbole():
 
 
 def recbole_models() -> list[str]:
-    """Return the names of RecBole's models that have settings, sorted."""
+    """Return the sorted names of RecBole's models that have settings."""
     return sorted(
         path.stem for path in (_recbole() / "properties/model").glob("*.yaml")
     )
 
 
 def find_model(name: str) -> type:
-    """Return a model's class: ``recbole.utils.get_model`` with a helpful error.
+    """Return a model's class, like ``recbole.utils.get_model``, but with a helpful error.
+
+    If there is no such model, ``get_model`` fails with the import error of an optional
+    library.
 
     Args:
-        name (str): As in ``get_model``, whose own search ends in an import error of an
-            optional library where there is no such model.
+        name (str): As in ``get_model``.
 
     Raises:
-        UserError: If there is none; the message lists the models.
+        UserError: If there is no such model; the message lists the models.
     """
     for family in FAMILIES:
         module = f"recbole.model.{family}_recommender.{str(name).lower()}"
@@ -71,5 +73,5 @@ def find_model(name: str) -> type:
     known = sorted({*our_models(), *recbole_models()}, key=str.lower)
     raise UserError(
         f"There is no model '{name}'.{did_you_mean(name, known)} Models are "
-        f"{', '.join(known)}; one of your own is named module:Class."
+        f"{', '.join(known)}; name a custom model as module:Class."
     )

@@ -1,4 +1,4 @@
-"""Models of the user's own: found by ``module:Class``, with settings of their own."""
+"""Custom models, written by the user: found by ``module:Class``, with their own settings."""
 
 import importlib.util
 import inspect
@@ -40,11 +40,11 @@ _Loader.add_implicit_resolver(
 
 
 def model_class(name: str) -> type:
-    """Return the class of a model, and register it if it is the user's own.
+    """Return the class of a model, and register it if it is a custom one.
 
     Args:
-        name (str): A model's name, or ``module:Class`` of one that can be imported from
-            the current folder or is installed.
+        name (str): A model's name, or ``module:Class`` for a class that can be imported
+            from the current folder or from an installed package.
 
     Raises:
         UserError: If there is no such model, or its module cannot be imported.
@@ -55,23 +55,23 @@ def model_class(name: str) -> type:
 
 
 def register_model(model_class: type) -> type:
-    """Let RecBole find a model of the user's own by its class name.
+    """Let RecBole find a custom model by its class name.
 
     A class derived from a model that has a dataset class or a trainer of its own gets
     these too.
 
     Args:
-        model_class (type): A subclass of RecBole's recommenders. Its attributes
-            ``settings`` (dict, else the yaml file ``<Class>.yaml`` beside its module) are
-            the defaults of its hyper-parameters, ``inputs`` (sequence of str, or a
-            function of the settings that returns one) say what it may know.
+        model_class (type): A subclass of one of RecBole's recommenders. Its attribute
+            ``settings`` (dict; by default the content of ``<Class>.yaml`` next to its
+            module) holds the defaults of its hyper-parameters, and ``inputs`` (a sequence
+            of str, or a function of the settings that returns one) says what it uses.
 
     Returns:
         type: The class itself.
 
     Raises:
-        UserError: If it is no recommender, or RecBole or this package has a model of
-            that name.
+        UserError: If it is not a recommender, or if RecBole or this package already has
+            a model of that name.
     """
     if not (
         isinstance(model_class, type) and issubclass(model_class, AbstractRecommender)
@@ -133,7 +133,7 @@ def _inherit(place, kind, model_class):
 
 
 def is_own(model_class: type) -> bool:
-    """Whether a model is neither RecBole's nor this package's."""
+    """Return whether a model is custom: neither RecBole's nor this package's."""
     return model_class.__module__.partition(".")[0] not in (
         "recbole",
         "recbole_whisperlite",
@@ -141,10 +141,10 @@ def is_own(model_class: type) -> bool:
 
 
 def own_settings(model_class: type) -> dict:
-    """Return the defaults of a user's own model, those of its own bases below them.
+    """Return the default settings of a custom model, on top of its custom bases'.
 
     Raises:
-        UserError: If a yaml file or an attribute ``settings`` is no mapping.
+        UserError: If a yaml file or an attribute ``settings`` is not a mapping.
     """
     settings = {}
     for base in reversed(model_class.__mro__):
@@ -169,7 +169,7 @@ def _of_class(model_class):
 
 
 def files(name: str) -> list[Path]:
-    """Return the source and yaml files of a user's own model; ``[]`` for others.
+    """Return the source and yaml files of a custom model; ``[]`` for others.
 
     Args:
         name (str): As for :func:`model_class`.
@@ -183,7 +183,10 @@ def files(name: str) -> list[Path]:
 
 
 def settings_file(model_class: type) -> Path | None:
-    """Return where the yaml file of a user's own model would be; None for a notebook's."""
+    """Return the path that the yaml file of a custom model has, if it exists.
+
+    None for a model that has no source file, such as one defined in a notebook.
+    """
     try:
         source = inspect.getfile(model_class)
     except (TypeError, OSError):

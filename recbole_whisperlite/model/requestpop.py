@@ -13,10 +13,10 @@ from recbole_whisperlite.model.untrained import (
 
 
 class RequestPop(UntrainedRequestModel):
-    r"""RequestPop recommends what was chosen most often in training for this request text.
+    r"""RequestPop recommends the items most popular in training for the same request text.
 
-    It is a shop's filter page. Overall popularity, scaled to less than one choice, orders
-    what was chosen equally often, and everything where the text was never asked.
+    It resembles a shop's filter page. Overall popularity, scaled to less than one
+    interaction, breaks ties, and ranks all items for a text that is not in training.
     """
 
     inputs = ("request", "item id")
@@ -34,6 +34,6 @@ class RequestPop(UntrainedRequestModel):
         self.register_buffer("backoff", item_cnt / (item_cnt.max() + 1))
         self.other_parameter_name = ["request_cnt"]
 
-    def score_catalogue(self, request):
+    def score_catalogue(self, request: torch.LongTensor) -> torch.FloatTensor:
         count = self.request_cnt[request.cpu().numpy()].toarray()
         return torch.from_numpy(count).to(request.device) + self.backoff

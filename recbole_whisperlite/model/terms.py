@@ -1,10 +1,11 @@
 r"""
 recbole_whisperlite.model.terms
-##################################
-What training choices say beside texts: three terms that WhisperLite adds to its score.
+###############################
+Terms that WhisperLitePlus adds to the score of WhisperLite, from training interactions
 
-Each is a number for every (row, candidate), shape: [n_rows, n_candidates]. In training a
-row must not see the choice that it is trained on: its own count is taken out everywhere.
+Each term is a number for every (row, candidate), shape: [n_rows, n_candidates]. In training
+a row must not see the very interaction that is its target, which is therefore left out of
+all counts.
 """
 
 import numpy as np
@@ -13,20 +14,19 @@ import torch.nn as nn
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix, diags
 
-# Choices that stand behind the towers, where a request text has its own: with so many of
-# its own, a text's memory is believed as much as the towers are.
-_PRIOR_CHOICES = 20.0
-# In popularity, what an item is given that was never chosen.
+# The weight of the towers, in interactions: a request text with as many interactions of its
+# own relies on its memory and on the towers equally.
+_PRIOR_COUNT = 20.0
+# Added to the count of every item in popularity, so that none is 0.
 _UNSEEN = 0.1
-# Where the logarithm of the neighbor score begins to flatten: cosines of co-choices are
-# mostly below 1 / 30.
+# The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
-# Principal components of the items' vectors.
-_COMPONENTS = 256
+# The number of principal components of the items' vectors.
+_N_COMPONENTS = 256
 
 
 class Candidates:
-    r"""Candidates are the items that are scored, and where each of them stands.
+    r"""Candidates are the items to be scored, and the position of each among them.
 
     Args:
         - item(torch.LongTensor): Distinct items, shape: [n_candidates]
@@ -35,15 +35,16 @@ class Candidates:
 
     def __init__(self, item, n_items):
         self.item = item
-        self.place = item.new_full((n_items,), -1)
-        self.place[item] = torch.arange(len(item), device=item.device)
+        # position of each item among the candidates, -1 for other items
+        self.position = item.new_full((n_items,), -1)
+        self.position[item] = torch.arange(len(item), device=item.device)
 
     def __len__(self):
         return len(self.item)
 
 
 class SparseRows(nn.Module):
-    r"""SparseRows are the rows of a sparse matrix, to be added into rows of candidates.
+    r"""SparseRows holds a sparse matrix, and sums its rows at the columns of candidates.
 
     Args:
         - matrix(scipy.sparse.csr_matrix): shape: [n, n_items]
@@ -64,70 +65,80 @@ class SparseRows(nn.Module):
         key = torch.from_numpy(row * self.n_items + matrix.indices)
         self.register_buffer("key", key, persistent=False)
 
-    def at(self, row, item):
-        r"""Look up single values, shape: that of ``row`` and ``item``; 0 for none."""
+    def at(self, row: torch.LongTensor, item: torch.LongTensor) -> torch.FloatTensor:
+        r"""Look up single values of the matrix, shape: that of ``row`` and ``item``."""
         key = row * self.n_items + item
         if len(self.key) == 0:
             return torch.zeros_like(key, dtype=self.value.dtype)
-        place = torch.searchsorted(self.key, key).clamp_(max=len(self.key) - 1)
-        return self.value[place] * (self.key[place] == key)
+        index = torch.searchsorted(self.key, key).clamp_(max=len(self.key) - 1)
+        return self.value[index] * (self.key[index] == key)
 
-    def forward(self, row, candidates):
-        r"""Add up rows of the matrix.
+    def forward(
+        self, row: torch.LongTensor, candidates: Candidates
+    ) -> torch.FloatTensor:
+        r"""Sum rows of the matrix.
 
         Args:
-            row (torch.LongTensor): Rows that are added up, shape: [n] or [n, length]
+            row (torch.LongTensor): The row, or the rows to sum, for each row of the output,
+                shape: [n] or [n, length]
             candidates (Candidates): The columns
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
         """
         shape = len(row), len(candidates)
-        into = torch.arange(len(row), device=row.device)
-        into = into.view(-1, *[1] * (row.dim() - 1)).expand_as(row).flatten()
+        out_row = torch.arange(len(row), device=row.device)
+        out_row = out_row.view(-1, *[1] * (row.dim() - 1)).expand_as(row).flatten()
         row = row.flatten()
         begin = self.begin[row]
         length = self.begin[row + 1] - begin
-        into = torch.repeat_interleave(into, length)
+        out_row = torch.repeat_interleave(out_row, length)
         first = torch.cumsum(length, dim=0) - length
-        entry = torch.arange(len(into), device=row.device)
+        entry = torch.arange(len(out_row), device=row.device)
         entry = entry + torch.repeat_interleave(begin - first, length)
-        place, value = candidates.place[self.item[entry]], self.value[entry]
+        position, value = candidates.position[self.item[entry]], self.value[entry]
         if len(candidates) < self.n_items:
-            known = place >= 0
-            into, place, value = into[known], place[known], value[known]
+            known = position >= 0
+            out_row, position, value = out_row[known], position[known], value[known]
         result = self.value.new_zeros(shape)
-        if result.is_cuda:  # where scatter_add_ adds in whatever order threads come by
-            return result.index_put_((into, place), value, accumulate=True)
-        place = into * len(candidates) + place
-        return result.view(-1).scatter_add_(0, place, value).view(shape)
+        if result.is_cuda:  # where the order of additions in scatter_add_ is random
+            return result.index_put_((out_row, position), value, accumulate=True)
+        index = out_row * len(candidates) + position
+        return result.view(-1).scatter_add_(0, index, value).view(shape)
 
 
-def count_pairs(row, item, shape):
-    r"""Count pairs, given as two numpy.ndarrays, shape: [n]
+def count_pairs(
+    row: np.ndarray, item: np.ndarray, shape: tuple[int, int]
+) -> csr_matrix:
+    r"""Count pairs.
+
+    Args:
+        row (numpy.ndarray): The row of each pair, shape: [n]
+        item (numpy.ndarray): The item of each pair, shape: [n]
+        shape (tuple): The shape of the result
 
     Returns:
-        scipy.sparse.csr_matrix: float32, of the given shape
+        scipy.sparse.csr_matrix: float32
     """
     ones = np.ones(len(row), dtype=np.float32)
     return csr_matrix((ones, (row, item)), shape=shape)
 
 
 class RequestMemory(nn.Module):
-    r"""RequestMemory is how often an item was chosen for this very request text.
+    r"""RequestMemory scores items by how often they occur with the same request text.
 
     .. math::
         \log \frac{n(r, i) + a\, P(i|r)}{n(r) + a}, \quad
         P(i|r) = \frac{p(i)\, e^{t(r, i)}}{\sum_j p(j)\, e^{t(r, j)}}
 
-    with the counts :math:`n` of training, popularity :math:`p`, the logits :math:`t` of the
-    towers and a constant :math:`a`: Dirichlet smoothing (Zhai & Lafferty 2004) by what the
-    towers expect. A text that was never asked is ranked by the towers; one that was asked
-    often, by what was chosen, whatever the towers may have learned by heart.
+    with the training counts :math:`n`, popularity :math:`p`, the logits :math:`t` of the
+    towers and a constant :math:`a`: Dirichlet smoothing (Zhai & Lafferty 2004) with the
+    towers as prior. A text that is not in training is ranked by the towers, and a frequent
+    one by its interactions, whatever the towers may have memorised.
 
     Args:
-        - request(numpy.ndarray): Of each training choice, shape: [n_choices]
-        - item(numpy.ndarray): Of each training choice, shape: [n_choices]
+        - request(numpy.ndarray): Of each training interaction, shape: [n_interactions]
+        - item(numpy.ndarray): Of each training interaction, shape: [n_interactions]
         - n_requests(int): The number of request texts
         - n_items(int): The number of items
     """
@@ -140,16 +151,18 @@ class RequestMemory(nn.Module):
         popularity += _UNSEEN
         self.register_buffer("total", total, persistent=False)
         self.register_buffer("popularity", popularity, persistent=False)
-        self.all_choices = float(popularity.sum())
+        self.total_popularity = float(popularity.sum())
 
-    def log_normalizer(self, logits, drawn=None):
-        r"""The logarithm of what divides :math:`P(i|r)`.
+    def log_normalizer(
+        self, logits: torch.FloatTensor, drawn: torch.LongTensor | None = None
+    ) -> torch.FloatTensor:
+        r"""The logarithm of the denominator of :math:`P(i|r)`.
 
         Args:
-            logits (torch.FloatTensor): Of the towers, shape: [n, n_items]; with ``drawn``,
-                of some columns
-            drawn (torch.LongTensor): In training, how many choices of the batch each column
-                has, shape: [n_columns]. They are drawn by popularity, so that their mean
+            logits (torch.FloatTensor): Those of the towers, shape: [n, n_items], or
+                [n, n_columns] with ``drawn``
+            drawn (torch.LongTensor): In training, the number of positives in the batch for
+                each column, shape: [n_columns]. As they are drawn by popularity, their mean
                 estimates the sum
 
         Returns:
@@ -159,118 +172,138 @@ class RequestMemory(nn.Module):
         log_share = (weight / weight.sum()).log()
         return torch.logsumexp(logits + log_share, dim=1, keepdim=True)
 
-    def forward(self, request, candidates, logits, log_normalizer, own=None):
+    def forward(
+        self,
+        request: torch.LongTensor,
+        candidates: Candidates,
+        logits: torch.FloatTensor,
+        log_normalizer: torch.FloatTensor,
+        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
+    ) -> torch.FloatTensor:
         r"""Score candidates.
 
         Args:
             request (torch.LongTensor): shape: [n]
             candidates (Candidates): The items
-            logits (torch.FloatTensor): Of the towers, shape: [n, n_candidates]
+            logits (torch.FloatTensor): Those of the towers, shape: [n, n_candidates]
             log_normalizer (torch.FloatTensor): shape: [n, 1]
-            own (tuple): Rows and their places among the candidates that are the choice
-                which is trained on, and is not to be seen
+            positives (tuple): In training, the rows that have a target and the positions of
+                their targets among the candidates, shape: [n_positives] each. They are left
+                out of the counts
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
         """
         count, total = self.count(request, candidates), self.total[request]
         popularity = self.popularity[candidates.item].expand(len(request), -1)
-        if own is not None:
+        if positives is not None:
             popularity = popularity.clone()
-            popularity[own] -= 1
-            count[own] -= 1
-            total[own[0]] -= 1
-        prior = (_PRIOR_CHOICES / self.all_choices * popularity).log()
+            popularity[positives] -= 1
+            count[positives] -= 1
+            total[positives[0]] -= 1
+        prior = (_PRIOR_COUNT / self.total_popularity * popularity).log()
         expected = logits + (prior - log_normalizer)
-        total = (total + _PRIOR_CHOICES).log().unsqueeze(1)
-        # the logarithm of 0 is slow, and of the least number small enough
+        total = (total + _PRIOR_COUNT).log().unsqueeze(1)
+        # the logarithm of 0 is slow, and that of the smallest number is small enough
         log_count = count.clamp_(min=torch.finfo(count.dtype).tiny).log_()
         return torch.logaddexp(log_count, expected).sub_(total)
 
 
 class Neighbors(nn.Module):
-    r"""Neighbors is how often items of the history were chosen by the same users.
+    r"""Neighbors scores items by how many users they share with the items of the history.
 
     .. math::
         \log\Big(1 + 30 \sum_{j \in H} \frac{n(i, j)}{\sqrt{n(i)\, n(j)}}\Big)
 
     with the numbers :math:`n` of users in training: the score of ItemKNN (Deshpande & Karypis
-    2004) for the history, flattened, because it is heavy-tailed.
+    2004) for the history, with a logarithm because it is heavy-tailed.
 
     Args:
-        - user(numpy.ndarray): Of each training choice, shape: [n_choices]
-        - item(numpy.ndarray): Of each training choice, shape: [n_choices]
+        - user(numpy.ndarray): Of each training interaction, shape: [n_interactions]
+        - item(numpy.ndarray): Of each training interaction, shape: [n_interactions]
         - n_users(int): The number of users
         - n_items(int): The number of items
-        - most(int): Neighbors kept of each item
+        - max_neighbors(int): The most neighbors kept of an item
     """
 
-    def __init__(self, user, item, n_users, n_items, most):
+    def __init__(self, user, item, n_users, n_items, max_neighbors):
         super(Neighbors, self).__init__()
-        chosen = count_pairs(user, item, (n_users, n_items)) > 0
-        chosen = chosen.astype(np.float32)
-        users = np.asarray(chosen.sum(axis=0)).ravel()
-        share = np.divide(1, np.sqrt(users), where=users > 0, out=np.zeros_like(users))
-        together = chosen.T @ chosen
-        together.setdiag(0)
-        cosine = _NEIGHBOR_SCALE * diags(share) @ together @ diags(share)
-        self.scaled_cosine = SparseRows(_largest(csr_matrix(cosine), most))
-        self.register_buffer("share", torch.from_numpy(share), persistent=False)
+        user_items = count_pairs(user, item, (n_users, n_items)) > 0
+        user_items = user_items.astype(np.float32)
+        n = np.asarray(user_items.sum(axis=0)).ravel()
+        inverse_norm = np.divide(1, np.sqrt(n), where=n > 0, out=np.zeros_like(n))
+        shared = user_items.T @ user_items
+        shared.setdiag(0)
+        cosine = _NEIGHBOR_SCALE * diags(inverse_norm) @ shared @ diags(inverse_norm)
+        self.scaled_cosine = SparseRows(_largest(csr_matrix(cosine), max_neighbors))
+        inverse_norm = torch.from_numpy(inverse_norm)
+        self.register_buffer("inverse_norm", inverse_norm, persistent=False)
 
-    def forward(self, history, candidates, own=None, chose=None):
+    def forward(
+        self,
+        history: torch.LongTensor,
+        candidates: Candidates,
+        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
+        in_training: torch.BoolTensor | None = None,
+    ) -> torch.FloatTensor:
         r"""Score candidates.
 
         Args:
-            history (torch.LongTensor): Padded by 0, shape: [n, length]
+            history (torch.LongTensor): Items, padded by 0, shape: [n, length]
             candidates (Candidates): The items
-            own (tuple): As for :class:`RequestMemory`; its user is not counted among those
-                who chose both
-            chose (torch.BoolTensor): With ``own``: whether the user's choice of each item
-                of the history is one of training, shape: [n, length]. Default: all
+            positives (tuple): As for :class:`RequestMemory`; the user of such a row is not
+                counted among those that its target shares with the history
+            in_training (torch.BoolTensor): With ``positives``, whether the user's
+                interaction with each item of the history is in training, shape:
+                [n, length]. Default: all are
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
         """
         score = self.scaled_cosine(history, candidates)
-        if own is not None:
-            row, place = own
-            item = candidates.item[place].unsqueeze(1)
-            mine = _NEIGHBOR_SCALE * self.share[history[row]] * self.share[item]
-            each = self.scaled_cosine.at(history[row], item.expand_as(mine))
-            mine = mine if chose is None else mine * chose[row]
-            score[own] = (each - mine).clamp_(min=0).sum(dim=1)
+        if positives is not None:
+            row, position = positives
+            item = candidates.item[position].unsqueeze(1)
+            # what the row's own user contributes
+            own = _NEIGHBOR_SCALE * self.inverse_norm[history[row]]
+            own = own * self.inverse_norm[item]
+            full = self.scaled_cosine.at(history[row], item.expand_as(own))
+            own = own if in_training is None else own * in_training[row]
+            score[positives] = (full - own).clamp_(min=0).sum(dim=1)
         return score.log1p_()
 
 
 class LikeHistory(nn.Module):
-    r"""LikeHistory is how much an item is like what of the history the request is about.
+    r"""LikeHistory compares items with those items of the history that fit the request.
 
     The request attends over the history in the space of the towers; the mean of the frozen
-    vectors, weighted by that, is compared with those of the items. (Attention by the query
-    decides what is personal: Ai et al., "A Zero Attention Model for Personalized Product
-    Search", CIKM 2019.) Of the vectors only the principal components are kept: their dot
-    products are almost the same and cost less.
+    vectors with these weights is compared with the vectors of the items. (That attention by
+    the query decides how personal a ranking is comes from Ai et al., "A Zero Attention Model
+    for Personalized Product Search", CIKM 2019.) Only the principal components of the
+    vectors are kept: their dot products are almost the same and cheaper.
 
     Args:
-        - vectors(torch.FloatTensor): Of the items, shape: [n_items, dim]
+        - vectors(torch.FloatTensor): Frozen vectors of the items, shape: [n_items, dim]
     """
 
     def __init__(self, vectors):
         super(LikeHistory, self).__init__()
         vectors = F.normalize(vectors, dim=1)
-        if min(vectors.shape) > _COMPONENTS:
-            # the same components whenever the model is built
+        if min(vectors.shape) > _N_COMPONENTS:
+            # the same components each time the model is built
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
-                vectors = vectors @ torch.svd_lowrank(vectors, q=_COMPONENTS)[2]
+                vectors = vectors @ torch.svd_lowrank(vectors, q=_N_COMPONENTS)[2]
         self.register_buffer("vectors", vectors, persistent=False)
 
-    def forward(self, history, attention):
-        r"""Return what the history is about, to be multiplied with ``vectors``.
+    def forward(
+        self, history: torch.LongTensor, attention: torch.FloatTensor
+    ) -> torch.FloatTensor:
+        r"""Average the history by attention, for dot products with ``vectors``.
 
         Args:
-            history (torch.LongTensor): Padded by 0, shape: [n, length]
-            attention (torch.FloatTensor): Before the softmax, shape: [n, length]
+            history (torch.LongTensor): Items, padded by 0, shape: [n, length]
+            attention (torch.FloatTensor): Logits of the weights, shape: [n, length]
 
         Returns:
             torch.FloatTensor: shape: [n, dim]; 0 where there is no history
@@ -282,13 +315,13 @@ class LikeHistory(nn.Module):
         )
 
 
-def _largest(matrix, most):
-    r"""Keep the ``most`` largest values of each row."""
+def _largest(matrix, k):
+    r"""Keep the ``k`` largest values of each row."""
     length = np.diff(matrix.indptr)
     row = np.repeat(np.arange(matrix.shape[0]), length)
     order = np.lexsort((-matrix.data, row))
-    place = np.arange(len(row)) - np.repeat(matrix.indptr[:-1], length)
-    kept = order[place < most]
+    rank = np.arange(len(row)) - np.repeat(matrix.indptr[:-1], length)
+    kept = order[rank < k]
     return csr_matrix(
         (matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape
     )

@@ -12,7 +12,7 @@ from recbole.model.layers import MLPLayers
 
 
 class Tower(nn.Module):
-    r"""Tower is an MLP from frozen vectors into the space in which WhisperLite compares.
+    r"""Tower is an MLP that maps frozen vectors to the space in which WhisperLite compares.
 
     Args:
         - dim(int): The size of the vectors
@@ -43,15 +43,15 @@ class Tower(nn.Module):
 
 
 class EmbeddedTexts(nn.Module):
-    r"""EmbeddedTexts are the texts of one side by id: their frozen vectors and their tower.
+    r"""EmbeddedTexts holds the texts of one side by id: their frozen vectors and their tower.
 
-    In evaluation (``eval()`` and ``torch.no_grad()``) embeddings are kept, so that each
-    text goes through the tower once an evaluation. They are forgotten when the mode is set
-    or the parameters change. The vectors are not in the state dict: they come from the
+    In evaluation (``eval()`` and ``torch.no_grad()``) embeddings are cached, so that each
+    text goes through the tower once per evaluation. The cache is dropped when the mode is
+    set or the parameters change. The vectors are not in the state dict: they come from the
     dataset.
 
     Args:
-        - vectors(numpy.ndarray): One row a text, shape: [n_texts, dim]
+        - vectors(numpy.ndarray): One row per text, shape: [n_texts, dim]
         - mlp_size(list), dropout_prob(float), normalize(bool): See :class:`Tower`
     """
 
@@ -60,11 +60,11 @@ class EmbeddedTexts(nn.Module):
         vectors = torch.tensor(vectors, dtype=torch.float32)
         self.register_buffer("vectors", vectors, persistent=False)
         self.tower = Tower(vectors.shape[1], mlp_size, dropout_prob, normalize)
-        # what evaluation keeps, and the state of the tensors it was made from
+        # the cache, and the state of the tensors that it was computed from
         self._embedding = self._is_known = self._made_from = None
 
     def embed(self, text):
-        r"""Send texts through the tower.
+        r"""Pass texts through the tower.
 
         Args:
             text (torch.LongTensor): Ids of texts, shape: [n]
@@ -75,7 +75,7 @@ class EmbeddedTexts(nn.Module):
         return self.tower(self.vectors[text])
 
     def forward(self, text):
-        r"""The same as :meth:`embed`, with each distinct text sent through once."""
+        r"""The same as :meth:`embed`, but each distinct text is passed through only once."""
         if self.training or torch.is_grad_enabled():
             distinct, index = torch.unique(text, return_inverse=True)
             return F.embedding(index, self.embed(distinct))
@@ -83,7 +83,7 @@ class EmbeddedTexts(nn.Module):
         return self._embedding[text]
 
     def embed_all(self):
-        r"""Embeddings of all texts, shape: [n_texts, embedding_size]. Not to be written to."""
+        r"""Embeddings of all texts, shape: [n_texts, embedding_size]. Do not modify them."""
         text = torch.arange(len(self.vectors), device=self.vectors.device)
         if self.training or torch.is_grad_enabled():
             return self.embed(text)

@@ -1,6 +1,7 @@
 r"""
 recbole_whisperlite.model.trainer
-###########################
+#################################
+The trainers of WhisperLite and of LateFusion
 """
 
 import os
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.dataloader import AbstractDataLoader, FullSortEvalDataLoader
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.evaluator import Evaluator
 from recbole.trainer import Trainer
@@ -27,26 +28,32 @@ from recbole_whisperlite.model.latefusion import weight_grid
 
 
 class WhisperLiteTrainer(Trainer):
-    r"""WhisperLiteTrainer makes an epoch depend on its number alone, not on the run so far.
+    r"""WhisperLiteTrainer makes the randomness of an epoch depend on seed and epoch alone.
 
-    RecBole's checkpoints hold no state of the random number generators, so a resumed run
-    shuffles, samples negatives and drops out differently from the run it continues. Here
-    every epoch starts from generators seeded with (seed, epoch): a resumed run gives the
-    metrics of an uninterrupted one.
+    RecBole's checkpoints do not hold the state of the random number generators, so a
+    resumed run shuffles, samples negatives and drops out differently from the run that it
+    continues. Here every epoch starts from generators seeded with (seed, epoch): a resumed
+    run gives the same metrics as an uninterrupted one.
     """
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
-        # SeedSequence mixes: epoch 1 of seed 2020 has nothing in common with epoch 0 of
-        # seed 2021. Processes of a distributed run differ in their dropout.
+        # SeedSequence mixes the numbers: epoch 1 of seed 2020 has nothing in common with
+        # epoch 0 of seed 2021. The processes of a distributed run differ in their dropout.
         entropy = [self.config["seed"], epoch_idx, self.config["local_rank"] or 0]
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         init_seed(seed, self.config["reproducibility"])
-        train_data.generator.manual_seed(seed)  # shuffles
+        train_data.generator.manual_seed(seed)  # for shuffling
         return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
-    def fit(self, train_data, valid_data=None, *args, **kwargs):
-        # The checkpoint holds the best score but not the result it is part of, which is
-        # returned if no later epoch is better.
+    def fit(
+        self,
+        train_data: AbstractDataLoader,
+        valid_data: AbstractDataLoader | None = None,
+        *args,
+        **kwargs,
+    ) -> tuple[float | None, dict | None]:
+        # A checkpoint holds the best score but not the other metrics of that epoch, which
+        # are returned if no later epoch is better.
         if self.start_epoch > 0 and valid_data:
             self.eval_collector.data_collect(train_data)
             _, self.best_valid_result = self._valid_epoch(valid_data)
@@ -57,12 +64,18 @@ class LateFusionTrainer(TraditionalTrainer):
     r"""LateFusionTrainer trains the parts of LateFusion, then chooses their weights.
 
     Each part is trained by its own trainer with its own negatives, and keeps its best epoch
-    on validation. The weights are those of a grid that have the best ``valid_metric``, the
-    most even where several do; without validation data all weights are equal.
+    on validation. The weights are those on a grid with the best ``valid_metric``, and among
+    equally good ones the most even; without validation data all weights are equal.
     """
 
-    def fit(self, train_data, valid_data=None, *args, **kwargs):
-        if self.start_epoch < self.epochs:  # else it was resumed and is done
+    def fit(
+        self,
+        train_data: AbstractDataLoader,
+        valid_data: AbstractDataLoader | None = None,
+        *args,
+        **kwargs,
+    ) -> tuple[float | None, dict | None]:
+        if self.start_epoch < self.epochs:  # otherwise a finished run was resumed
             for name, part in self.model.parts.items():
                 self._fit_part(name, part, train_data._dataset, valid_data, **kwargs)
             if valid_data:
@@ -74,14 +87,14 @@ class LateFusionTrainer(TraditionalTrainer):
     def _fit_part(self, name, part, dataset, valid_data, show_progress=False, **_):
         self.logger.info(set_color(f"LateFusion: {name}", "pink"))
         config = self.model.part_config[name]
-        # only the training sampler is used, and it knows no phase but the first
+        # only the training sampler is used, which looks at the first dataset only
         sampler, _, _ = create_samplers(config, dataset, [dataset] * 3)
         train_data = get_dataloader(config, "train")(
             config, dataset, sampler, shuffle=config["shuffle"]
         )
         trainer = get_trainer(config["MODEL_TYPE"], name)(config, part)
         trainer.saved_model_file = f"{self.saved_model_file}.{name}"
-        # models that are ready after one epoch have no best epoch to come back to
+        # models that are ready after one epoch have no best epoch to return to
         saved = bool(valid_data) and config["MODEL_TYPE"] != ModelType.TRADITIONAL
         trainer.fit(train_data, valid_data, saved=saved, show_progress=show_progress)
         if saved:
@@ -91,7 +104,7 @@ class LateFusionTrainer(TraditionalTrainer):
     @torch.no_grad()
     def _best_weight(self, train_data, valid_data, show_progress=False, **_):
         grid = weight_grid(len(self.model.parts), self.model.grid).to(self.device)
-        # in one pass over the data: what takes time are the scores of the parts
+        # all weights in one pass over the data: scoring with the parts is what takes time
         collectors = [RequestCollector(self.config) for _ in grid]
         for collector in collectors:
             collector.data_collect(train_data)
@@ -108,16 +121,16 @@ class LateFusionTrainer(TraditionalTrainer):
             disable=not show_progress,
         )
         for batch in batches:
-            of_part = []
-            for alone in torch.eye(len(self.model.parts), device=self.device):
-                self.model.weight.copy_(alone)
+            part_scores = []
+            for one_hot in torch.eye(len(self.model.parts), device=self.device):
+                self.model.weight.copy_(one_hot)
                 interaction, scores, *positive = score(batch)
-                of_part.append(scores)
-            of_part = torch.stack(of_part)
-            excluded = of_part[0].isneginf()
-            of_part.masked_fill_(excluded, 0)
+                part_scores.append(scores)
+            part_scores = torch.stack(part_scores)
+            excluded = part_scores[0].isneginf()
+            part_scores.masked_fill_(excluded, 0)
             for weight, collector in zip(grid, collectors):
-                fused = torch.tensordot(weight, of_part, 1)
+                fused = torch.tensordot(weight, part_scores, 1)
                 fused.masked_fill_(excluded, -torch.inf)
                 collector.eval_batch_collect(fused, interaction, *positive)
         evaluator = Evaluator(self.config)
@@ -125,8 +138,8 @@ class LateFusionTrainer(TraditionalTrainer):
         scores = [calculate_valid_score(each, self.valid_metric) for each in results]
         choose = np.argmax if self.valid_metric_bigger else np.argmin
         best = grid[int(choose(scores))]
-        told = ", ".join(
+        weights = ", ".join(
             f"{name} {weight:.2f}" for name, weight in zip(self.model.parts, best)
         )
-        self.logger.info(set_color(f"LateFusion weights: {told}", "pink"))
+        self.logger.info(set_color(f"LateFusion weights: {weights}", "pink"))
         return best

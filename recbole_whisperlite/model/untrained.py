@@ -1,24 +1,29 @@
 r"""
 UntrainedRequestModel
 ################################################
-What request-aware baselines without gradient training have in common.
+The base class of request-aware baselines that are not trained by gradients.
 """
 
 import torch
 
-from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import (
+    AbstractRecommender,
+    GeneralRecommender,
+)
 from recbole.utils import InputType, ModelType
 
 from recbole_whisperlite.errors import UserError
 
-# Scores of the catalogue held at once where single items are scored: 16 MB as float32.
+# Scores of the catalogue that predict holds at once: 16 MB as float32.
 MAX_SCORES = 2**22
 
 
 class UntrainedRequestModel(GeneralRecommender):
-    r"""A score that depends on request and item alone, and is ready once the model is made.
+    r"""UntrainedRequestModel scores by request and item alone, and is ready once constructed.
 
-    A model defines :meth:`score_catalogue`; RecBole runs it like its own Pop and ItemKNN.
+    A subclass defines :meth:`score_catalogue`; RecBole runs it like its own Pop and ItemKNN.
 
     Raises:
         UserError: If the dataset has no requests.
@@ -33,7 +38,7 @@ class UntrainedRequestModel(GeneralRecommender):
         self.REQUEST = config["REQUEST_FIELD"]
         self.fake_loss = torch.nn.Parameter(torch.zeros(1))
 
-    def score_catalogue(self, request):
+    def score_catalogue(self, request: torch.LongTensor) -> torch.FloatTensor:
         r"""Score all items for distinct requests.
 
         Args:
@@ -44,13 +49,13 @@ class UntrainedRequestModel(GeneralRecommender):
         """
         raise NotImplementedError
 
-    def forward(self):
+    def forward(self) -> None:
         pass
 
-    def calculate_loss(self, interaction):
+    def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
         return torch.nn.Parameter(torch.zeros(1)).to(self.device)
 
-    def predict(self, interaction):
+    def predict(self, interaction: Interaction) -> torch.FloatTensor:
         item = interaction[self.ITEM_ID]
         distinct, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
         result = torch.empty(len(item), device=item.device)
@@ -61,31 +66,32 @@ class UntrainedRequestModel(GeneralRecommender):
             result[row] = self.score_catalogue(part)[index[row] - start, item[row]]
         return result
 
-    def full_sort_predict(self, interaction):
+    def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
         distinct, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
         return self.score_catalogue(distinct)[index].view(-1)
 
 
-def check_requests(model, dataset):
-    r"""Raise a UserError if ``dataset`` is not request-aware, which ``model`` needs."""
+def check_requests(model: AbstractRecommender, dataset: Dataset) -> None:
+    r"""Raise a UserError, which names ``model``, if ``dataset`` has no requests."""
     if not hasattr(dataset, "request_texts"):
         raise UserError(
             f"{type(model).__name__} ranks items for a request, but the dataset "
-            f"'{dataset.dataset_name}' has none. Add the file "
+            f"'{dataset.dataset_name}' has none. Create the file "
             f"{dataset.dataset_name}.request, or set request_template to compose "
             "requests from item columns."
         )
 
 
-def training_choices(dataset, label_field):
-    r"""The interactions of the training dataset that are choices.
+def training_choices(dataset: Dataset, label_field: str) -> Interaction:
+    r"""The positive interactions of the training dataset.
 
     Args:
         dataset (Dataset): The training dataset.
-        label_field (str): Where the data has it, rows other than 1 are no choices.
+        label_field (str): The field whose value is 1 for positives; without it, all
+            interactions are positive.
 
     Returns:
-        Interaction: The rows that are.
+        Interaction: The positives.
     """
     inter = dataset.inter_feat
     return inter[inter[label_field] == 1] if label_field in inter else inter

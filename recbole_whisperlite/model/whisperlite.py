@@ -21,22 +21,22 @@ from recbole_whisperlite.model.tower import EmbeddedTexts
 
 
 class WhisperLite(GeneralRecommender):
-    r"""WhisperLite ranks items for a request, a text that says what is wanted.
+    r"""WhisperLite ranks items for a request, a text that says what the user wants.
 
-    The texts of requests and items are vectors of a frozen encoder. Two MLP towers, the only
-    part that is trained, take them into one space; the score is the dot product there,
-    divided by a temperature. The loss combines binary cross-entropy on sampled negatives
-    with a contrastive term. There is neither user nor history: the request is the user.
+    A frozen encoder turns the texts of requests and items into vectors. Two MLP towers, the
+    only part that is trained, map them to a common space; the score is the dot product
+    there, divided by a temperature. The loss combines binary cross-entropy on sampled
+    negatives with a contrastive term. The model knows neither user nor history.
 
-    The dataset gives the vectors: ``dataset.request_vectors()`` of shape
+    The dataset provides the vectors: ``dataset.request_vectors()`` of shape
     [n_requests, dim] and ``dataset.item_vectors()`` of shape [n_items, dim], float, whose
-    rows are RecBole's ids of ``REQUEST_FIELD`` (a distinct text each) and ``ITEM_ID_FIELD``.
-    With ``use_image``, the paper's future work, ``dataset.item_image_vectors()`` gives those
-    of the items' pictures, float [n_items, dim], and which items have one, bool [n_items].
+    rows are RecBole's ids of ``REQUEST_FIELD`` (distinct texts) and ``ITEM_ID_FIELD``. With
+    ``use_image``, the paper's future work, ``dataset.item_image_vectors()`` provides those
+    of the items' pictures, float [n_items, dim], and whether an item has one, bool [n_items].
 
     Raises:
-        UserError: If the loss needs negatives and none are sampled, or a setting is out of
-            its range.
+        UserError: If the loss needs negatives and none are sampled, or if a setting is out
+            of range.
     """
 
     input_type = InputType.POINTWISE
@@ -67,7 +67,7 @@ class WhisperLite(GeneralRecommender):
             raise UserError(f"temperature is {self.temperature}; it must be above 0.")
         if not (self.use_text or self.use_image):
             raise UserError(
-                "use_text and use_image are both False; an item needs one of them."
+                "use_text and use_image are both False; at least one must be True."
             )
 
         # define layers and loss
@@ -107,23 +107,23 @@ class WhisperLite(GeneralRecommender):
         return dataset.request_vectors()
 
     def _item_vectors(self, dataset):
-        r"""Vectors of text and picture side by side, shape: [n_items, dim]"""
+        r"""Concatenated vectors of text and picture, shape: [n_items, dim]"""
         parts = [dataset.item_vectors()] if self.use_text else []
         if self.use_image:
             vectors, has_image = dataset.item_image_vectors()
-            # zeros stand for a missing picture; the last column tells them from one
+            # the vector of a missing picture is zero; the last column marks the others
             parts += [vectors, has_image[:, None]]
         return np.concatenate(parts, axis=1)
 
     def _training_positives(self, dataset):
-        r"""The training interactions of label 1, where the data has labels."""
+        r"""The training interactions; where the data has labels, those of label 1."""
         inter = dataset.inter_feat
         return inter[inter[self.LABEL] == 1] if self.LABEL in inter else inter
 
     def _log_popularity(self, dataset):
         r"""Log of each item's share of the training positives, shape: [n_items]"""
         item = self._training_positives(dataset)[self.ITEM_ID]
-        # an item without a positive is never in an InfoNCE batch: any finite value serves
+        # an item that is never positive is in no InfoNCE batch: any finite value will do
         count = torch.bincount(item, minlength=self.n_items).clamp(min=1)
         return torch.log(count / len(item))
 
@@ -151,7 +151,7 @@ class WhisperLite(GeneralRecommender):
         )
 
     def _trained_pairs(self, interaction):
-        r"""The rows that the loss looks at, and their labels, shape: [n]"""
+        r"""The rows that the loss uses, and their labels, shape: [n]"""
         item = interaction[self.ITEM_ID]
         if self.LABEL not in interaction:
             return interaction, torch.ones(len(item), device=item.device)

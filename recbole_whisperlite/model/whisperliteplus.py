@@ -1,8 +1,8 @@
 r"""
 WhisperLitePlus
 ################################################
-WhisperLite with what a shop knows beside the texts: what was chosen for the same request,
-what the user has seen before, and what a request rules out.
+WhisperLite with what a shop knows besides the texts: interactions with the same request,
+the history of the user, and what a request rules out.
 """
 
 import math
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from recbole.data.interaction import Interaction
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.terms import (
@@ -23,37 +25,37 @@ from recbole_whisperlite.model.terms import (
 )
 from recbole_whisperlite.model.whisperlite import WhisperLite
 
-# Before the softmax over the history: cosines of the towers times this.
+# The factor of the towers' cosines before the softmax over the history.
 _ATTENTION_SCALE = 10.0
 
 
 class WhisperLitePlus(WhisperLite):
-    r"""WhisperLitePlus adds four parts to WhisperLite, each with a switch of its own.
+    r"""WhisperLitePlus adds four parts to WhisperLite, each with its own switch.
 
-    - ``use_memory``: what was chosen in training for this very request text counts; the
-      towers say what is expected before that.
-    - ``use_neighbors``: what was chosen by those who chose what the user has seen.
-    - ``use_history``: how similar an item is to the items of the history that the request
-      is about.
-    - ``use_refusals``: what a request rules out ("no heels") is a vector of its own, which
-      is subtracted.
+    - ``use_memory``: how often an item occurs in training with the same request text; the
+      scores of the towers are the prior.
+    - ``use_neighbors``: how many users an item shares with the items of the history.
+    - ``use_history``: how similar an item is to those items of the history that fit the
+      request.
+    - ``use_refusals``: what a request rules out ("no heels") has a vector of its own, whose
+      score is subtracted.
 
-    The weights of the last three are trained. In training, the interaction that is trained
-    on is taken out of all counts. ``mask_user_items`` keeps the other items of the user out
-    of the negatives. With all five switched off the model is WhisperLite.
+    The weights of the last three are trained. In training, the target interaction is left
+    out of all counts. ``mask_user_items`` keeps the other items of the user out of the
+    negatives. With all five switched off, the model is WhisperLite.
 
     Raises:
         UserError: As WhisperLite, if the dataset has no histories, or if a part is used
-            with a contrastive term that compares texts alone.
+            with the contrastive term ``cosine``, which compares only texts.
     """
 
     @staticmethod
-    def inputs(settings):
-        user = {
+    def inputs(settings: dict) -> list[str]:
+        inputs = {
             "history": settings["use_neighbors"] or settings["use_history"],
             "item id": settings["use_neighbors"] or settings["use_memory"],
         }
-        return WhisperLite.inputs(settings) + [part for part in user if user[part]]
+        return WhisperLite.inputs(settings) + [name for name in inputs if inputs[name]]
 
     def __init__(self, config, dataset):
         super(WhisperLitePlus, self).__init__(config, dataset)
@@ -70,7 +72,7 @@ class WhisperLitePlus(WhisperLite):
             self.use_memory or self.reads_history or self.use_refusals
         ):
             raise UserError(
-                "contrastive: cosine compares texts alone. Set use_memory, use_neighbors, "
+                "contrastive: cosine compares only texts. Set use_memory, use_neighbors, "
                 "use_history and use_refusals to False, or contrastive to infonce."
             )
         if self.reads_history and not dataset.history_fields:
@@ -84,12 +86,12 @@ class WhisperLitePlus(WhisperLite):
         item = inter[self.ITEM_ID].numpy()
         if self.mask_user_items or self.use_neighbors:
             user, shape = inter[self.USER_ID].numpy(), (self.n_users, self.n_items)
-            self.chosen = SparseRows(count_pairs(user, item, shape))
+            self.user_items = SparseRows(count_pairs(user, item, shape))
         if self.reads_history:
             self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
             history_items = dataset.history_items
             self.register_buffer("history_items", history_items, persistent=False)
-        # The weights they start with were best on the validation of hm, untrained.
+        # The initial weights are the best on hm's validation part before any training.
         if self.use_memory:
             request, n_requests = inter[self.REQUEST].numpy(), dataset.num(self.REQUEST)
             self.memory = RequestMemory(request, item, n_requests, self.n_items)
@@ -103,8 +105,8 @@ class WhisperLitePlus(WhisperLite):
             self.history_weight = nn.Parameter(torch.tensor(5.0))
 
     def _request_vectors(self, config, dataset):
-        r"""Vectors of requests, shape: [n_requests, dim]; below them, where requests rule
-        something out, those of what they do, shape: [2 * n_requests, dim]"""
+        r"""Vectors of requests, shape: [n_requests, dim]; if any rules something out, followed
+        by the vectors of what they rule out, shape: [2 * n_requests, dim]"""
         self.use_refusals = config["use_refusals"]
         if not self.use_refusals:
             return super(WhisperLitePlus, self)._request_vectors(config, dataset)
@@ -121,13 +123,13 @@ class WhisperLitePlus(WhisperLite):
         return np.concatenate([wish, refusal])
 
     def _refusal_e(self, request):
-        r"""What requests rule out, in the space of the towers, shape:
-        [n, embedding_size]; 0 where they rule out nothing."""
+        r"""Embeddings of what requests rule out, shape: [n, embedding_size]; 0 where they rule
+        out nothing."""
         refuses = self.refuses[request]
         return self.requests(request + len(self.refuses)) * refuses
 
     def _history(self, interaction):
-        r"""Items that the user has seen before the request, shape: [n, length], padded by 0."""
+        r"""The items of the user before the request, padded by 0, shape: [n, length]."""
         if self.HISTORY_BEGIN not in interaction:
             return torch.zeros_like(interaction[self.REQUEST]).unsqueeze(1)
         begin, length = (
@@ -140,25 +142,25 @@ class WhisperLitePlus(WhisperLite):
         return self.history_items[index].masked_fill(step >= length.unsqueeze(1), 0)
 
     def _attention(self, request, history):
-        r"""How much requests are about items of the history, shape: [n, length]."""
-        request, to_request = torch.unique(request, return_inverse=True)
-        item, to_item = torch.unique(history, return_inverse=True)
+        r"""Logits of the attention of requests over their histories, shape: [n, length]."""
+        request, request_index = torch.unique(request, return_inverse=True)
+        item, item_index = torch.unique(history, return_inverse=True)
         cosine = torch.matmul(
             F.normalize(self.requests(request), dim=1),
             F.normalize(self.items(item), dim=1).transpose(0, 1),
         )
-        index = to_request.unsqueeze(1) * len(item) + to_item
+        index = request_index.unsqueeze(1) * len(item) + item_index
         return _ATTENTION_SCALE * F.embedding(index, cosine.view(-1, 1)).squeeze(2)
 
-    def _request_logits(self, request, request_e, candidates, item_e, own=None):
-        r"""Logits that know the request, but not the user: towers, memory and refusals.
+    def _request_logits(self, request, request_e, candidates, item_e, positives=None):
+        r"""Logits that do not depend on the user: towers, memory and refusals.
 
         Args:
             request (torch.LongTensor): shape: [n]
             request_e (torch.FloatTensor): Their embeddings, shape: [n, embedding_size]
             candidates (Candidates): The items
             item_e (torch.FloatTensor): shape: [n_candidates, embedding_size]
-            own (tuple): Rows and places among the candidates of the choices trained on
+            positives (tuple): As for :class:`RequestMemory`
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
@@ -166,16 +168,16 @@ class WhisperLitePlus(WhisperLite):
         scale = self.logit_scale.exp()
         logits = torch.matmul(scale * request_e, item_e.transpose(0, 1))
         if self.use_memory:
-            if own is not None and len(own[0]) > 0:
-                drawn = torch.bincount(own[1], minlength=len(candidates))
+            if positives is not None and len(positives[0]) > 0:
+                drawn = torch.bincount(positives[1], minlength=len(candidates))
                 normalizer = self.memory.log_normalizer(logits, drawn)
             else:
-                everything = logits
+                all_logits = logits
                 if len(candidates) < self.n_items:
                     all_e = self.items.embed_all()
-                    everything = torch.matmul(scale * request_e, all_e.transpose(0, 1))
-                normalizer = self.memory.log_normalizer(everything)
-            logits = self.memory(request, candidates, logits, normalizer, own)
+                    all_logits = torch.matmul(scale * request_e, all_e.transpose(0, 1))
+                normalizer = self.memory.log_normalizer(all_logits)
+            logits = self.memory(request, candidates, logits, normalizer, positives)
         if self.use_refusals:
             weight = self.refusal_weight * scale
             if not self.training:
@@ -185,51 +187,51 @@ class WhisperLitePlus(WhisperLite):
             )
         return logits
 
-    def _add_user_terms(self, score, interaction, candidates, own=None):
-        r"""Add to logits what a user adds, in place: neighbors and likeness to the history.
+    def _add_user_terms(self, logits, interaction, candidates, positives=None):
+        r"""Add the terms that depend on the user, in place: neighbors and history.
 
         Args:
-            score (torch.FloatTensor): shape: [n, n_candidates]
+            logits (torch.FloatTensor): shape: [n, n_candidates]
             interaction (Interaction): n rows
             candidates (Candidates): The items
-            own (tuple): Rows and places among the candidates of the choices trained on
+            positives (tuple): As for :class:`RequestMemory`
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
         """
         if not self.reads_history:
-            return score
+            return logits
         history = self._history(interaction)
         if self.use_neighbors:
-            chose = None
-            if own is not None:
+            in_training = None
+            if positives is not None:
                 user = interaction[self.USER_ID].unsqueeze(1).expand_as(history)
-                chose = self.chosen.at(user, history) > 0
-            neighbors = self.neighbors(history, candidates, own, chose)
-            score.addcmul_(self.neighbors_weight, neighbors)
+                in_training = self.user_items.at(user, history) > 0
+            neighbors = self.neighbors(history, candidates, positives, in_training)
+            logits.addcmul_(self.neighbors_weight, neighbors)
         if self.use_history:
             attention = self._attention(interaction[self.REQUEST], history)
-            about = self.history_weight * self.like_history(history, attention)
+            mean = self.history_weight * self.like_history(history, attention)
             vectors = self.like_history.vectors[candidates.item]
-            score.addmm_(about, vectors.transpose(0, 1))
-        return score
+            logits.addmm_(mean, vectors.transpose(0, 1))
+        return logits
 
-    def _others(self, interaction, candidates, own):
-        r"""Where candidates are what the user chose, but not for this request; False in
-        rows that are not trained on, shape: [n, n_candidates]"""
-        row = own[0]
+    def _other_user_items(self, interaction, candidates, positives):
+        r"""Whether a candidate is an item of the user other than the target, shape:
+        [n, n_candidates]; False in rows without a target"""
+        row = positives[0]
         other = torch.zeros(len(interaction), len(candidates), dtype=torch.bool)
         other = other.to(row.device)
-        other[row] = self.chosen(interaction[self.USER_ID][row], candidates) > 0
-        other[own] = False
+        other[row] = self.user_items(interaction[self.USER_ID][row], candidates) > 0
+        other[positives] = False
         return other
 
-    def calculate_loss(self, interaction):
+    def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
         # a temperature below 0.01 makes training unstable (as in CLIP)
         self.logit_scale.data.clamp_(max=math.log(100))
         interaction, label = self._trained_pairs(interaction)
-        # each distinct text goes through its tower once, but rows are pairs: those of one
-        # request are of different users
+        # each distinct text goes through its tower once, but there is a row per pair: pairs
+        # with the same request have different users
         request, request_index = torch.unique(
             interaction[self.REQUEST], return_inverse=True
         )
@@ -238,15 +240,15 @@ class WhisperLitePlus(WhisperLite):
         item_e = self.items.embed(item)
         candidates = Candidates(item, self.n_items)
         row = torch.arange(len(label), device=label.device)
-        positive = torch.where(label == 1)[0]
-        own = positive, item_index[positive]
+        positive_row = torch.where(label == 1)[0]
+        positives = positive_row, item_index[positive_row]
         logits = self._request_logits(
-            interaction[self.REQUEST], request_e, candidates, item_e, own
+            interaction[self.REQUEST], request_e, candidates, item_e, positives
         )
-        logits = self._add_user_terms(logits, interaction, candidates, own)
-        others = None
+        logits = self._add_user_terms(logits, interaction, candidates, positives)
+        excluded = None
         if self.mask_user_items:
-            others = self._others(interaction, candidates, own)
+            excluded = self._other_user_items(interaction, candidates, positives)
         return self.loss(
             request_e,
             item_e,
@@ -256,12 +258,12 @@ class WhisperLitePlus(WhisperLite):
             self.logit_scale.exp(),
             self._log_q(item),
             logits,
-            others,
+            excluded,
         )
 
     def _logits(self, interaction, item):
         r"""Logits of items for the user and request of each row, shape: [n, n_items]."""
-        # requests with the same text differ by their users only
+        # requests with the same text differ only by their users
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
         candidates = Candidates(item, self.n_items)
         logits = self._request_logits(
@@ -269,11 +271,11 @@ class WhisperLitePlus(WhisperLite):
         )
         return self._add_user_terms(logits[index], interaction, candidates)
 
-    def predict(self, interaction):
+    def predict(self, interaction: Interaction) -> torch.FloatTensor:
         candidate, index = torch.unique(interaction[self.ITEM_ID], return_inverse=True)
         logits = self._logits(interaction, candidate)
         return logits.gather(1, index.unsqueeze(1)).squeeze(1)
 
-    def full_sort_predict(self, interaction):
+    def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
         item = torch.arange(self.n_items, device=self.logit_scale.device)
         return self._logits(interaction, item).view(-1)

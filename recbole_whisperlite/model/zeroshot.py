@@ -11,7 +11,9 @@ from recbole_whisperlite.model.untrained import UntrainedRequestModel
 
 
 class ZeroShot(UntrainedRequestModel):
-    r"""ZeroShot is the cosine of the frozen vectors of request and item: WhisperLite untrained.
+    r"""ZeroShot scores by the cosine of the frozen vectors of request and item.
+
+    It is WhisperLite without towers, and without training.
 
     Raises:
         UserError: If requests and items have vectors of different sizes.
@@ -30,10 +32,11 @@ class ZeroShot(UntrainedRequestModel):
         sizes = self.request_vectors.shape[1], self.item_vectors.shape[1]
         if sizes[0] != sizes[1]:
             raise UserError(
-                f"ZeroShot compares requests with items, but their vectors have {sizes[0]}"
-                f" and {sizes[1]} numbers. Give both sides vectors of one encoder (encoder "
-                f"is {config['encoder']}), or train WhisperLite, which takes any."
+                "ZeroShot compares requests with items, but their vectors have "
+                f"{sizes[0]} and {sizes[1]} dimensions. Use the vectors of one encoder for "
+                f"both (encoder is {config['encoder']}), or train WhisperLite, which "
+                "accepts different sizes."
             )
 
-    def score_catalogue(self, request):
+    def score_catalogue(self, request: torch.LongTensor) -> torch.FloatTensor:
         return self.request_vectors[request] @ self.item_vectors.T

@@ -225,7 +225,7 @@ def test_composed_requests_say_what_they_are_made_of(tmp_path, prepare, caplog):
     template = "{title:first} number {title}"
     _, data, (_, _, test) = prepare("BPR", tmp_path, request_template=template)
     assert data.composed_from == template
-    assert "carry attributes of the target" in caplog.text
+    assert "they reveal its attributes" in caplog.text
     assert len(test.queries) == 4
     for n in range(len(test.queries)):
         item = data.item_texts[test.queries.positives[n].indices[0]]

@@ -100,7 +100,7 @@ def test_what_is_missing_is_counted_and_named_once(
     assert "images/5.png: there is no such file" in warning
     assert "images/6.png: this is not a picture" in warning
     assert (
-        "6 of 9 items have a picture; 1 name none, and of 2 it cannot be read"
+        "6 of 9 items have a picture; 1 name none, and 2 name one that cannot be read"
         in caplog.text
     )
 
@@ -131,7 +131,7 @@ def test_a_dataset_without_pictures_says_so(prepare, tmp_path, pictured):
     with pytest.raises(UserError, match="'image' is empty for every item"):
         prepare("WhisperLite", tmp_path, **pictured)[1].item_image_vectors()
     write_items(home, columns, [(*row, "no/where.jpg") for row in rows])
-    with pytest.raises(UserError, match="of 9 pictures none can be read.*no/where.jpg"):
+    with pytest.raises(UserError, match="none of 9 pictures can be read.*no/where.jpg"):
         prepare("WhisperLite", tmp_path, **pictured)[1].item_image_vectors()
 
 

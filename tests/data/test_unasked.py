@@ -190,4 +190,4 @@ def test_requests_that_are_reviews_are_said_to_be(path, prepare, caplog):
     _, data, _ = prepare("BPR", path, state="WARNING")
 
     assert data.request_kind == "review" and data.composed_from is None
-    assert "reviews of the chosen item" in caplog.text
+    assert "reviews of the target item" in caplog.text

@@ -75,5 +75,5 @@ def test_settings_out_of_range_are_refused(tiny, prepare):
 def test_a_catalogue_without_words_is_refused(tmp_path, prepare):
     items = dict.fromkeys(ITEMS, "👗")
     config, _, (train, _, _) = prepare("BM25", write_tiny(tmp_path, items=items))
-    with pytest.raises(UserError, match="no item text holds a word"):
+    with pytest.raises(UserError, match="no item text contains a word"):
         get_model("BM25")(config, train._dataset)

@@ -75,12 +75,14 @@ def memory(user=USER, request=REQUEST, item=ITEM):
     return RequestMemory(request, item, N_REQUESTS, N_ITEMS)
 
 
-def remembered(memory, request, candidates=ALL, logits=None, own=None):
+def remembered(memory, request, candidates=ALL, logits=None, positives=None):
     """What memory says where the towers say ``logits``; by default, nothing."""
     if logits is None:
         logits = torch.zeros(len(request), N_ITEMS)
     normalizer = memory.log_normalizer(logits)
-    return memory(request, candidates, logits[:, candidates.item], normalizer, own)
+    return memory(
+        request, candidates, logits[:, candidates.item], normalizer, positives
+    )
 
 
 def test_memory_is_the_smoothed_share_of_the_request():
@@ -154,14 +156,14 @@ def test_what_was_never_chosen_or_drawn_leaves_gradients_finite():
 def test_memory_without_the_own_choice_never_had_it(choice):
     """But for the sum that divides popularity: here 8.6, without the choice 7.6."""
     request = torch.tensor([REQUEST[choice]])
-    own = torch.tensor([0]), torch.tensor([ITEM[choice]])
+    positives = torch.tensor([0]), torch.tensor([ITEM[choice]])
     left = memory(*without(choice, USER, REQUEST, ITEM))
     count, total = left.count(request, ALL)[0], left.total[request]
 
     def popularity(score, divisor):
         return (score[0].exp() * (total + 20) - count) * divisor / 20
 
-    found = popularity(remembered(memory(), request, own=own), 8.6)
+    found = popularity(remembered(memory(), request, positives=positives), 8.6)
     expected = popularity(remembered(left, request), 7.6)
     assert_close_relative(found, expected)
     assert_close_relative(found, left.popularity)
@@ -169,23 +171,25 @@ def test_memory_without_the_own_choice_never_had_it(choice):
 
 def test_each_row_is_spared_its_own_choice_only():
     request = torch.tensor([1, 2, 1])
-    own = torch.tensor([0, 2]), torch.tensor([1, 4])
-    found, seen = remembered(memory(), request, own=own), remembered(memory(), request)
+    positives = torch.tensor([0, 2]), torch.tensor([1, 4])
+    found, seen = remembered(memory(), request, positives=positives), remembered(
+        memory(), request
+    )
     assert torch.equal(found[1], seen[1])
     # the row's other items stand in a shorter list: 4 choices become 3
     longer = torch.full((4,), math.log(24 / 23))
     assert_close_relative(found[0, 2:], seen[0, 2:] + longer)
     assert found[0, 1] < seen[0, 1] and found[2, 4] < seen[2, 4]
     again = memory()
-    remembered(again, request, own=own)
+    remembered(again, request, positives=positives)
     assert torch.equal(remembered(again, request), seen)  # memory itself is unchanged
 
 
 # --------------------------------------------------------------------- neighbors
 
 
-def neighbors(user=USER, item=ITEM, most=100):
-    return Neighbors(user, item, N_USERS, N_ITEMS, most)
+def neighbors(user=USER, item=ITEM, max_neighbors=100):
+    return Neighbors(user, item, N_USERS, N_ITEMS, max_neighbors)
 
 
 def chosen_by(item, user=USER, of=ITEM):
@@ -238,13 +242,13 @@ def test_the_own_choice_is_taken_out_of_the_number_of_users(candidate):
     # user 3 chose item 3 and had item 2; user 2 chose item 2 and had item 1
     user, target = [3, 2], [3, 2]
     history = torch.tensor([[2, 0], [1, 0]])
-    own = torch.arange(2), candidates.place[torch.tensor(target)]
-    found = neighbors()(history, candidates, own)
+    positives = torch.arange(2), candidates.position[torch.tensor(target)]
+    found = neighbors()(history, candidates, positives)
     seen = neighbors()(history, candidates)
     for row in range(2):
-        for place, item in enumerate(candidate):
+        for position, item in enumerate(candidate):
             if item != target[row]:
-                assert found[row, place] == seen[row, place]
+                assert found[row, position] == seen[row, position]
                 continue
             numerators = 0
             for j in filter(None, history[row].tolist()):
@@ -252,8 +256,8 @@ def test_the_own_choice_is_taken_out_of_the_number_of_users(candidate):
                 size = len(chosen_by(item)) * len(chosen_by(j))
                 numerators += len(both) / math.sqrt(size)
             expected = math.log1p(30 * numerators)
-            assert found[row, place].item() == pytest.approx(expected, abs=1e-4)
-            assert found[row, place] < seen[row, place]
+            assert found[row, position].item() == pytest.approx(expected, abs=1e-4)
+            assert found[row, position] < seen[row, position]
 
 
 def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
@@ -279,8 +283,8 @@ def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
 
 def test_an_item_that_is_chosen_again_loses_the_own_user_and_no_more():
     # user 1 had item 1 and item 2 and chooses item 1 again; user 2 chose both, too
-    own = torch.tensor([0]), torch.tensor([1])
-    found = neighbors()(torch.tensor([[1, 2]]), ALL, own)[0, 1]
+    positives = torch.tensor([0]), torch.tensor([1])
+    found = neighbors()(torch.tensor([[1, 2]]), ALL, positives)[0, 1]
     both = chosen_by(1) & chosen_by(2)
     assert both == {1, 2}
     size = math.sqrt(len(chosen_by(1)) * len(chosen_by(2)))
@@ -290,10 +294,10 @@ def test_an_item_that_is_chosen_again_loses_the_own_user_and_no_more():
 
 def test_history_that_is_not_training_is_not_taken_out():
     # user 4 had item 3 before, in a row that the counts do not have, and chooses item 2
-    own = torch.tensor([0]), torch.tensor([2])
+    positives = torch.tensor([0]), torch.tensor([2])
     assert 4 not in chosen_by(3)
     history = torch.tensor([[3]])
-    found = neighbors()(history, ALL, own, torch.tensor([[False]]))
+    found = neighbors()(history, ALL, positives, torch.tensor([[False]]))
     seen = neighbors()(history, ALL)
     assert_close_relative(found, seen)
 
@@ -301,7 +305,7 @@ def test_history_that_is_not_training_is_not_taken_out():
 def test_a_neighbor_that_is_not_kept_is_not_taken_out():
     chosen = {1: (1, 2, 4), 2: (2, 3), 3: (1, 4), 4: (2, 3)}
     user = np.repeat(list(chosen), [len(items) for items in chosen.values()])
-    model = neighbors(user, np.concatenate(list(chosen.values())), most=1)
+    model = neighbors(user, np.concatenate(list(chosen.values())), max_neighbors=1)
     # item 2 keeps item 3 and item 4 keeps item 1, which users 1 and 3 chose with it
     history, target = torch.tensor([[2, 4]]), torch.tensor([1])
     seen = model(history, ALL)[0, 1]

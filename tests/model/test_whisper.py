@@ -42,7 +42,7 @@ def by_hand(tower, text):
 
 @pytest.mark.parametrize("step", [2, 1024])
 def test_a_text_in_a_batch_is_read_as_if_alone(built, monkeypatch, step):
-    monkeypatch.setattr(whisper, "_TEXTS_A_STEP", step)
+    monkeypatch.setattr(whisper, "_TEXTS_PER_STEP", step)
     for tower in (built[3].request_tower, built[3].item_tower):
         n_texts = len(tower.begin) - 1
         length = tower.begin.diff()

@@ -308,7 +308,7 @@ def test_the_order_of_a_batch_does_not_matter(settings):
 @pytest.mark.parametrize("switch", EVIDENCE)
 def test_the_cosine_loss_has_no_place_for_evidence(switch):
     settings = {**PLAIN, switch: True, "contrastive": "cosine"}
-    with pytest.raises(UserError, match="cosine compares texts alone"):
+    with pytest.raises(UserError, match="cosine compares only texts"):
         build(People(), **settings)
     build(People(), **settings, contrastive_weight=0, bce_weight=1)
 

@@ -41,5 +41,5 @@ def test_scores_are_cosines_of_the_frozen_vectors(tiny, prepare, tmp_path):
 def test_vectors_of_different_sizes_are_refused(tiny, prepare, tmp_path):
     given = precomputed(tmp_path, 4, 5)
     config, _, (train, _, _) = prepare("ZeroShot", tiny, **given)
-    with pytest.raises(UserError, match="vectors have 4 and 5 numbers"):
+    with pytest.raises(UserError, match="vectors have 4 and 5 dimensions"):
         get_model("ZeroShot")(config, train._dataset)
