@@ -43,7 +43,7 @@ def register_model(model_class: type) -> type:
 
 
 def register_metric(metric_class: type) -> type:
-    """Let RecBole find a metric of your own by its class name (usable as a decorator).
+    """Let RecBole find a custom metric by its class name (also usable as a decorator).
 
     Args:
         metric_class (type): A subclass of one of RecBole's metrics; see

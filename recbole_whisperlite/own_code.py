@@ -1,4 +1,4 @@
-"""Code of the user's own, named ``module:Name`` wherever a setting takes it."""
+"""Custom code, written by the user, which settings name as ``module:Name``."""
 
 import importlib
 import importlib.util
@@ -10,35 +10,34 @@ from pathlib import Path
 from recbole_whisperlite.errors import UserError, did_you_mean
 
 
-def is_named(name) -> bool:
-    """Whether a setting names something of the user's own: ``module:Name``."""
+def is_named(name: object) -> bool:
+    """Return whether a setting names custom code: ``module:Name``."""
     return isinstance(name, str) and ":" in name
 
 
-def load(name: str, what: str):
+def load(name: str, what: str) -> object:
     """Import what ``module:Name`` names.
 
     Args:
-        name (str): The module is looked for in the current folder and among the installed
-            packages.
-        what (str): What errors call it, such as ``model``.
+        name (str): The name; the module is in the current folder or an installed package.
+        what (str): What error messages call it, such as ``model``.
 
     Returns:
-        object: What the module calls ``Name``.
+        object: The attribute ``Name`` of the module.
 
     Raises:
         UserError: If the module cannot be imported or has no such name.
     """
     module_name, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a console script does not look there
+        sys.path.insert(0, os.getcwd())  # console scripts do not search it
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise UserError(
             f"{what} '{name}': the module {module_name} cannot be imported: "
-            f"{type(error).__name__}: {error}. It is looked for in {os.getcwd()} and "
-            "among the installed packages."
+            f"{type(error).__name__}: {error}. It must be in {os.getcwd()} or in an "
+            "installed package."
         ) from error
     if not attribute or not hasattr(module, attribute):
         classes = [each for each in vars(module) if inspect.isclass(vars(module)[each])]
@@ -51,10 +50,10 @@ def load(name: str, what: str):
 
 
 def sources(found: type) -> list[Path]:
-    """Return the source files of a class and of its bases that are the user's own.
+    """Return the source files of a custom class and of its custom bases.
 
-    Those of installed libraries are left out, and classes without a file, such as those
-    of a notebook.
+    RecBole, this package and torch are left out, and so are classes without a file, such as
+    those of a notebook.
 
     Args:
         found (type): The class.

@@ -21,8 +21,8 @@ def settings_files(model_class: type) -> list[Path]:
     """Return the yaml files of a model's defaults, those of its base classes first.
 
     WhisperLitePlus has all settings of WhisperLite, and a custom model those of the model
-    it is derived from; each default is written only once. RecBole reads the file of its
-    own models itself: here it counts only for classes derived from them.
+    it is derived from; each default is written only once. RecBole itself reads the file of
+    a model of its own, which is returned only for classes derived from that model.
     """
     files = []
     for base in reversed(model_class.__mro__):

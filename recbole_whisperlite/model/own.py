@@ -22,14 +22,14 @@ from recbole_whisperlite.model.names import (
     recbole_models,
 )
 
-# Where RecBole's get_model looks first, by lower-case name; the family is the class's.
+# Where RecBole's get_model looks first, by lower-case name; it takes the family from the class.
 _FOLDER = "recbole.model.general_recommender"
 
 _inherited = set()  # names of dataset classes and trainers that _inherit has set
 
 
 class _Loader(yaml.SafeLoader):
-    """yaml as RecBole reads it: 1e-3 is a number."""
+    """Reads yaml as RecBole does: 1e-3 is a number."""
 
 
 _Loader.add_implicit_resolver(
@@ -87,18 +87,18 @@ def register_model(model_class: type) -> type:
     module = sys.modules.setdefault(path, ModuleType(path))
     module.__spec__ = ModuleSpec(path, loader=None)
     setattr(module, name, model_class)
-    for place, kind in (
+    for package, kind in (
         (recbole.data.dataset, "Dataset"),
         (recbole.trainer, "Trainer"),
     ):
-        _inherit(place, kind, model_class)
+        _inherit(package, kind, model_class)
     return model_class
 
 
 def _check_name(model_class):
     """Raise a UserError if the name is RecBole's or ours: it would hide that model."""
     name = model_class.__name__
-    lower = name.lower()  # RecBole's modules are in small letters
+    lower = name.lower()  # the names of RecBole's modules are lower-case
     known = {other.lower(): other for other in (*recbole_models(), *our_models())}
     if lower in known or any(_is_taken(family, lower) for family in FAMILIES):
         raise UserError(
@@ -113,21 +113,21 @@ def _is_taken(family, lower):
     return spec is not None and spec.loader is not None
 
 
-def _inherit(place, kind, model_class):
-    """Name the dataset class or trainer of a model's nearest base after the model too.
+def _inherit(module, kind, model_class):
+    """Make the dataset class or trainer of a model's nearest base that of the model, too.
 
-    RecBole looks for both by the name of the model. A class that is defined anew, as in a
-    notebook, may have other bases.
+    RecBole looks up both by the name of the model. What was inherited before is removed
+    first: a class that is redefined, as in a notebook, may have other bases.
     """
     name = f"{model_class.__name__}{kind}"
     if name in _inherited:
         _inherited.remove(name)
-        delattr(place, name)
+        delattr(module, name)
     for base in model_class.__mro__[1:]:
-        found = getattr(place, f"{base.__name__}{kind}", None)
+        found = getattr(module, f"{base.__name__}{kind}", None)
         if issubclass(base, AbstractRecommender) and found is not None:
-            if not hasattr(place, name):
-                setattr(place, name, found)
+            if not hasattr(module, name):
+                setattr(module, name, found)
                 _inherited.add(name)
             return
 
@@ -177,9 +177,9 @@ def files(name: str) -> list[Path]:
     found = model_class(name)
     if not is_own(found):
         return []
-    beside = [settings_file(base) for base in found.__mro__ if is_own(base)]
-    beside = [path for path in beside if path is not None and path.is_file()]
-    return [*own_code.sources(found), *beside]
+    yaml_files = [settings_file(base) for base in found.__mro__ if is_own(base)]
+    yaml_files = [path for path in yaml_files if path is not None and path.is_file()]
+    return [*own_code.sources(found), *yaml_files]
 
 
 def settings_file(model_class: type) -> Path | None:
