@@ -54,13 +54,13 @@ def add_defaults(config: Config, model_class: type, dataset: str) -> None:
     """
     # a progress bar clutters a log file
     config.internal_config_dict["show_progress"] = sys.stderr.isatty()
-    theirs = model_class.__module__.startswith("recbole.")
+    is_recboles = model_class.__module__.startswith("recbole.")
     recboles_dataset = RECBOLE / "properties" / "dataset" / f"{dataset}.yaml"
     layers = [_read(config, path) for path in settings_files(model_class)]
     if own.is_own(model_class):
         layers.append(own.own_settings(model_class))
     ours = PROPERTIES / "dataset" / f"{dataset}.yaml"
-    if ours.is_file() and not (theirs and recboles_dataset.is_file()):
+    if ours.is_file() and not (is_recboles and recboles_dataset.is_file()):
         layers.append(_read(config, ours))
     requests = _read(config, REQUEST_SETTINGS)
     known = {**config.internal_config_dict, **requests}
