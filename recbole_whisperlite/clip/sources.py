@@ -165,7 +165,7 @@ def read_catalogue(
 
 def _read(path, id_column, picture_column):
     if path.name == "stylist-mini" and not path.exists():
-        from recbole_whisperlite.data import stylist_mini
+        from recbole_whisperlite import stylist_mini
 
         stylist_mini.build(path)
     if path.is_dir():

@@ -13,7 +13,7 @@ from recbole.config import Config
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.general_recommender import Pop
-from recbole.utils import InputType, ModelType
+from recbole.utils import FeatureSource, FeatureType, InputType, ModelType
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.inputs import stated_inputs
@@ -66,6 +66,13 @@ class LateFusion(GeneralRecommender):
             name: Config(name, config["dataset"], config_dict=dict(given))
             for name in names
         }
+
+        # A part may learn from sampled negatives, of which LateFusion's dataset has none:
+        # it gets the field that RecBole's training dataloader would declare.
+        if any(_samples_negatives(each) for each in self.part_config.values()):
+            dataset.set_field_property(
+                config["LABEL_FIELD"], FeatureType.FLOAT, FeatureSource.INTERACTION, 1
+            )
 
         # define layers and loss
         self.parts = torch.nn.ModuleDict(
@@ -136,6 +143,10 @@ class LateFusion(GeneralRecommender):
     def load_other_parameter(self, para: dict | None) -> None:
         for name, part_para in (para or {}).items():
             self.parts[name].load_other_parameter(part_para)
+
+
+def _samples_negatives(config):
+    return config["train_neg_sample_args"]["distribution"] != "none"
 
 
 def _checked_names(names):

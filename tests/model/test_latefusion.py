@@ -13,10 +13,6 @@ from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.latefusion import standardise, weight_grid
 
 GIVEN = {"fusion_grid": 4, "k": 3, "epochs": 2, "show_progress": False}
-# What WhisperLite knows beside texts comes from a dataset class of its own.
-TEXTS_ALONE = dict.fromkeys(
-    ("use_memory", "use_neighbors", "use_history", "use_refusals"), False
-)
 
 
 def build(prepare, data_path, **settings):
@@ -107,7 +103,6 @@ def test_parts_are_trained_with_settings_and_negatives_of_their_own(
         tiny,
         fusion_models=["RequestPop", part],
         train_batch_size=4,
-        **TEXTS_ALONE,
     )
     before = {k: v.clone() for k, v in model.parts[part].state_dict().items()}
     trainer.fit(train, valid)
@@ -117,14 +112,14 @@ def test_parts_are_trained_with_settings_and_negatives_of_their_own(
     trainer.evaluate(test)
     assert model.part_config[part]["model"] == part
     drawn = model.part_config[part]["train_neg_sample_args"]["distribution"]
-    assert drawn == ("none" if part == "WhisperLite" else "uniform")
+    assert drawn == "uniform"  # LateFusion's own are none
     assert [file.suffix for file in (tmp_path / "saved").iterdir()] == [".pth"]
 
 
 def test_a_part_that_needs_histories_is_refused(tiny, prepare):
     """The parts share a dataset, which has none."""
     with pytest.raises(UserError, match="use_neighbors and use_history to False"):
-        build(prepare, tiny, fusion_models=["RequestPop", "WhisperLite"])
+        build(prepare, tiny, fusion_models=["RequestPop", "WhisperLitePlus"])
 
 
 @pytest.mark.parametrize(
