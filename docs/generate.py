@@ -1,8 +1,8 @@
-"""Writes docs/results.md and docs/settings.md: ``make pages``.
+"""Writes docs/results.md, docs/settings.md and README's table: ``make pages``.
 
 Nothing on these two pages is written by hand. The tables come from ``results/``, what
 has to be said about each from ``results/index.yaml``, and settings from the annotated
-files in ``properties/``.
+files in ``properties/``. The table of README is the one that ``index.yaml`` names first.
 """
 
 import re
@@ -21,9 +21,24 @@ GENERATED = (
 )
 
 
-def pages() -> dict[str, str]:
-    """Return the two pages, ``{file name: text}``."""
-    return {"results.md": results_page(), "settings.md": settings_page()}
+def pages() -> dict[Path, str]:
+    """Return the files that are made, ``{path: text}``."""
+    return {
+        DOCS / "results.md": results_page(),
+        DOCS / "settings.md": settings_page(),
+        ROOT / "README.md": readme(),
+    }
+
+
+def readme(folder: Path = ROOT / "results") -> str:
+    """Return README with its table put in between the two marks."""
+    index = yaml.safe_load((folder / "index.yaml").read_text("utf-8"))
+    name, about = next(iter(index["tables"].items()))
+    table, notes = _table(folder / name / "benchmark.md", about.get("metrics", SHOWN))
+    text = (ROOT / "README.md").read_text("utf-8")
+    before, begin, rest = text.partition("<!-- front table -->\n")
+    _, end, after = rest.partition("<!-- /front table -->\n")
+    return f"{before}{begin}\n{about['front'].strip()}\n\n{table}\n\n{end}{after}"
 
 
 # ------------------------------------------------------------------------- results
@@ -49,6 +64,10 @@ def results_page(folder: Path = ROOT / "results") -> str:
             folder / name / "benchmark.md", about.get("metrics", SHOWN)
         )
         parts += [f"{table}\n", f"{notes}\n"]
+        earlier = folder / name / "earlier.md"
+        if earlier.is_file():
+            table, _ = _table(earlier, about.get("metrics", SHOWN))
+            parts += [f"{about['earlier']}\n", f"{table}\n"]
         parts.append(f"Files: `results/{name}/benchmark.csv`, `.md`, `.tex`.\n")
     return "\n".join(part.strip() + "\n" for part in parts if part.strip())
 
@@ -230,16 +249,16 @@ def _purpose(path):
 def main(argv: list[str]) -> int:
     """Write the pages; with ``--check``, only say which are not current."""
     stale = 0
-    for name, text in pages().items():
-        path = DOCS / name
+    for path, text in pages().items():
+        name = path.relative_to(ROOT)
         if path.is_file() and path.read_text("utf-8") == text:
             continue
         stale += 1
         if "--check" in argv:
-            print(f"docs/{name} is not current: run make pages.", file=sys.stderr)
+            print(f"{name} is not current: run make pages.", file=sys.stderr)
         else:
             path.write_text(text, "utf-8")
-            print(f"wrote docs/{name}")
+            print(f"wrote {name}")
     return 1 if stale and "--check" in argv else 0
 
 

@@ -23,6 +23,8 @@ _UNSEEN = 0.1
 _NEIGHBOR_SCALE = 30.0
 # The number of principal components of the items' vectors.
 _N_COMPONENTS = 256
+# Components with less of the largest variance than this are rounding.
+_LEAST_VARIANCE = 1e-6
 
 
 class Candidates:
@@ -279,8 +281,13 @@ class LikeHistory(nn.Module):
     The request attends over the history in the space of the towers; the mean of the frozen
     vectors with these weights is compared with the vectors of the items. (That attention by
     the query decides how personal a ranking is comes from Ai et al., "A Zero Attention Model
-    for Personalized Product Search", CIKM 2019.) Only the principal components of the
-    vectors are kept: their dot products are almost the same and cheaper.
+    for Personalized Product Search", CIKM 2019.)
+
+    The vectors are compared after half a whitening: they are centred, and each principal
+    component is divided by the square root of its standard deviation. A few directions
+    that all vectors share, strong in those of CLIP, would otherwise drown what tells items
+    apart (Su et al., "Whitening Sentence Representations for Better Semantics and Faster
+    Retrieval", 2021). The smallest components are left out.
 
     Args:
         - vectors(torch.FloatTensor): Frozen vectors of the items, shape: [n_items, dim]
@@ -288,12 +295,17 @@ class LikeHistory(nn.Module):
 
     def __init__(self, vectors):
         super(LikeHistory, self).__init__()
-        vectors = F.normalize(vectors, dim=1)
-        if min(vectors.shape) > _N_COMPONENTS:
-            # the same components each time the model is built
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                vectors = vectors @ torch.svd_lowrank(vectors, q=_N_COMPONENTS)[2]
+        has_vector = vectors.any(dim=1, keepdim=True)
+        mean = vectors.sum(dim=0) / has_vector.sum().clamp(min=1)
+        vectors = (vectors - mean) * has_vector
+        # in double precision, for the same components on any processor
+        covariance = (vectors.double().T @ vectors.double()) / len(vectors)
+        variance, component = torch.linalg.eigh(covariance)
+        kept = variance > _LEAST_VARIANCE * variance.max()
+        variance = variance[kept][-_N_COMPONENTS:]
+        component = component[:, kept][:, -_N_COMPONENTS:]
+        half_whitened = vectors.double() @ component / variance**0.25
+        vectors = F.normalize(half_whitened.float(), dim=1)
         self.register_buffer("vectors", vectors, persistent=False)
 
     def forward(

@@ -23,10 +23,15 @@ generate = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(generate)
 
 
-@pytest.mark.parametrize("name", ["results.md", "settings.md"])
-def test_generated_pages_are_current(name):
-    written = (DOCS / name).read_text("utf-8")
-    assert written == generate.pages()[name], "run make pages"
+@pytest.mark.parametrize("path", generate.pages(), ids=lambda path: path.name)
+def test_what_is_generated_is_current(path):
+    assert path.read_text("utf-8") == generate.pages()[path], "run make pages"
+
+
+def test_readme_is_short_and_names_both_models():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 200
+    assert "| WhisperLite |" in text and "| WhisperLitePlus |" in text
 
 
 @pytest.mark.parametrize("path", ANNOTATED, ids=lambda path: path.stem)
