@@ -34,7 +34,7 @@ def cold(args: argparse.Namespace) -> dict[str, float]:
     figures = {}
     for model in (*OURS, "RequestPop"):
         found = {"": [], ", histories hidden": []}
-        for seed in tqdm(SEEDS, desc=model, unit="seed"):
+        for seed in tqdm(SEEDS, desc=model, unit="seed", disable=None):
             settings = {"seed": seed, "stopping_step": 5}
             trainer, train, valid, test = _loaded(model, args, **settings)
             with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +137,7 @@ def _loaded(model, args, **settings):
 def _in_turns(rounds, tasks):
     """Time the tasks in turns, after a warm-up; return ``{name: median seconds}``."""
     seconds = {name: [] for name in tasks}
-    for number in tqdm(range(rounds + 1), desc="rounds"):
+    for number in tqdm(range(rounds + 1), desc="rounds", disable=None):
         for name, task in tasks.items():
             start = time.perf_counter()
             task()

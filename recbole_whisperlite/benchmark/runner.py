@@ -145,9 +145,13 @@ def run_all(jobs: list[Job], title: str) -> list[Outcome]:
     waiting = [job for job in jobs if not job.finished()]
     errors = {}
     done = len(jobs) - len(waiting)
-    with tqdm(total=len(jobs), initial=done, unit="run", desc=title) as bar:
-        for job in waiting:
+    with tqdm(
+        total=len(jobs), initial=done, unit="run", desc=title, disable=None
+    ) as bar:
+        for number, job in enumerate(waiting, start=done + 1):
             bar.set_description(f"{title}: {job}")
+            if bar.disable:  # not on a terminal: one line per run
+                print(f"{title}: {job} ({number} of {len(jobs)})", file=sys.stderr)
             errors[job.folder] = _run(job, bar)
             bar.update()
     return [

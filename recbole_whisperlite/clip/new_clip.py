@@ -85,7 +85,9 @@ def new_clip(
 def _met_twice(tokenizer, captions, show_progress):
     """Return the ids of tokens that occur with at least two pictures, and special ids."""
     pictures_with = np.zeros(END_TOKEN + 1, dtype=np.int64)
-    bar = tqdm(captions, "find tokens", delay=1, disable=not show_progress)
+    bar = tqdm(
+        captions, "find tokens", delay=1, disable=None if show_progress else True
+    )
     for texts in bar:
         pictures_with[np.unique(tokenizer(texts).numpy())] += 1
     return np.union1d(np.flatnonzero(pictures_with > 1), tokenizer.all_special_ids)

@@ -203,7 +203,7 @@ def readable(
     loader = DataLoader(_Problems(pairs), batch_size=None, num_workers=workers)
     found = {}
     for row, problem in enumerate(
-        tqdm(loader, "check pictures", delay=1, disable=not show_progress)
+        tqdm(loader, "check pictures", delay=1, disable=None if show_progress else True)
     ):
         if problem and missing == "error":
             raise PictureError(f"{problem} To leave it out, use --missing_image=skip.")

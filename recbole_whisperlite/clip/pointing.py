@@ -139,7 +139,7 @@ def pointing_game(
     result = {}
     for name, find in maps.items():
         values, seconds = [], []
-        for scene in tqdm(scenes, desc=f"pointing game: {name}", delay=1):
+        for scene in tqdm(scenes, desc=f"pointing game: {name}", delay=1, disable=None):
             start = time.perf_counter()
             found = find(scene.picture, scene.phrase)
             seconds.append(time.perf_counter() - start)

@@ -390,7 +390,10 @@ class _Training:
 
     def _bar(self, total, description):
         return tqdm(
-            total=total, desc=description, unit="step", disable=not self.show_progress
+            total=total,
+            desc=description,
+            unit="step",
+            disable=None if self.show_progress else True,
         )
 
 

@@ -60,7 +60,7 @@ class Encoder(abc.ABC):
             desc=description,
             unit="text",
             delay=1,
-            disable=not self.show_progress,
+            disable=None if self.show_progress else True,
         )
 
 

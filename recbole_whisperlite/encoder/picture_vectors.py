@@ -69,7 +69,7 @@ class ClipPictures(Encoder):
         """Return the hash of each picture, None where a file cannot be read."""
 
         def bar(paths):
-            disable = not self.show_progress
+            disable = None if self.show_progress else True
             return tqdm(
                 paths, "read pictures", unit="picture", delay=1, disable=disable
             )

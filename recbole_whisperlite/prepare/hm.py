@@ -340,7 +340,9 @@ def _midnight(day):
 
 def _in_order(description, seed, days, *columns):
     """Yield each row's values in ``columns``, in the order of the output."""
-    with tqdm(desc=description, total=len(days), unit=" rows", unit_scale=True) as bar:
+    with tqdm(
+        desc=description, total=len(days), unit=" rows", unit_scale=True, disable=None
+    ) as bar:
         for rows in random_order_within_days(days, seed):
             yield from zip(*(column[rows].tolist() for column in columns))
             bar.update(len(rows))

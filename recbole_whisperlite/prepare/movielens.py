@@ -332,7 +332,11 @@ def _read(folder, name):
 def _read_dat(path, columns):
     """Read the layout of ml-10m: ``1::2::a tag::1215184630``, without a header."""
     with open(path, "rb") as file, tqdm(
-        desc=path.name, total=path.stat().st_size, unit="B", unit_scale=True
+        desc=path.name,
+        total=path.stat().st_size,
+        unit="B",
+        unit_scale=True,
+        disable=None,
     ) as bar:
         for row, line in enumerate(file):
             values = line.decode("utf-8", "replace").rstrip("\r\n").split("::")

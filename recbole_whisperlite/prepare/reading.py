@@ -158,7 +158,7 @@ def _read_csv(path, names, delimiter):
         found = next(csv.reader(file, delimiter=delimiter), [])
         _check_names(path, found, names)
     with pa.OSFile(str(path)) as file, tqdm(
-        desc=path.name, total=file.size(), unit="B", unit_scale=True
+        desc=path.name, total=file.size(), unit="B", unit_scale=True, disable=None
     ) as bar:
         packed = path.suffix.lower() == ".gz"
         batches = pyarrow.csv.open_csv(
@@ -190,7 +190,11 @@ def _read_parquet(path, names, to_text):
     ) as file:
         _check_names(path, file.schema_arrow.names, names)
         with tqdm(
-            desc=path.name, total=file.metadata.num_rows, unit=" rows", unit_scale=True
+            desc=path.name,
+            total=file.metadata.num_rows,
+            unit=" rows",
+            unit_scale=True,
+            disable=None,
         ) as bar:
             batches = file.iter_batches(
                 _PARQUET_BATCH_ROWS, columns=names, use_threads=False

@@ -36,7 +36,11 @@ def read_records(path: str | Path) -> Iterator[tuple[int, dict]]:
     path = check_file(path)
     number, empty = 0, True
     with open(path, "rb") as raw, tqdm(
-        desc=path.name, total=path.stat().st_size, unit="B", unit_scale=True
+        desc=path.name,
+        total=path.stat().st_size,
+        unit="B",
+        unit_scale=True,
+        disable=None,
     ) as bar:
         packed = raw.peek(2)[:2] == _GZIP
         try:

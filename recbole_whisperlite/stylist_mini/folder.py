@@ -163,7 +163,8 @@ def _generate(seed, n_items, n_users, n_requests):
     width = len(str(n_requests))
     requests = []
     for number, (timestamp, user) in enumerate(
-        tqdm(visits, desc="stylist-mini: requests", unit="request"), start=1
+        tqdm(visits, desc="stylist-mini: requests", unit="request", disable=None),
+        start=1,
     ):
         shopper = shoppers[user]
         intent = draw_intent(intents, shopper, stock, timestamp)
@@ -183,7 +184,9 @@ def _generate(seed, n_items, n_users, n_requests):
 
 def _write_items(folder, products):
     (folder / "images").mkdir()
-    for product in tqdm(products, desc="stylist-mini: pictures", unit="picture"):
+    for product in tqdm(
+        products, desc="stylist-mini: pictures", unit="picture", disable=None
+    ):
         draw(product).save(folder / "images" / f"{product['item_id']}.png")
     columns = {
         "item_id": "token",

@@ -23,7 +23,9 @@ generate = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(generate)
 
 
-@pytest.mark.parametrize("path", generate.pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [DOCS / "results.md", DOCS / "settings.md", ROOT / "README.md"], ids=str
+)
 def test_what_is_generated_is_current(path):
     assert path.read_text("utf-8") == generate.pages()[path], "run make pages"
 

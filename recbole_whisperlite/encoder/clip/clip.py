@@ -249,4 +249,5 @@ class _Prepared(Dataset):
 
 
 def _bar(total, description, unit, progress):
-    return tqdm(total=total, desc=description, unit=unit, delay=1, disable=not progress)
+    hidden = None if progress else True  # None: shown on a terminal only
+    return tqdm(total=total, desc=description, unit=unit, delay=1, disable=hidden)
