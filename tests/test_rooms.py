@@ -147,12 +147,12 @@ def test_help_answers_before_anything_heavy_is_imported(command):
     assert "usage: recbole-whisperlite" in done.stdout
 
 
-@pytest.mark.parametrize("first", sorted(FILES))
-def test_any_module_may_be_imported_first(first):
-    # most share their reasons; those whose import RecBole's registration needs count
-    if room(first) not in ("data", "evaluation", "model", "config", "register"):
-        pytest.skip("it imports no RecBole, or nothing that RecBole's import needs")
-    code = f"import {first}, recbole.utils; recbole.utils.get_model('WhisperLite')"
+@pytest.mark.parametrize("first", ["data.dataset", "model.inputs", "register"])
+def test_a_module_that_recboles_registration_needs_may_be_imported_first(first):
+    code = (
+        f"import recbole_whisperlite.{first}, recbole.utils\n"
+        "recbole.utils.get_model('WhisperLite')"
+    )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
     )
