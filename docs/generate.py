@@ -67,7 +67,7 @@ def results_page(folder: Path = ROOT / "results") -> str:
         earlier = folder / name / "earlier.md"
         if earlier.is_file():
             table, _ = _table(earlier, about.get("metrics", SHOWN))
-            parts += [f"{about['earlier']}\n", f"{table}\n"]
+            parts += [f"{index['earlier']}\n", f"{table}\n"]
         parts.append(f"Files: `results/{name}/benchmark.csv`, `.md`, `.tex`.\n")
     return "\n".join(part.strip() + "\n" for part in parts if part.strip())
 

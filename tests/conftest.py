@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import os
 import sys
 import textwrap
@@ -20,6 +21,16 @@ from recbole.evaluator import register  # noqa: E402
 from recbole.utils import init_seed  # noqa: E402
 
 from tiny import write_tiny  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """RecBole sets level and handlers of the root logger for the rest of the process."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)
