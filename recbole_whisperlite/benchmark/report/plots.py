@@ -124,7 +124,7 @@ def _label_positions(rows, logs, values):
         logarithms).
     """
     span = max(max(logs) - min(logs), 1)
-    ends = min(logs) - 0.15 * span, max(logs) + 0.15 * span
+    ends = min(logs) - 0.15 * span, max(logs) + 0.25 * span  # room for a label
     # pixels of the plot on a typical screen
     across = [(log - ends[0]) / (ends[1] - ends[0]) * 1000 for log in logs]
     up = [value / (max(values) or 1) * 340 for value in values]
