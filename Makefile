@@ -20,7 +20,7 @@ INSTALLED := .venv/installed
 DOCS_INSTALLED := .venv/docs-installed
 
 # enough for the examples; the tables train until validation stops them
-SHORT := --epochs=15 --stopping_step=3 --eval_step=3 --state=WARNING
+SHORT := --epochs=12 --stopping_step=2 --eval_step=4 --state=WARNING
 
 .PHONY: run test bench pages docs clean
 
