@@ -29,7 +29,7 @@ run: $(INSTALLED)
 	$(IN_VENV) run_recbole.py --model=WhisperLitePlus --dataset=stylist-mini --show_examples=3 $(SHORT)
 
 test: $(INSTALLED)
-	$(IN_VENV) -m pytest
+	$(IN_VENV) -m pytest -n 2 --dist loadfile
 
 bench: $(INSTALLED)
 	$(IN_VENV) -m recbole_whisperlite costs
