@@ -133,10 +133,10 @@ def _run_parser():
 
 
 def _run_one(args):
-    from recbole_whisperlite.config_files import find, read_files
+    from recbole_whisperlite.config_files import read_files
 
     read_files(args.config_files)  # reports mistakes before RecBole does
-    files = [find(file) for file in (args.config_files or "").split()] or None
+    files = (args.config_files or "").split() or None  # Config finds presets by name
     # these warn that pandas 3 will break RecBole, which is of no use to the user:
     # this package requires an earlier pandas
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
