@@ -1,6 +1,7 @@
 """The texts and pictures of a request-aware dataset, and their frozen vectors."""
 
 import contextlib
+import functools
 import time
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from recbole_whisperlite.data.images import image_vectors
 from recbole_whisperlite.data.negation import split_refusals
-from recbole_whisperlite.encoder import encode
+from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.encoder.options import each_encoder
 from recbole_whisperlite.encoder.token_states import token_states
 from recbole_whisperlite.errors import UserError
@@ -110,11 +111,12 @@ class RequestVectors:
 
     def _token_states(self, side, texts):
         with self._encoding(side):
-            return token_states(self.config, texts[1:], self._fit_texts)
+            return token_states(self.encoder.first, texts[1:])
 
     @contextlib.contextmanager
     def _encoding(self, side):
-        """Measure the seconds, and leave the state of torch's random numbers unchanged.
+        """Measure the seconds, free the weights afterwards, and leave the state of torch's
+        random numbers unchanged.
 
         Building an encoder draws random numbers, and reading its vectors from the cache
         does not: this must not affect the model that is built next.
@@ -122,17 +124,14 @@ class RequestVectors:
         start = time.time()
         with torch.random.fork_rng(devices=[]):
             yield
+        self.encoder.unload()
         self.encode_seconds[side] = time.time() - start
 
     def _encode(self, side, texts, ids):
         if side not in self._vectors:
             with self._encoding(side):
-                vectors = encode(
-                    self.config,
-                    texts[1:],
-                    ids=[str(id_) for id_ in ids[1:]],
-                    side=side,
-                    fit_texts=self._fit_texts,
+                vectors = self.encoder.cached(
+                    texts[1:], ids=[str(id_) for id_ in ids[1:]], side=side
                 )
             self._vectors[side] = np.zeros(
                 (len(texts), vectors.shape[1]), dtype=np.float32
@@ -140,8 +139,10 @@ class RequestVectors:
             self._vectors[side][1:] = vectors
         return self._vectors[side]
 
-    @property
-    def _fit_texts(self):
-        """The texts that an encoder is fitted on: the catalogue and training requests."""
+    @functools.cached_property
+    def encoder(self) -> FittedEncoder:
+        """FittedEncoder: Fitted on the catalogue and the training requests, or restored
+        from the checkpoint that the config came from."""
         texts = self.request_texts
-        return self.item_texts[1:] + [texts[id_] for id_ in self._training_texts]
+        fit_texts = self.item_texts[1:] + [texts[id_] for id_ in self._training_texts]
+        return FittedEncoder(self.config, fit_texts)

@@ -53,6 +53,25 @@ class Encoder(abc.ABC):
             a text of which the encoder knows nothing.
         """
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what was fitted on ``fit_texts``, arrays by name; {} if nothing was.
+
+        A checkpoint and an exported model keep it, so that texts which come later are
+        encoded as in training. For a class of the user's own that does not define this
+        method, they keep ``fit_texts``.
+        """
+        return {}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what :meth:`state` returned, instead of fitting.
+
+        Raises:
+            UserError: If the state is damaged.
+        """
+
+    def unload(self) -> None:
+        """Free the loaded weights; :meth:`encode` loads them again."""
+
     def progress(self, total: int, description: str) -> tqdm:
         """Return a progress bar for ``total`` texts that appears after one second."""
         return tqdm(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zipfile
+from collections.abc import Callable
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from recbole_whisperlite.encoder import digest
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.files import whole_file
 
 if TYPE_CHECKING:
     from recbole_whisperlite.encoder.base import Encoder
@@ -76,6 +79,32 @@ def vectors(
             with _telling_of(folder):
                 _write(entry, result)
     return _read(entry, len(texts), dtype)
+
+
+def arrays(
+    path: Path, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Return arrays by name from a file of the cache, or else make and keep them.
+
+    Args:
+        path (Path): An ``.npz`` file.
+        make (callable): Returns the arrays if the file is missing or damaged.
+
+    Raises:
+        UserError: If the folder cannot be written to.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        pass
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        getLogger().warning(f"{path} is damaged and will be recomputed ({error}).")
+    made = make()
+    with _telling_of(path.parent), whole_file(path) as part:
+        with open(part, "wb") as file:
+            np.savez(file, **made)
+    return made
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recbole_whisperlite.encoder.pictures import (
     IN_ARCHIVE,
     PictureError,
@@ -27,6 +29,15 @@ def of_texts(texts: Iterable[str]) -> str:
         content = text.encode()
         # The length prefix keeps different lists from yielding the same bytes.
         digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
+
+
+def of_arrays(arrays: dict[str, np.ndarray]) -> str:
+    """Return the hash of arrays by name, which depends on their types and shapes."""
+    digest = hashlib.blake2b(digest_size=20)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 

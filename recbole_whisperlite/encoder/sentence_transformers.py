@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 from logging import getLogger
@@ -54,7 +55,7 @@ class SentenceTransformers(Encoder):
         }
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        model = self._load()
+        model = self._loaded
 
         def encode_short(short):
             vectors = model.encode(
@@ -72,7 +73,11 @@ class SentenceTransformers(Encoder):
             texts, self._long_text, model.max_seq_length, count_tokens, encode_short
         )
 
-    def _load(self):
+    def unload(self) -> None:
+        self.__dict__.pop("_loaded", None)
+
+    @functools.cached_property
+    def _loaded(self):
         from sentence_transformers import SentenceTransformer
 
         name = str(self._folder or self._name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbole_whisperlite.encoder import digest, options
+from recbole_whisperlite.encoder import cache, digest, options
 from recbole_whisperlite.encoder.base import Encoder, unit_rows
 from recbole_whisperlite.errors import UserError
 
@@ -26,25 +26,63 @@ class Tfidf(Encoder):
 
     Fitted on ``fit_texts``; the same texts, in any order, give bit-identical vectors.
     Where the texts have no more than ``encoder_dim`` distinct words, the TF-IDF vectors
-    are used without SVD.
+    are used without SVD. What was fitted is kept in the cache, too, so that a run whose
+    vectors are there needs no fitting to store it in a checkpoint.
     """
 
     def __init__(self, config: Config | dict, fit_texts: list[str]):
         super().__init__(config, fit_texts)
         self._dim = options.positive_int(config, "encoder_dim")
         self._fit_texts = tuple(sorted(set(fit_texts)))
+        self._cache_folder = options.cache_folder(config)
+        self._state, self._is_loaded = None, False
 
     def fingerprint(self) -> dict:
+        fitted = {"fit_texts": digest.of_texts(self._fit_texts)}
+        if self._is_loaded:
+            fitted = {"state": digest.of_arrays(self._state)}
         return {
             "scikit-learn": importlib.metadata.version("scikit-learn"),
             "counting": _COUNTING,
             "dim": self._dim,
-            "fit_texts": digest.of_texts(self._fit_texts),
+            **fitted,
         }
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the fitted words, their idf and the components.
+
+        Returns:
+            dict: ``words``, str ``[n_words]``; ``idf``, float64 ``[n_words]``; and, if
+            there is an SVD, ``components``, float64 ``[dim, n_words]``.
+        """
+        if self._state is None:
+            key = digest.of_json(self.fingerprint())
+            path = self._cache_folder / f"tfidf-{key}.fitted.npz"
+            self._state = cache.arrays(path, lambda: _fit(self._fit_texts, self._dim))
+        return self._state
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        words, idf = state.get("words"), state.get("idf")
+        components = state.get("components")
+        if (
+            words is None
+            or idf is None
+            or words.dtype.kind != "U"
+            or words.ndim != 1
+            or idf.shape != words.shape
+            or (components is not None and components.shape[1:] != words.shape)
+        ):
+            raise UserError("The stored words of the encoder tfidf are damaged.")
+        self._state, self._is_loaded = dict(state), True
+
+    @property
+    def words(self) -> list[str]:
+        """list of str: The words that it knows."""
+        return self.state()["words"].tolist()
+
     def encode(self, texts: list[str]) -> np.ndarray:
-        counter, svd = _fit(self._fit_texts, self._dim)
-        with _one_thread():
+        counter, svd = self._fitted
+        with one_thread():
             counts = counter.transform(texts)
             vectors = counts.toarray() if svd is None else svd.transform(counts)
         unknown = int((counts.getnnz(axis=1) == 0).sum())
@@ -55,9 +93,22 @@ class Tfidf(Encoder):
             )
         return unit_rows(vectors).astype(np.float32)
 
+    @functools.cached_property
+    def _fitted(self):
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
 
-# Requests and items are encoded one after the other and share one fitted model.
-@functools.lru_cache(maxsize=1)
+        state = self.state()
+        words = {word: column for column, word in enumerate(state["words"].tolist())}
+        counter = TfidfVectorizer(vocabulary=words, **_COUNTING)
+        counter.idf_ = state["idf"]
+        if "components" not in state:
+            return counter, None
+        svd = TruncatedSVD(len(state["components"]))
+        svd.components_ = state["components"]
+        return counter, svd
+
+
 def _fit(texts, dim):
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -71,14 +122,15 @@ def _fit(texts, dim):
             f"encoder: tfidf found no word in the {len(texts)} texts of training "
             "requests and items."
         ) from error
-    if counts.shape[1] <= dim:
-        return counter, None
-    svd = TruncatedSVD(min(dim, counts.shape[0]), random_state=0)
-    with _one_thread():
-        return counter, svd.fit(counts)
+    state = {"words": counter.get_feature_names_out().astype(str), "idf": counter.idf_}
+    if counts.shape[1] > dim:
+        svd = TruncatedSVD(min(dim, counts.shape[0]), random_state=0)
+        with one_thread():
+            state["components"] = svd.fit(counts).components_
+    return state
 
 
-def _one_thread():
+def one_thread():
     """Limit BLAS to one thread: the order of additions depends on their number."""
     from threadpoolctl import threadpool_limits
 

@@ -67,7 +67,7 @@ def test_a_folder_is_known_by_its_content(config, tmp_path):
     (folder / "1_Pooling" / "config.json").write_text("{}")
     config["sentence_transformers_model"] = str(folder)
     before = SentenceTransformers(config, []).fingerprint()
-    assert SentenceTransformers(config, [])._load().loaded == (str(folder), "cpu")
+    assert SentenceTransformers(config, [])._loaded.loaded == (str(folder), "cpu")
     folder.rename(tmp_path / "elsewhere")
     config["sentence_transformers_model"] = str(tmp_path / "elsewhere")
     assert SentenceTransformers(config, []).fingerprint() == before

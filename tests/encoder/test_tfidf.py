@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from recbole_whisperlite.encoder.tfidf import Tfidf, _fit
+from recbole_whisperlite.encoder.tfidf import Tfidf
 from recbole_whisperlite.errors import UserError
 
 PRODUCTS = [
@@ -53,16 +55,53 @@ def test_with_a_dimension_a_text_angles_are_those_of_plain_tfidf(settings):
 
 def test_fitted_again_in_another_order_it_is_the_same_to_the_last_digit(settings):
     first = tfidf(settings, PRODUCTS).encode(PRODUCTS)
-    _fit.cache_clear()
-    second = tfidf(settings, PRODUCTS[::-1] + PRODUCTS[:5]).encode(PRODUCTS)
+    other = {**settings, "cache_dir": settings["cache_dir"] + "-other"}
+    second = tfidf(other, PRODUCTS[::-1] + PRODUCTS[:5]).encode(PRODUCTS)
     np.testing.assert_array_equal(first, second)
 
 
-def test_both_sides_share_one_fit(settings):
-    _fit.cache_clear()
-    tfidf(settings, PRODUCTS).encode(["red dress"])
-    tfidf(settings, list(PRODUCTS)).encode(["blue hat"])
-    assert _fit.cache_info().misses == 1
+def test_it_is_fitted_once_and_then_read_from_the_cache(settings, monkeypatch):
+    first = tfidf(settings, PRODUCTS).encode(["red dress"])
+    monkeypatch.setattr("recbole_whisperlite.encoder.tfidf._fit", None)
+    again = tfidf(settings, list(PRODUCTS)).encode(["red dress"])
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_damaged_fit_in_the_cache_is_made_anew(settings, caplog):
+    first = tfidf(settings, PRODUCTS).encode(["red dress"])
+    (file,) = Path(settings["cache_dir"]).glob("tfidf-*.fitted.npz")
+    file.write_bytes(file.read_bytes()[:100])
+    again = tfidf(settings, PRODUCTS).encode(["red dress"])
+    np.testing.assert_array_equal(first, again)
+    assert "damaged" in caplog.text
+
+
+@pytest.mark.parametrize("dim", [8, 50], ids=["svd", "words"])
+def test_with_its_state_it_encodes_as_when_it_was_fitted(settings, dim):
+    fitted = tfidf(settings, PRODUCTS, dim)
+    restored = tfidf(settings, ["something", "else"], dim)
+    restored.load_state(fitted.state())
+    texts = ["red dress", "a coat, unheard of", "zebra"]
+    np.testing.assert_array_equal(restored.encode(texts), fitted.encode(texts))
+    # but what it is fitted on is not known to the cache: only what was fitted
+    assert restored.fingerprint() != fitted.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"words": None},
+        {"idf": np.ones(3)},
+        {"components": np.ones((8, 3))},
+        {"words": np.arange(5)},
+    ],
+    ids=["no words", "idf", "components", "numbers"],
+)
+def test_a_damaged_state_is_refused(settings, damage):
+    state = {**tfidf(settings, PRODUCTS).state(), **damage}
+    state = {name: array for name, array in state.items() if array is not None}
+    with pytest.raises(UserError, match="tfidf are damaged"):
+        tfidf(settings, PRODUCTS).load_state(state)
 
 
 def test_a_text_of_unknown_words_is_zero_and_told_of(settings, caplog):

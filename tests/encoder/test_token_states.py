@@ -2,16 +2,21 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_whisperlite.encoder import encode
+from recbole_whisperlite.encoder import FittedEncoder, encode
 from recbole_whisperlite.encoder.token_states import token_states
 from recbole_whisperlite.errors import UserError
+
+
+def states_of(config, texts, fit_texts):
+    return token_states(FittedEncoder(config, fit_texts).first, texts)
+
 
 TEXTS = ["a red dress", "blue shoes, no heels", "DRESS", "?", "unheard of"]
 FIT = TEXTS[:3]
 
 
 def test_a_word_of_tfidf_has_the_vector_of_a_text_that_is_this_word(settings):
-    states, offsets = token_states(settings, TEXTS, FIT)
+    states, offsets = states_of(settings, TEXTS, FIT)
     assert states.dtype == np.float16
     assert offsets.tolist() == [0, 3, 7, 8, 9, 10]
     words = ["a", "red", "dress", "blue", "shoes", "no", "heels", "dress"]
@@ -35,7 +40,7 @@ def test_the_last_state_of_clip_projects_to_its_vector(
         "encode_batch_size": 2,
     }
     texts = [*TEXTS, "long " * 40]
-    states, offsets = token_states(config, texts, [])
+    states, offsets = states_of(config, texts, [])
     # start, words and signs, end; the context holds 16
     assert np.diff(offsets)[[0, 1, 2, 5]].tolist() == [5, 7, 3, 16]
     weights = torch.load(folder / "weights.pt", weights_only=True)
@@ -48,4 +53,4 @@ def test_the_last_state_of_clip_projects_to_its_vector(
 
 def test_an_encoder_without_token_states_is_refused(settings):
     with pytest.raises(UserError, match="precomputed gives one vector per text"):
-        token_states({**settings, "encoder": "precomputed"}, TEXTS, FIT)
+        states_of({**settings, "encoder": "precomputed"}, TEXTS, FIT)

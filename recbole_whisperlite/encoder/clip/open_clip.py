@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ from recbole_whisperlite.encoder.clip.source import ClipSource
 
 if TYPE_CHECKING:
     from recbole.config import Config
+
+    from recbole_whisperlite.encoder.text_tower import TextTower
 
 
 class OpenClip(Encoder):
@@ -24,7 +27,7 @@ class OpenClip(Encoder):
     def __init__(self, config: Config | dict, fit_texts: list[str]):
         super().__init__(config, fit_texts)
         self._long_text = options.choice(config, "long_text", long_text.CHOICES)
-        self._batch_size = options.positive_int(config, "encode_batch_size")
+        self.batch_size = options.positive_int(config, "encode_batch_size")
         self._device = options.setting(config, "device") or "cpu"
         self._cache_folder = options.cache_folder(config)
         self.source = ClipSource.of(config)
@@ -36,15 +39,23 @@ class OpenClip(Encoder):
         }
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        # Imported late: open_clip and the model take seconds to load.
-        from recbole_whisperlite.encoder.text_tower import TextTower
-
-        model, tokenizer, _ = self.source.load()
-        tower = TextTower(model, tokenizer, self._device, self.progress)
+        tower = self.tower
         return long_text.encode(
             texts,
             self._long_text,
             tower.context_length,
             tower.count_tokens,
-            lambda short: tower.encode(short, self._batch_size),
+            lambda short: tower.encode(short, self.batch_size),
         )
+
+    @functools.cached_property
+    def tower(self) -> TextTower:
+        """TextTower: The loaded model; loading takes seconds."""
+        # Imported late: open_clip and the model take seconds to load.
+        from recbole_whisperlite.encoder.text_tower import TextTower
+
+        model, tokenizer, _ = self.source.load()
+        return TextTower(model, tokenizer, self._device, self.progress)
+
+    def unload(self) -> None:
+        self.__dict__.pop("tower", None)
