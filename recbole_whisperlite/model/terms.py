@@ -304,7 +304,10 @@ class LikeHistory(nn.Module):
         kept = variance > _LEAST_VARIANCE * variance.max()
         variance = variance[kept][-_N_COMPONENTS:]
         component = component[:, kept][:, -_N_COMPONENTS:]
-        half_whitened = vectors.double() @ component / variance**0.25
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("component", component, persistent=False)
+        self.register_buffer("root_deviation", variance**0.25, persistent=False)
+        half_whitened = vectors.double() @ component / self.root_deviation
         vectors = F.normalize(half_whitened.float(), dim=1)
         self.register_buffer("vectors", vectors, persistent=False)
 
