@@ -15,6 +15,7 @@ import recbole.data.utils
 import recbole.model.general_recommender
 import recbole.trainer
 import recbole.trainer.trainer
+import recbole.utils.case_study
 from recbole.config import Config
 from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
@@ -24,6 +25,7 @@ from recbole_whisperlite import config_files
 from recbole_whisperlite.config import datasets, settings
 from recbole_whisperlite.data.requests import has_requests
 from recbole_whisperlite.evaluation import result_file
+from recbole_whisperlite.evaluation.case_study import scores_by_query
 from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
 from recbole_whisperlite.evaluation.metric import metric_names, register_metric
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
@@ -91,6 +93,10 @@ def _register_evaluation():
 
     recbole.trainer.trainer.Collector = RequestCollector
     register_metric(Violation)
+
+    # full_sort_topk calls it by this name
+    case_study = recbole.utils.case_study
+    case_study.full_sort_scores = scores_by_query(case_study.full_sort_scores)
 
 
 def _register_settings():
