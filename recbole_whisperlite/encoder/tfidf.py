@@ -106,7 +106,8 @@ class Tfidf(Encoder):
         if "components" not in state:
             return counter, None
         svd = TruncatedSVD(len(state["components"]))
-        svd.components_ = state["components"]
+        # the order in which sklearn needs them; it would change it for every text
+        svd.components_ = np.asfortranarray(state["components"])
         return counter, svd
 
 

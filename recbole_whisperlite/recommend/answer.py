@@ -53,7 +53,8 @@ class Answer(list):
         self.wish, self.ruled_out, self.notes = wish, ruled_out, notes
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the items as a table: rank, item, score, text, picture, and the parts."""
+        """Return the items as a table: rank, item, score, text, picture,
+        and the parts of the score as ``<name>_score``."""
         import pandas as pd
 
         names = dict.fromkeys(name for each in self for name in each.parts)
@@ -64,7 +65,10 @@ class Answer(list):
                 "score": [each.score for each in self],
                 "text": [each.text for each in self],
                 "picture": [each.picture for each in self],
-                **{name: [each.parts[name] for each in self] for name in names},
+                **{
+                    f"{name}_score": [each.parts[name] for each in self]
+                    for name in names
+                },
             }
         )
 

@@ -226,6 +226,7 @@ def _plus(kind, settings, parts, encoder):
             parts.counts(),
             parts.array("memory.npz/popularity", parts.n_items),
             parts.array("memory.npz/known", parts.n_items),
+            settings["total_popularity"],
             settings["prior_count"],
             settings["unseen"],
         )

@@ -37,6 +37,7 @@ class Memory:
             is 0, float32 ``[n_items]``.
         known (numpy.ndarray): Whether an item was in the catalogue in training, bool
             ``[n_items]``: the others do not change what is left for these.
+        total_popularity (float): By which popularity is divided in the prior.
         prior_count (float): The weight of the towers, in interactions.
         unseen (float): The popularity of an item that was never chosen.
     """
@@ -44,6 +45,7 @@ class Memory:
     counts: RequestCounts
     popularity: np.ndarray
     known: np.ndarray
+    total_popularity: float
     prior_count: float
     unseen: float
 
@@ -57,7 +59,10 @@ class Memory:
         popularity[item] += 1
         if request:
             counts = counts.with_choice(request, item)
-        return dataclasses.replace(self, counts=counts, popularity=popularity)
+        total = self.total_popularity + float(self.known[item])
+        return dataclasses.replace(
+            self, counts=counts, popularity=popularity, total_popularity=total
+        )
 
     def with_items(self, n: int) -> Memory:
         return dataclasses.replace(
@@ -195,13 +200,14 @@ class PlusScorer(TextScorer):
         """Return the constants, ``[n]``, and what counts add, csr ``[n, n_items]``."""
         memory = self.memory
         logits = text @ self.embeddings.T
-        total = memory.weight.sum()
+        weight = memory.weight
         highest = logits.max(axis=1, keepdims=True)
-        with np.errstate(divide="ignore"):
-            log_z = np.log(np.exp(logits - highest) @ (memory.weight / total))
+        log_z = np.log(np.exp(logits - highest) @ (weight / weight.sum()))
         log_z += highest[:, 0]
-        # of an item that was never chosen: logit + log popularity + expected
-        expected = np.float32(np.log(memory.prior_count / total)) - log_z
+        # the score of an item that was never chosen is logit + log popularity + expected,
+        # less the log of all choices
+        prior = np.log(memory.prior_count / memory.total_popularity)
+        expected = np.float32(prior) - log_z
         count = memory.counts.of(asked.requests)
         n_chosen = np.asarray(count.sum(axis=1)).ravel()
         constant = expected - np.log(n_chosen + memory.prior_count).astype(np.float32)
@@ -306,6 +312,7 @@ class PlusScorer(TextScorer):
             "neighbors_weight": self.neighbors_weight,
         }
         if self.memory is not None:
+            settings["total_popularity"] = self.memory.total_popularity
             settings["prior_count"] = self.memory.prior_count
             settings["unseen"] = self.memory.unseen
         if self.like_history is not None:
