@@ -147,9 +147,22 @@ def _register_settings():
 
 def _register_result_file():
     Trainer.fit = functools.wraps(Trainer.fit)(result_file.timed_fit(Trainer.fit))
-    Trainer.evaluate = functools.wraps(Trainer.evaluate)(
+    evaluate = functools.wraps(Trainer.evaluate)(
         result_file.timed_evaluate(Trainer.evaluate)
     )
+
+    @functools.wraps(evaluate)
+    def evaluate_and_export(self, eval_data, *args, **kwargs):
+        result = evaluate(self, eval_data, *args, **kwargs)
+        config = self.config
+        is_test = result is not None and result_file.phase_of(eval_data) == "test"
+        if config["export"] and is_test and config["local_rank"] == 0:
+            # imported on demand: it reads most of this package
+            export = importlib.import_module("recbole_whisperlite.export.model")
+            export.export_of_run(self, eval_data, result)
+        return result
+
+    Trainer.evaluate = evaluate_and_export
 
 
 _register_models()

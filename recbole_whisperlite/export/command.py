@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
         UserError: If the checkpoint cannot be loaded or exported.
     """
     args = _parser().parse_args(argv)
-    from recbole_whisperlite.export import export_checkpoint
+    from recbole_whisperlite.export.model import export_checkpoint
 
     folder = export_checkpoint(args.checkpoint, args.output, not args.without_users)
     print(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import recbole  # noqa: F401  (first, as it imports what is below)
 import yaml
 from recbole.quick_start import load_data_and_model
 from recbole.utils import get_trainer

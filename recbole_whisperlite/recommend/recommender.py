@@ -111,7 +111,8 @@ class Recommender:
 
     @classmethod
     def _of_checkpoint(cls, checkpoint, options):
-        export = importlib.import_module("recbole_whisperlite.export")  # needs RecBole
+        # by name, as it needs RecBole, and arrows run down
+        export = importlib.import_module("recbole_whisperlite.export.model")
         with tempfile.TemporaryDirectory() as folder:
             export.export_checkpoint(checkpoint, Path(folder, "model"))
             loaded = cls._of_folder(
