@@ -6,7 +6,7 @@ import copy
 import re
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from recbole_whisperlite.recommend.counts import (
     RequestCounts,
@@ -141,21 +141,21 @@ class WordScorer(LinearScorer):
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         return {"text": take(batch.corrections, items)}
 
+    def similar(self, item: int, text: str) -> np.ndarray:
+        nobody = np.zeros(0, dtype=np.int64)
+        return self.scores(self.encode(Asked([text], [nobody])))[0]
+
     def with_items(self, new: NewItems) -> WordScorer:
-        count = self._counts(new.texts)
-        count.sum_duplicates()
+        counts = self._counts(new.texts)
+        counts.sum_duplicates()
         length = np.array([len(words_of(text)) for text in new.texts], dtype=np.float32)
         norm = self.k1 * (1 - self.b + self.b * length / self.average_length)
-        added = count.tocoo()
-        weight = self.idf[added.col] * added.data / (added.data + norm[added.row])
-        added = csr_matrix((weight, (added.col, added.row)), shape=count.shape[::-1])
-        weights = resized(self.weights, (len(self.words), self.n_items + len(length)))
-        added.indices = added.indices + self.n_items
-        added = csr_matrix(
-            (added.data, added.indices, added.indptr), shape=weights.shape
-        )
+        times = counts.tocoo()
+        weight = self.idf[times.col] * times.data / (times.data + norm[times.row])
+        shape = len(self.words), len(length)
+        added = csr_matrix((weight, (times.col, times.row)), shape=shape)
         other = copy.copy(self)
-        other.weights = (weights + added).tocsr().astype(np.float32)
+        other.weights = hstack([self.weights, added], "csr", dtype=np.float32)
         return other
 
     def keep_items(self, rows: np.ndarray) -> WordScorer:
@@ -203,6 +203,9 @@ class SimilarItemsScorer(LinearScorer):
 
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         return {"neighbors": take(batch.corrections, items)}
+
+    def similar(self, item: int, text: str) -> np.ndarray:
+        return self.similarity[item].toarray()[0]
 
     def with_items(self, new: NewItems) -> SimilarItemsScorer:
         n = self.n_items + len(new.texts)

@@ -9,6 +9,8 @@ from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend.folder import CARD, CONFIG, ModelFolder
 
 PREFIX = "hf-hub:"
+# Nothing else that a repository may hold is downloaded.
+_FILES = ["*.json", "*.md", "*.npy", "*.npz", "*.parquet", "*.safetensors"]
 
 
 def download(
@@ -17,21 +19,21 @@ def download(
     """Return the folder of a model, downloaded if need be.
 
     Args:
-        name (str): ``<owner>/<name>``, with or without ``hf-hub:``; or a folder.
+        name (str): ``<owner>/<name>``, with or without ``hf-hub:``.
         revision (str, optional): A branch, tag or commit.
         cache_dir (str or Path, optional): Where downloads are kept.
 
     Raises:
         UserError: If it cannot be downloaded.
     """
-    name = os.fspath(name)
-    if not name.startswith(PREFIX) and os.path.isdir(name):
-        return Path(name)
-    name = name.removeprefix(PREFIX)
     from huggingface_hub import snapshot_download
 
+    name = name.removeprefix(PREFIX)
     try:
-        return Path(snapshot_download(name, revision=revision, cache_dir=cache_dir))
+        folder = snapshot_download(
+            name, revision=revision, cache_dir=cache_dir, allow_patterns=_FILES
+        )
+        return Path(folder)
     except Exception as error:
         # the library raises its own errors, those of its network library, and ValueError
         raise UserError(
