@@ -97,16 +97,18 @@ def resized(matrix: csr_matrix, shape: tuple[int, int]) -> csr_matrix:
     return matrix
 
 
-def take(matrix: csr_matrix, items: np.ndarray) -> np.ndarray:
+def take(matrix: csr_matrix | None, items: np.ndarray) -> np.ndarray:
     """Return the values of a sparse matrix at the items of each row.
 
     Args:
-        matrix (scipy.sparse.csr_matrix): ``[n, n_items]``.
+        matrix (scipy.sparse.csr_matrix or None): ``[n, n_items]``; None for zeros.
         items (numpy.ndarray): int64 ``[n, k]``; -1 gives any value.
 
     Returns:
         numpy.ndarray: float32 ``[n, k]``.
     """
+    if matrix is None:
+        return np.zeros(items.shape, dtype=np.float32)
     row = np.repeat(np.arange(len(items)), items.shape[1])
     values = np.asarray(matrix[row, np.maximum(items, 0).ravel()])
     return values.reshape(items.shape).astype(np.float32)

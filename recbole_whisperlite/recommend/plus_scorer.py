@@ -180,11 +180,12 @@ class PlusScorer(TextScorer):
         scale = np.float32(self.scale)
         embedding = self._embed(list(wish)) * asked.has_text[:, None]
         text = embedding * scale
-        of_parts["text"] = query = text
+        of_parts["text"], of_parts["refusals"] = text, None
+        query = text
         if self.refusal_weight and any(refusal):
             refuses = np.array([bool(each) for each in refusal])[:, None]
-            away = self._embed(list(refusal)) * refuses
-            away = -np.float32(self.refusal_weight) * scale * away
+            away = np.where(refuses, self._embed(list(refusal)), 0)
+            away *= np.float32(-self.refusal_weight * self.scale)
             of_parts["refusals"], query = away, text + away
         queries, constant = [query], np.zeros(n, dtype=np.float32)
         corrections = csr_matrix((n, self.n_items), dtype=np.float32)
@@ -197,6 +198,7 @@ class PlusScorer(TextScorer):
             of_parts["embedding"] = embedding
             of_parts["history"] = self._about(embedding, histories)
             queries.append(of_parts["history"])
+        of_parts["neighbors"] = None
         if self.neighbors is not None and any(map(len, histories)):
             shared = (incidence(histories, self.n_items) @ self.neighbors).tocsr()
             shared.data = np.float32(self.neighbors_weight) * np.log1p(shared.data)
@@ -254,15 +256,13 @@ class PlusScorer(TextScorer):
             constant = of["constant"][:, None]
             parts["memory"] = prior + constant + take(of["counted"], items)
         if self.neighbors is not None:
-            none = np.zeros(items.shape, dtype=np.float32)
-            known = "neighbors" in of
-            parts["neighbors"] = take(of["neighbors"], items) if known else none
+            parts["neighbors"] = take(of["neighbors"], items)
         if self.like_history is not None:
             vectors = self.like_history.vectors
             parts["history"] = products(of["history"], vectors, items)
-        if "refusals" in of:
+        if self.refusal_weight:
             parts["refusals"] = products(of["refusals"], self.embeddings, items)
-        if batch.asked.pictures is not None:
+        if self.pictures is not None:
             parts["picture"] = products(batch.queries[-1], self.pictures, items)
         return parts
 

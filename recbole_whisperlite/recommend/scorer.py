@@ -203,8 +203,13 @@ class LinearScorer(Scorer):
         return exact_top_k(DenseSearch(inner), batch.corrections, k)
 
 
-def products(query: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Return the inner products of each query with its items, float32 ``[n, k]``."""
+def products(
+    query: np.ndarray | None, rows: np.ndarray, items: np.ndarray
+) -> np.ndarray:
+    """Return the inner products of each query with its items, float32 ``[n, k]``; 0
+    without queries."""
+    if query is None:
+        return np.zeros(items.shape, dtype=np.float32)
     return np.einsum("nd,nkd->nk", query, rows[np.maximum(items, 0)])
 
 

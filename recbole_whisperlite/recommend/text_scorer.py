@@ -83,8 +83,8 @@ class TextScorer(LinearScorer):
 
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         parts = {"text": products(batch.queries[0], self.embeddings, items)}
-        if batch.asked.pictures is not None:
-            parts["picture"] = products(batch.queries[1], self.pictures, items)
+        if self.pictures is not None:
+            parts["picture"] = products(batch.queries[-1], self.pictures, items)
         return parts
 
     def similar(self, item: int, text: str) -> np.ndarray:
