@@ -206,8 +206,8 @@ class Catalogue:
         """Return the catalogue with items added at the end.
 
         Args:
-            frame (pandas.DataFrame): With the column of ids and some column of the text;
-                others are empty where they are absent.
+            frame (pandas.DataFrame): Of objects; with the column of ids and some column
+                of the text. Others are empty where they are absent.
 
         Raises:
             UserError: If a column is unknown or missing, an id empty, known or twice, a
@@ -226,8 +226,7 @@ class Catalogue:
         for column, kind in self.types.items():
             given = [None] * len(frame)
             if column in names:
-                values = frame[column].astype(object)
-                given = values.where(values.notna(), None).tolist()
+                given = frame[column].where(frame[column].notna(), None).tolist()
             columns[column] = [
                 self._value(column, kind, row, value) for row, value in enumerate(given)
             ]

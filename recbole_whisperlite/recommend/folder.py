@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -118,11 +119,19 @@ def _update(folder, config, arrays, card):
     if card is not None:
         with whole_file(folder / CARD) as file:
             file.write_text(card, "utf-8")
-    used = {each["stored"] for each in files.values()} | {CONFIG}
-    for entry in before.values():
-        if entry["stored"] not in used:
+    _remove_unused(folder, {*before, *files}, {e["stored"] for e in files.values()})
+
+
+def _remove_unused(folder, names, used):
+    """Remove what was replaced, and what a process left that was stopped in between."""
+    ours = "|".join(
+        rf"{re.escape(stem)}(\.\d+)?\.{suffix}|\.{re.escape(stem)}\.{suffix}\.\d+\.part"
+        for stem, _, suffix in (name.rpartition(".") for name in names)
+    )
+    for path in folder.iterdir():
+        if path.name not in used and re.fullmatch(ours, path.name):
             with contextlib.suppress(OSError):  # the model is whole without
-                (folder / entry["stored"]).unlink()
+                path.unlink()
 
 
 def _entries(config):

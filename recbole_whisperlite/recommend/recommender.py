@@ -17,7 +17,7 @@ from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend import hub, load, question
 from recbole_whisperlite.recommend.answer import Answer, Explanation, Recommendation
-from recbole_whisperlite.recommend.folder import ModelFolder
+from recbole_whisperlite.recommend.folder import CARD, ModelFolder
 from recbole_whisperlite.recommend.pictures import PictureEncoder
 from recbole_whisperlite.recommend.question import Question
 from recbole_whisperlite.recommend.save import write_model
@@ -364,7 +364,10 @@ class Recommender:
         import pandas as pd
 
         try:
-            frame = pd.DataFrame(items)
+            if items is None:
+                raise TypeError
+            # as objects, or a missing value would make floats of whole numbers
+            frame = pd.DataFrame(items, dtype=object)
         except (TypeError, ValueError):
             raise UserError(
                 "add_items takes a DataFrame or a list of dicts by column, not "
@@ -434,7 +437,9 @@ class Recommender:
         """
         with self._changing:
             target = Path(folder).expanduser().resolve() if folder else self._saved_in()
-            card = None if target == self._folder else self._card
+            # a card that was edited there since is kept
+            kept = target == self._folder and (target / CARD).is_file()
+            card = None if kept else self._card
             write_model(target, self._config, self._state, self._encoder, card)
             self._folder = target
         return target
