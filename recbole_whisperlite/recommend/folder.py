@@ -103,23 +103,22 @@ def _create(folder, config, arrays, card):
 
 
 def _update(folder, config, arrays, card):
-    files, new, before = {}, [], _entries(_config_of(folder))
+    before, contents = _entries(_config_of(folder)), _by_file(arrays)
     try:
-        for name, content in _by_file(arrays).items():
-            files[name] = _keep_or_write(folder, name, content, before.get(name))
-            if files[name] != before.get(name):
-                new.append(folder / files[name]["stored"])
+        files = {
+            name: _keep_or_write(folder, name, content, before.get(name))
+            for name, content in contents.items()
+        }
         config = {"format": FORMAT, "version": VERSION, **config, "files": files}
         with whole_file(folder / CONFIG) as file:
             file.write_text(json.dumps(config, indent=2, default=plain) + "\n", "utf-8")
-    except BaseException:
-        for path in new:
-            path.unlink(missing_ok=True)
-        raise
-    if card is not None:
-        with whole_file(folder / CARD) as file:
-            file.write_text(card, "utf-8")
-    _remove_unused(folder, {*before, *files}, {e["stored"] for e in files.values()})
+        if card is not None:
+            with whole_file(folder / CARD) as file:
+                file.write_text(card, "utf-8")
+    finally:
+        # whatever happened, the model is what config.json says now
+        used = {entry["stored"] for entry in _entries(_config_of(folder)).values()}
+        _remove_unused(folder, {*before, *contents}, used)
 
 
 def _remove_unused(folder, names, used):

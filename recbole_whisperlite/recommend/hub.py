@@ -37,9 +37,8 @@ def download(
     except Exception as error:
         # the library raises its own errors, those of its network library, and ValueError
         raise UserError(
-            f"{PREFIX}{name} could not be downloaded: "
-            f"{' '.join(str(error).split())[:300]} Without a network, copy the model's "
-            "folder here and load it by its path."
+            f"{PREFIX}{name} could not be downloaded: {_reason(error)} Without a network, "
+            "copy the model's folder here and load it by its path."
         ) from error
 
 
@@ -72,7 +71,11 @@ def upload(folder: Path, name: str, private: bool, token: str | None) -> str:
         )
     except Exception as error:
         raise UserError(
-            f"{PREFIX}{name} could not be uploaded: "
-            f"{' '.join(str(error).split())[:300]} Log in with: hf auth login"
+            f"{PREFIX}{name} could not be uploaded: {_reason(error)} Log in with: hf auth "
+            "login"
         ) from error
     return str(getattr(done, "repo_url", None) or f"{PREFIX}{name}")
+
+
+def _reason(error):
+    return " ".join(str(error).split())[:300].rstrip(".") + "."

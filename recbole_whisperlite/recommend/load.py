@@ -84,6 +84,16 @@ class Parts:
             self.folder.refuse(f"{name} is {value!r}")
         return value
 
+    def count(self, name: str) -> int:
+        """Return a setting that is a whole number above 0.
+
+        Raises:
+            UserError: If it is none.
+        """
+        if not isinstance(self.number(name, 0), int):
+            self.folder.refuse(f"{name} is {self.settings[name]!r}")
+        return self.settings[name]
+
     def array(self, key: str, kind: str, *shape: int | None) -> np.ndarray:
         """Return an array of a kind, as in ``numpy.dtype.kind``, and of a shape, in which
         None is any length.
@@ -169,6 +179,8 @@ def read_encoder(
         for number, name in enumerate(names)
         if f"encoder-{number}.npz" in folder
     }
+    if "tfidf" in names and not state.get("tfidf"):
+        folder.refuse("the words of the encoder tfidf are missing")
     encoder = FittedEncoder(config, [], state)
     for name, found in encoder.fingerprints().items():
         trained = of["fingerprints"].get(name, {})
@@ -315,7 +327,7 @@ def _plus(parts, encoder):
         parts.number("neighbors_weight"),
         parts.flag("splits_requests"),
         parts.number("refusal_weight"),
-        int(parts.number("history_length", 0)),
+        parts.count("history_length"),
     )
 
 

@@ -1,5 +1,7 @@
 """Small exported models, made by hand: a shop of a dozen items and five users."""
 
+import functools
+
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix, random
@@ -75,6 +77,7 @@ KINDS = (
 )
 
 
+@functools.cache
 def encoder():
     """tfidf, fitted on the texts above: without SVD, a column a word."""
     return FittedEncoder({**SETTINGS, "encoder_dim": 64}, TEXTS + REQUESTS)
