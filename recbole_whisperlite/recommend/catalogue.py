@@ -196,11 +196,12 @@ class Catalogue:
 
     def _any(self, column, met):
         """Return whether one of the values of a ``_seq`` column is met, ``[n_items]``."""
-        separator, cells = self.seq_separator, self.table[column].to_pylist()
-        each = ((cell or "").split(separator) for cell in cells)
+        cells = self.table[column].fill_null("").combine_chunks().dictionary_encode()
+        each = (cell.split(self.seq_separator) for cell in cells.dictionary.to_pylist())
         if self.types[column] == "float_seq":
             each = (filter(_is_written_number, values) for values in each)
-        return np.array([any(map(met, values)) for values in each], dtype=bool)
+        distinct = np.array([any(map(met, values)) for values in each], dtype=bool)
+        return distinct[cells.indices.to_numpy()]
 
     def with_items(self, frame: pd.DataFrame) -> Catalogue:
         """Return the catalogue with items added at the end.
