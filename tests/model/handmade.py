@@ -6,6 +6,7 @@ import yaml
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
+from recbole_whisperlite.data.trained_on import Choices
 from recbole_whisperlite.model.names import settings_files
 from recbole_whisperlite.model.whisperlite import WhisperLite
 from recbole_whisperlite.model.whisperliteplus import WhisperLitePlus
@@ -100,6 +101,14 @@ class People(Dataset):
 
     def wish_and_refusal_vectors(self):
         return self.vectors["request"], self.refusals
+
+    def has_refusals(self, refusal):
+        return bool(refusal.any())
+
+    def training_choices(self):
+        fields = ("user_id", "item_id", "request")
+        rows = (self.inter_feat[field].numpy() for field in fields)
+        return Choices(*rows, *(np.arange(self.num(field)) for field in fields), 8)
 
 
 def build(dataset, seed=1, model=WhisperLitePlus, **settings):
