@@ -82,9 +82,10 @@ class WhisperLitePlus(WhisperLite):
             )
 
         # define layers
-        choices = dataset.training_choices()
-        user, item, request = choices.current()
-        known_items = choices.known_items
+        if self.mask_user_items or self.use_memory or self.reads_history:
+            choices = dataset.training_choices()
+            user, item, request = choices.current()
+            known_items = choices.known_items
         if self.mask_user_items or self.use_neighbors:
             shape = max(self.n_users, user.max(initial=0) + 1), self.n_items
             self.user_items = SparseRows(count_pairs(user, item, shape))

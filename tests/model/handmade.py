@@ -55,6 +55,9 @@ class Dataset:
     def item_vectors(self):
         return self.vectors["item"]
 
+    def has_refusals(self, refusal):
+        return bool(refusal.any())
+
 
 # What four users chose, sorted by user and time: user, request, item, the row where the
 # history begins and its length, whether it is training. For request 2 u1 chose two;
@@ -101,9 +104,6 @@ class People(Dataset):
 
     def wish_and_refusal_vectors(self):
         return self.vectors["request"], self.refusals
-
-    def has_refusals(self, refusal):
-        return bool(refusal.any())
 
     def training_choices(self):
         fields = ("user_id", "item_id", "request")
