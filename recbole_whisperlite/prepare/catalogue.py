@@ -33,6 +33,7 @@ class Catalogue:
 
     Attributes:
         types (dict): ``{our name: "token" or "float"}``.
+        notes (list of str): Sentences about columns that may be of the wrong type.
         texts (dict): ``{item id: whether it has a text}``; filled by :meth:`rows`.
         pictures (Pictures or None): If the mapping has a column ``image``.
 
@@ -43,7 +44,7 @@ class Catalogue:
 
     def __init__(self, table: Table, output: str | os.PathLike):
         self.table, self.texts = table, {}
-        self.types = column_types(table)
+        self.types, self.notes = column_types(table)
         self.pictures = Pictures(table, output) if "image" in table.columns else None
         self.text_columns = [
             name
@@ -68,9 +69,11 @@ class Catalogue:
             for name in self.number_columns:
                 values[name] = self.table.numbers.read(values[name]) or ""
             yield tuple(values.values())
+        if not self.texts:
+            raise UserError(f"{self.table.path}: this file has no rows.")
 
 
-def column_types(table: Table) -> dict[str, str]:
+def column_types(table: Table) -> tuple[dict[str, str], list[str]]:
     """Tell columns of numbers from columns of text.
 
     A column is of numbers (``float``) if each of its values is one; empty ones do not
@@ -81,7 +84,8 @@ def column_types(table: Table) -> dict[str, str]:
         table (Table): The section ``items``.
 
     Returns:
-        dict: ``{our name: "token" or "float"}``, in order.
+        tuple: ``{our name: "token" or "float"}``, in order, and sentences about columns
+        that would be of numbers but for a few values.
 
     Raises:
         UserError: If a value of ``numbers`` is not a number, or all values of a column
@@ -94,11 +98,8 @@ def column_types(table: Table) -> dict[str, str]:
         for column in columns:
             if values[column.name]:
                 column.see(row, values[column.name])
-        columns = [column for column in columns if column.may_be_numbers]
-        if not columns:
-            break
     types.update((column.name, column.kind()) for column in columns)
-    return types
+    return types, [note for column in columns for note in column.notes()]
 
 
 class _Column:
@@ -107,17 +108,17 @@ class _Column:
     def __init__(self, name, table):
         self.name, self.table = name, table
         self.named = name in table.settings["numbers"]
-        self.may_be_numbers = True
-        self._numbers, self._codes, self._other = 0, 0, None
         mark = table.numbers.mark
-        self._other_mark = Numbers("," if mark == "." else ".")
+        self._with_other_mark = Numbers("," if mark == "." else ".")
+        self._numbers = self._codes = self._texts = 0
+        self._other = self._text = None  # row and value of the first
 
     def see(self, row, text):
         number = self.table.numbers.read(text)
         if number is not None:
             self._numbers += 1
             self._codes += is_code(number)
-        elif self._other_mark.read(text) is not None:
+        elif self._with_other_mark.read(text) is not None:
             self._other = self._other or (row, text)
         elif self.named:
             raise UserError(
@@ -125,13 +126,22 @@ class _Column:
                 f"remove {self.name} from numbers."
             )
         else:
-            self.may_be_numbers = False
+            self._texts += 1
+            self._text = self._text or (row, text)
 
     def kind(self):
-        if self._other:
+        if self._other and not self._texts:
             raise UserError(self._wrong_mark(*self._other))
-        is_number = self._numbers and not self._codes
+        is_number = self._numbers and not self._codes and not self._texts
         return "float" if self.named or is_number else "token"
+
+    def notes(self):
+        if 0 < self._texts < self._numbers and not self._codes:
+            yield (
+                f"{self.name} is item text although most of its values are numbers: "
+                f"{self._place(*self._text)} is none. If that is right, name it in text: "
+                f"[{self.name}]; if not, in numbers."
+            )
 
     def _place(self, row, text):
         column = self.table.columns[self.name]
@@ -194,7 +204,7 @@ class Pictures:
             raise UserError(
                 f"{self.table.path}: none of {self.left_out:,} pictures can be read. "
                 f"{self.problems[0]} Paths are relative to the mapping's folder, "
-                f"{self.table.folder}."
+                f"{self.table.folder.resolve()}."
             )
 
     def _path(self, row, image):
@@ -205,7 +215,7 @@ class Pictures:
                 f"the mapping, into the column '{self.table.columns['image']}'."
             )
         # exports from Windows
-        return image and os.path.join(self.table.folder, image.replace("\\", "/"))
+        return image and str(self.table.folder / image.replace("\\", "/"))
 
     def _leave_out(self, row, problem):
         if self.table.settings["missing_image"] == "error":

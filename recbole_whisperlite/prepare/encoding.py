@@ -1,6 +1,7 @@
 """Is a text file in the encoding that its mapping says?"""
 
 import codecs
+import re
 import zlib
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.prepare.reading import unpacked
 
 _BLOCK_BYTES = 1 << 20
+# In ISO 8859, control characters that no text has; in cp1252 the euro sign and dashes.
+_CONTROL = re.compile(r"[\x80-\x84\x86-\x9f]")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -32,65 +35,80 @@ def check_encoding(path: str | Path, encoding: str) -> None:
         encoding (str): From :func:`encoding_name`.
 
     Raises:
-        UserError: If a byte is not valid in the encoding; the message counts lines and
-            bytes from 1. Or if the encoding has one byte a character, and the file is
-            UTF-8 beyond ASCII: ``ä`` would silently become ``Ã¤``.
+        UserError: If a byte is not valid in the encoding, or is a control character in
+            ISO 8859; the message counts lines and bytes from 1. Or if the encoding has
+            one byte a character but the file is UTF-8: ``ä`` would silently become
+            ``Ã¤``.
     """
-    decoder = codecs.getincrementaldecoder(encoding)()
-    as_utf8 = _Utf8()
-    position, line, first = 0, 1, b""
     try:
-        with unpacked(path) as file:
-            while True:
-                block = file.read(_BLOCK_BYTES)
-                first = first or block[:4]
-                kept = len(decoder.getstate()[0])  # bytes of a character cut in two
-                text = decoder.decode(block, final=not block)
-                as_utf8.feed(block, text)
-                if not block:
-                    break
-                position += len(block)
-                line += text.count("\n")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        line += before.decode(encoding, "replace").count("\n")
-        byte = error.object[error.start]
-        hint = "utf-16" if first[:2] in _UTF_16_MARKS else "cp1252 (Windows, Excel)"
-        raise UserError(
-            f"{path}, line {line}: byte {position - kept + error.start + 1:,} of the "
-            f"file, 0x{byte:02x}, is not valid {encoding}. Set encoding to that of the "
-            f"file, such as {hint}."
-        ) from None
+        if _one_byte_a_character(encoding) and _is_utf8(path):
+            raise UserError(
+                f"{path}: this file is UTF-8, not {encoding}: as {encoding}, its letters "
+                "beyond ASCII would be garbled. Leave encoding out, or set encoding: "
+                "utf-8."
+            )
+        _decode(path, encoding)
     except (UnicodeError, OSError, EOFError, zlib.error) as error:
         raise UserError(
             f"{path}: this file cannot be read as {encoding}. {error}"
         ) from None
-    if encoding != "utf-8" and as_utf8.likely:
-        raise UserError(
-            f"{path}: this file is UTF-8, not {encoding}: as {encoding}, its letters "
-            "beyond ASCII would be garbled. Leave encoding out, or set encoding: utf-8."
-        )
 
 
-class _Utf8:
-    """Looks at a file of one byte a character with the eyes of UTF-8."""
+def _decode(path, encoding):
+    decoder = codecs.getincrementaldecoder(encoding)()
+    control = _CONTROL.search if encoding.startswith("iso8859") else lambda text: None
+    position, line = 0, 1
+    with unpacked(path) as file:
+        for block in _blocks(file):
+            kept = len(decoder.getstate()[0])  # bytes of a character cut in two
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                start, content = error.start, error.object
+                before = content[:start].decode(encoding, "replace")
+                at, value = position - kept + start, content[start]
+            else:
+                wrong = control(text)
+                if not wrong:
+                    position += len(block)
+                    line += text.count("\n")
+                    continue
+                before = text[: wrong.start()]
+                at, value = position + wrong.start(), ord(wrong[0])
+            raise UserError(
+                f"{path}, line {line + before.count(chr(10))}: byte {at + 1:,} of the "
+                f"file, 0x{value:02x}, is not valid {encoding}. Set encoding to that of "
+                f"the file, such as {_other_than(encoding, path)}."
+            ) from None
 
-    def __init__(self):
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._valid, self._beyond_ascii = True, False
 
-    @property
-    def likely(self):
-        return self._valid and self._beyond_ascii
+def _blocks(file):
+    """Yield the blocks of a file, and an empty one at its end."""
+    block = True
+    while block:
+        block = file.read(_BLOCK_BYTES)
+        yield block
 
-    def feed(self, block, text):
-        if not self._valid:
-            return
-        if len(block) != len(text):
-            self._valid = False  # several bytes a character: nothing is compared
-            return
-        self._beyond_ascii |= not block.isascii()
+
+def _other_than(encoding, path):
+    with unpacked(path) as file:
+        if file.read(2) in _UTF_16_MARKS:
+            return "utf-16"
+    return "latin-1" if encoding == "cp1252" else "cp1252 (Windows, Excel)"
+
+
+def _one_byte_a_character(encoding):
+    return len("ä".encode().decode(encoding, "replace")) == 2
+
+
+def _is_utf8(path):
+    """Whether a file is valid UTF-8 with characters beyond ASCII."""
+    decoder, beyond_ascii = codecs.getincrementaldecoder("utf-8")(), False
+    with unpacked(path) as file:
         try:
-            self._decoder.decode(block, final=not block)
+            for block in _blocks(file):
+                beyond_ascii |= not block.isascii()
+                decoder.decode(block, final=not block)
         except UnicodeDecodeError:
-            self._valid = False
+            return False
+    return beyond_ascii

@@ -4,10 +4,20 @@ import html.entities
 import re
 from html.parser import HTMLParser
 
-#: Tags inside of words and lines. Any other tag ends a word: ``a<br>b`` is two words.
+#: Tags inside of words and lines.
 INLINE = frozenset(
     "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd mark nobr "
     "q s samp small span strike strong sub sup time tt u var wbr".split()
+)
+#: Tags that end a word: ``a<br>b`` is two words.
+BREAKING = frozenset(
+    "address applet area article aside audio base basefont blockquote body br button "
+    "canvas caption center col colgroup datalist dd details dialog dir div dl dt embed "
+    "fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header "
+    "hgroup hr html iframe img input label legend li link main map marquee menu meta "
+    "meter nav noframes noscript object ol optgroup option output p param path picture "
+    "pre progress rp rt ruby script section select slot source style summary svg table "
+    "tbody td template textarea tfoot th thead title tr track ul video".split()
 )
 #: Elements whose content is not for reading. The parser takes it literally, tags too.
 _HIDDEN = frozenset(("script", "style"))
@@ -18,8 +28,8 @@ _SOFT_HYPHEN = "\xad"
 def plain_text(text: str) -> str:
     """Return a text without tags, comments, scripts and entities.
 
-    What is no tag for a browser stays: ``size < 40 > 36``, ``R&D``. Only entities with
-    their semicolon count: in ``slim&regular`` there is none. HTML that was escaped
+    What is no tag of HTML stays: ``size < 40 > 36``, ``<XL>``. Only entities with their
+    semicolon count: there is none in ``slim&regular``. HTML that was escaped
     (``&lt;p&gt;``) is HTML, too, so that a second call changes nothing.
 
     Args:
@@ -51,7 +61,9 @@ class _Words(HTMLParser):
         self.parts = []
 
     def handle_starttag(self, tag, attrs):
-        if tag not in INLINE:
+        if not _is_html(tag, attrs):
+            self.parts.append(self.get_starttag_text())
+        elif tag not in INLINE:
             self.parts.append(" ")
 
     def handle_endtag(self, tag):
@@ -65,6 +77,13 @@ class _Words(HTMLParser):
     def parse_marked_section(self, i, report=1):
         # Word writes <![if !mso]>, at which the base class may raise an AssertionError
         return self.parse_bogus_comment(i, report)
+
+
+def _is_html(tag, attributes):
+    if tag in INLINE or tag in BREAKING:
+        return True
+    # Word's <o:p>, a page's own <shop-price>, and whatever has name="value"
+    return ":" in tag or "-" in tag or any(value for _, value in attributes)
 
 
 def _for_parser(text):

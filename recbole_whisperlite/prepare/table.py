@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"Item text: {', '.join(about['item_text'])}.", end="")
     numbers = ", ".join(about["numbers"])
     print(f" Numbers, which are not item text: {numbers}." if numbers else "")
-    for told in about["left_out"]:
-        print(told)
+    for note in about["notes"]:
+        print(note)
     print(
         f"Next: recbole-whisperlite run --model=WhisperLite --dataset={name}{folder}"
         f"{template}"
@@ -99,7 +99,7 @@ def convert(config: str | Path, output: str | Path) -> dict:
         dict: What ``.request.json`` holds: ``counts`` are the numbers of items,
         requests, interactions, those without a request (history), dropped interactions
         by reason, pictures and pictures left out; ``item_text`` and ``numbers`` name
-        columns; ``left_out`` are sentences about what was.
+        columns; ``notes`` are sentences about what was left out or may be wrong.
 
     Raises:
         UserError: If the mapping or a file cannot be used; the message names file, line
@@ -145,7 +145,11 @@ def convert(config: str | Path, output: str | Path) -> dict:
             "counts": counts,
             "item_text": catalogue.text_columns,
             "numbers": catalogue.number_columns,
-            "left_out": [*purchases.left_out(), *_pictures_left_out(pictures)],
+            "notes": [
+                *catalogue.notes,
+                *purchases.left_out(),
+                *_pictures_left_out(pictures),
+            ],
         }
         (folder / f"{name}.request.json").write_text(
             json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -260,22 +264,21 @@ class _Interactions:
         )
 
     def _how_many(self):
-        shown = ", ".join(f"'{item}'" for item in [*self._missing][:_SHOWN])
-        more = len(self._missing) - _SHOWN
         return (
-            f"{sum(self.dropped.values()):,} rows name {len(self._missing):,} such "
-            f"items: {shown}{f' and {more:,} more' if more > 0 else ''}."
+            f"Such interactions: {sum(self.dropped.values()):,}. Such items: "
+            f"{_some(self._missing)}."
         )
 
     def left_out(self) -> Iterator[str]:
-        """Yield a sentence about the rows that were dropped, if there are any."""
-        if self._missing:
-            yield (
-                f"Dropped interactions: {self.dropped['is not in']:,} of items that are "
-                f"not in {self.catalogue.table.path.name}, "
-                f"{self.dropped['has no text in']:,} of items without text there. "
-                f"{self._how_many()}"
-            )
+        """Yield sentences about the rows that were dropped."""
+        file = self.catalogue.table.path.name
+        for reason, count in self.dropped.items():
+            if count:
+                items = [item for item, why in self._missing.items() if why == reason]
+                yield (
+                    f"Interactions dropped: {count:,}. Each of their items {reason} "
+                    f"{file}: {_some(items)}."
+                )
 
     def _check_request(self, row, request):
         if request not in self.requests:
@@ -329,6 +332,13 @@ class _Interactions:
                 f"{self.table.where(row)}: the timestamp '{text}' (column "
                 f"'{self.table.columns['timestamp']}') {error}. {remedy}"
             ) from None
+
+
+def _some(ids):
+    """Return the first few of many ids, and how many more there are."""
+    shown = ", ".join(f"'{id_}'" for id_ in [*ids][:_SHOWN])
+    more = len(ids) - _SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 class _Numbers:
