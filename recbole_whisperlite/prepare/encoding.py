@@ -94,7 +94,7 @@ def _other_than(encoding, path):
     with unpacked(path) as file:
         if file.read(2) in _UTF_16_MARKS:
             return "utf-16"
-    return "latin-1" if encoding == "cp1252" else "cp1252 (Windows, Excel)"
+    return "cp850 (DOS)" if encoding == "cp1252" else "cp1252 (Windows, Excel)"
 
 
 def _one_byte_a_character(encoding):

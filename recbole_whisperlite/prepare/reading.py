@@ -81,7 +81,7 @@ def read_columns(
             r"Row #(\d+)", reason
         )  # Arrow counts from 1 and includes the header
         place = where(path, int(row[1]) - 2, separator, encoding) if row else path
-        hint = " Put values that hold the separator in double quotes."
+        hint = ". Put values that hold the separator in double quotes."
         raise UserError(
             f"{place}: this file cannot be read as {kind[1:]}. {reason}"
             f"{hint if 'columns, got' in reason else ''}"

@@ -59,7 +59,8 @@ def shop(tmp_path):
         table.convert(tmp_path / "mapping.yaml", tmp_path / "shop")
         return [
             read_atomic(path)[0].to_numpy().tolist()
-            for path in sorted((tmp_path / "shop").glob("*[!n]"))
+            for path in sorted((tmp_path / "shop").iterdir())
+            if path.suffix != ".json"
         ]
 
     return convert
