@@ -158,7 +158,8 @@ class Interactions:
             return unix_time(text, forms)
         except ValueError as error:
             remedy = (
-                "Correct the row or date_format, which may be a list."
+                "Correct the row or date_format, which may be a list; without it, dates "
+                "are as 2024-05-31 18:30:00."
                 if forms
                 else 'For another form set date_format, such as "%d.%m.%Y %H:%M", under '
                 "interactions."

@@ -38,11 +38,22 @@ ACCEPTED = {
     "requests": ("request_id", "request"),
 }
 #: The settings of each section, with their defaults. None: what is usual for the file.
-_ANY = {"separator": None, "encoding": "utf-8", "decimal": None, "strip_html": True}
+_ANY = {"separator": None, "encoding": "utf-8", "strip_html": True}
 SETTINGS = {
-    "interactions": {**_ANY, "date_format": (), "missing_items": "error"},
+    "interactions": {
+        **_ANY,
+        "decimal": None,
+        "date_format": (),
+        "missing_items": "error",
+    },
     "requests": _ANY,
-    "items": {**_ANY, "text": (), "numbers": (), "missing_image": "skip"},
+    "items": {
+        **_ANY,
+        "decimal": None,
+        "text": (),
+        "numbers": (),
+        "missing_image": "skip",
+    },
 }
 _CHOICES = {
     "decimal": (".", ","),
@@ -84,7 +95,7 @@ class Table:
         self.folder, self.path = folder, folder / file
         self.columns, self.section = columns, section
         self.settings = {**SETTINGS[section], **settings}
-        self.numbers = Numbers(self.settings["decimal"])
+        self.numbers = Numbers(self.settings.get("decimal"))
         self._checked = False
         texts = {*columns} - {"item_id", "image"} if section == "items" else {"request"}
         self._stripped = texts & {*columns} if self.settings["strip_html"] else set()
