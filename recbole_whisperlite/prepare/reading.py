@@ -294,6 +294,8 @@ def _any_text(decimal, path, name, column):
     if pa.types.is_timestamp(column.type):
         values = (value and value.isoformat() for value in column.to_pylist())
         return pa.array(values, pa.string()).fill_null("")
+    if column.type == pa.float16():  # few functions know it
+        column = column.cast(pa.float32())
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
         whole = pc.and_(

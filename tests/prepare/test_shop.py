@@ -195,7 +195,8 @@ def test_own_requests_of_dropped_items_are_not_written(shop):
     mapping = yaml.safe_load(path.read_text("utf-8"))
     del mapping["requests"]
     path.write_text(yaml.safe_dump(mapping), encoding="utf-8")
-    shop.convert()
+    counts = shop.convert()["counts"]
+    assert counts["interactions_of_missing_items"] == 4  # though read twice
     assert shop.read("request")[0] == [["1", "s2"], ["2", "s3"]]
     assert [row[2] for row in shop.read("inter")[0]] == ["1", "2", ""]
 
@@ -219,8 +220,8 @@ def test_html_is_kept_on_request(shop):
 
 
 def test_a_picture_is_found_from_the_dataset_wherever_that_is(shop, tmp_path):
-    (tmp_path / "far").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "far", target_is_directory=True)
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far/away", target_is_directory=True)
     shop.output = tmp_path / "link" / "deep" / "shop"
     shop.convert()
     (hat,), (boots,), *others = shop.items("image")
@@ -323,6 +324,20 @@ def test_a_column_of_numbers_with_one_text_is_text_and_told(shop):
 
     shop.map("items", text=["size", "price"])
     assert not any("price" in note for note in shop.convert()["notes"])
+
+
+def test_codes_are_numbers_only_if_the_mapping_says_so(shop):
+    shop.convert()
+    assert shop.read("item")[1]["code"] == "token"
+    shop.map("items", numbers=["code"])
+    shop.convert()
+    assert shop.read("item")[1]["code"] == "float"
+    assert (
+        "code"
+        not in json.loads((shop.output / "shop.request.json").read_text("utf-8"))[
+            "item_text"
+        ]
+    )
 
 
 NO_TEXT = {"item_id": "Artikelnr", "price": "Preis", "stock": "Bestand"}
