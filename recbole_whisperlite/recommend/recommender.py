@@ -287,8 +287,8 @@ class Recommender:
         scores = np.where(allowed, cosine, np.float32(-np.inf))[None]
         nothing = csr_matrix(scores.shape, dtype=np.float32)
         items, scores = exact_top_k(DenseSearch(scores), nothing, k)
-        found = _recommendations(state, items[0], scores[0], {"similarity": scores[0]})
-        return Answer(found, text, None, text, "", ())
+        found = _recommendations(state, items, scores, {"similarity": scores})
+        return Answer(found[0], text, None, text, "", ())
 
     def explain(
         self,
@@ -447,27 +447,29 @@ def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
         for row, history in enumerate(asked.histories):
             allowed[row, history] = False
     items, scores = state.scorer.top(batch, min(k, state.scorer.n_items), allowed)
-    parts = state.scorer.parts(batch, items)
+    found = _recommendations(state, items, scores, state.scorer.parts(batch, items))
     answers = []
-    for row, request in enumerate(asked.requests):
-        of_row = {name: values[row] for name, values in parts.items()}
-        found = _recommendations(state, items[row], scores[row], of_row)
+    for request, user, notes, of_row in zip(
+        asked.requests, asked.users, asked.notes, found
+    ):
         wish, ruled_out = state.scorer.splits(request)
-        notes = tuple(asked.notes[row])
-        answers.append(Answer(found, request, asked.users[row], wish, ruled_out, notes))
+        answers.append(Answer(of_row, request, user, wish, ruled_out, tuple(notes)))
     return answers
 
 
-def _recommendations(state, rows, scores, parts) -> list[Recommendation]:
-    rows = rows[rows >= 0]  # fewer are left than were asked for
-    columns = [values[: len(rows)].tolist() for values in parts.values()]
-    return [
+def _recommendations(state, items, scores, parts) -> list[list[Recommendation]]:
+    """Return the items of each row, ``[n, k]``; -1 where fewer are left than wanted."""
+    there, ends = items >= 0, np.cumsum((items >= 0).sum(axis=1))
+    rows, catalogue = items[there], state.catalogue
+    columns = [values[there].tolist() for values in parts.values()]
+    found = [
         Recommendation(id_, score, text, picture, dict(zip(parts, of_item)))
         for id_, score, text, picture, *of_item in zip(
-            state.catalogue.ids(rows),
-            scores[: len(rows)].tolist(),
-            state.catalogue.texts(rows),
-            state.catalogue.pictures(rows),
+            catalogue.ids(rows),
+            scores[there].tolist(),
+            catalogue.texts(rows),
+            catalogue.pictures(rows),
             *columns,
         )
     ]
+    return [found[begin:end] for begin, end in zip([0, *ends], ends)]

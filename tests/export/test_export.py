@@ -51,7 +51,7 @@ def test_pictures(exported, use_text):
     assert_same_scores(model, test_data, shop)
     # a picture finds the product that it shows
     picture = shop.recommend("a coat", k=1, among=["i7"])[0].picture
-    (found, second) = shop.recommend(image=picture, k=2)
+    found, second = shop.recommend(image=picture, k=2)
     assert found.item == "i7" and found.score > second.score
     scale = float(model.logit_scale.exp())
     assert found.parts["picture"] == pytest.approx(scale, rel=1e-3)  # a cosine of 1
@@ -60,5 +60,3 @@ def test_pictures(exported, use_text):
     alone = {each.item: each.score for each in shop.recommend(image=picture, k=30)}
     for each in both:
         assert each.score == pytest.approx(text[each.item] + alone[each.item], abs=1e-4)
-
-
