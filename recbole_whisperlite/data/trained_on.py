@@ -286,7 +286,7 @@ def keep(config: Config, dataset: Dataset) -> None:
     # a dataset read by RecBole from a file has a Config of its own
     dataset.config.trained_on = config.trained_on
     dataset._kept_in = config
-    if hasattr(dataset, "fit_texts"):
+    if hasattr(dataset, "fit_texts") and _text_field(dataset) is None:
         _keep_fit_texts(config.trained_on, dataset)
 
 
