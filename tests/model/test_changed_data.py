@@ -43,6 +43,19 @@ CUSTOM = '''
             rows = [[text.count(l) * w for l, w in self.weight.items()] for text in texts]
             return unit_rows(np.array(rows, dtype=np.float32))
 '''
+COUNTING = """
+    import torch
+    from recbole_whisperlite.model.zeroshot import ZeroShot
+
+    class Familiar(ZeroShot):
+        def __init__(self, config, dataset):
+            super().__init__(config, dataset)
+            _, item, _ = dataset.training_choices().current()
+            self.count = torch.bincount(torch.from_numpy(item), minlength=self.n_items)
+
+        def score_catalogue(self, request):
+            return super().score_catalogue(request) + self.count.log1p()
+"""
 BOTH = "['whisperlite-mini', 'tfidf']"
 OWN = "letters:Common"
 ENCODERS = ["tfidf", "whisperlite-mini", BOTH, "precomputed", OWN]
@@ -52,6 +65,7 @@ CASES = [
     *(("ZeroShot", encoder, {}) for encoder in ENCODERS),
     ("Whisper", "whisperlite-mini", {"hidden_size": 8}),
     ("BM25", "tfidf", {}),
+    ("counting:Familiar", "tfidf", {}),
     ("RequestPop", "tfidf", {}),
     ("LateFusion", "tfidf", {"k": 3, "fusion_grid": 3}),
     ("LateFusion", "tfidf", {"fusion_models": ["EASE", "ZeroShot"], "fusion_grid": 3}),
@@ -205,6 +219,7 @@ def test_the_same_requests_have_the_same_scores_whatever_came_later(
     shop, write_module, model, encoder, settings
 ):
     write_module("letters", CUSTOM)
+    write_module("counting", COUNTING)
     path, expected = shop.trained(model, encoder, **settings)
     values = np.array([list(row.values()) for row in expected.values()])
     assert len(np.unique(values.round(4))) > 10
@@ -326,7 +341,7 @@ def test_models_with_embeddings_of_ids_refuse_other_ids_in_a_sentence(shop, mode
     assert_same(loaded(path)[1], expected)
     shop.write(1)
     with pytest.raises(
-        UserError, match="41 item_id.*shop has 42 item_id now: train it"
+        UserError, match="on 41 values of item_id.*shop has 42 now: train it"
     ):
         loaded(path)
 
@@ -337,7 +352,9 @@ def test_ids_in_another_order_are_refused_too(shop):
     file = shop.folder / "shop" / "shop.inter"
     head, first, second, *lines = file.read_text().splitlines()
     file.write_text("\n".join([head, second, first, *lines]) + "\n")
-    with pytest.raises(UserError, match="41 item_id.*has 41 others now, or in another"):
+    with pytest.raises(
+        UserError, match="on 41 values of item_id.*has 41 others now, or in another"
+    ):
         loaded(path)
 
 
@@ -367,7 +384,7 @@ def test_without_requests_too(tmp_path):
     assert torch.equal(again.item_embedding.weight, model.item_embedding.weight)
     write(12)
     with pytest.raises(
-        UserError, match="trained with 11 item_id.*plain has 12 item_id"
+        UserError, match="trained on 11 values of item_id.*plain has 12 now"
     ):
         load_data_and_model(trainer.saved_model_file)
 
@@ -377,7 +394,7 @@ def test_latefusion_refuses_a_part_with_embeddings_of_ids(shop):
     shop.write()
     assert_same(loaded(path)[1], expected)
     shop.write(1)
-    with pytest.raises(UserError, match="a part BPR, which learned an embedding"):
+    with pytest.raises(UserError, match="a part BPR, which learned each user"):
         loaded(path)
 
 
