@@ -12,7 +12,15 @@ import sys
 from types import ModuleType
 
 __version__ = "0.2.0"
-__all__ = ["register", "register_metric", "register_model"]
+__all__ = ["Recommender", "register", "register_metric", "register_model"]
+
+
+def __getattr__(name):
+    """Import Recommender when it is used: it needs numpy, scipy and pyarrow."""
+    if name == "Recommender":
+        module = "recbole_whisperlite.recommend.recommender"
+        return importlib.import_module(module).Recommender
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def register() -> None:

@@ -17,6 +17,14 @@ COMMANDS = {
         "benchmark.command",
         "train and evaluate several models on the same requests; make tables",
     ),
+    "export": (
+        "export.command",
+        "write a trained model as a folder that stands on its own",
+    ),
+    "recommend": (
+        "recommend.command",
+        "ask an exported model: one request, a prompt, or a file of requests",
+    ),
     "prepare": ("prepare", "convert a public dataset's own files into atomic files"),
     "clip": (
         "clip",

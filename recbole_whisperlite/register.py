@@ -15,6 +15,7 @@ import recbole.data.utils
 import recbole.model.general_recommender
 import recbole.trainer
 import recbole.trainer.trainer
+import recbole.utils.case_study
 from recbole.config import Config
 from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
@@ -26,6 +27,7 @@ from recbole_whisperlite.config import datasets, settings
 from recbole_whisperlite.data import trained_on
 from recbole_whisperlite.data.requests import has_requests
 from recbole_whisperlite.evaluation import result_file
+from recbole_whisperlite.evaluation.case_study import scores_by_query
 from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
 from recbole_whisperlite.evaluation.metric import metric_names, register_metric
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
@@ -125,6 +127,10 @@ def _register_evaluation():
     recbole.trainer.trainer.Collector = RequestCollector
     register_metric(Violation)
 
+    # full_sort_topk calls it by this name
+    case_study = recbole.utils.case_study
+    case_study.full_sort_scores = scores_by_query(case_study.full_sort_scores)
+
 
 def _register_settings():
     find, load = Config._get_model_and_dataset, Config._load_internal_config_dict
@@ -174,9 +180,22 @@ def _register_settings():
 
 def _register_result_file():
     Trainer.fit = functools.wraps(Trainer.fit)(result_file.timed_fit(Trainer.fit))
-    Trainer.evaluate = functools.wraps(Trainer.evaluate)(
+    evaluate = functools.wraps(Trainer.evaluate)(
         result_file.timed_evaluate(Trainer.evaluate)
     )
+
+    @functools.wraps(evaluate)
+    def evaluate_and_export(self, eval_data, *args, **kwargs):
+        result = evaluate(self, eval_data, *args, **kwargs)
+        config = self.config
+        is_test = result is not None and result_file.phase_of(eval_data) == "test"
+        if config["export"] and is_test and config["local_rank"] == 0:
+            # imported on demand: it reads most of this package
+            export = importlib.import_module("recbole_whisperlite.export.model")
+            export.export_of_run(self, eval_data, result)
+        return result
+
+    Trainer.evaluate = evaluate_and_export
 
 
 _register_models()

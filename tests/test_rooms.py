@@ -20,6 +20,8 @@ LAYERS = (
     ("cli", "doctor"),
     ("register",),
     ("benchmark",),
+    ("export",),
+    ("recommend",),
     ("config",),
     ("model",),
     ("evaluation",),
@@ -124,6 +126,7 @@ LIGHT = {
     "prepare": "import recbole_whisperlite.prepare.table, recbole_whisperlite.prepare.hm",
     "clip": "import recbole_whisperlite.clip.retrieve, recbole_whisperlite.clip.finetune",
     "encoders": "import recbole_whisperlite.encoder",
+    "Recommender": "from recbole_whisperlite import Recommender",
 }
 
 

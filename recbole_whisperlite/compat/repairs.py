@@ -12,6 +12,7 @@ import importlib.util
 import io
 import os
 import pickle
+import secrets
 import sys
 import threading
 import types
@@ -313,6 +314,32 @@ def _replace(old, new):
             names[old.__name__] = new
 
 
+# --- files of one run ----------------------------------------------------------------
+
+
+def _give_each_run_files_of_its_own():
+    from recbole.trainer import trainer
+    from recbole.utils import logger, utils
+
+    def own_time():
+        # not from random or numpy: runs with the same seed draw the same numbers there
+        return f"{utils.get_local_time()}-{secrets.token_hex(6)}"
+
+    # The modules that name files by the second: checkpoints, the temporary files of tree
+    # models, logs. recbole.utils.get_local_time still returns the time alone.
+    trainer.get_local_time = logger.get_local_time = own_time
+
+    @functools.wraps(utils.get_tensorboard)
+    def get_tensorboard(log):
+        # its folder has the name of the log file, if there is one
+        if not any(hasattr(handler, "baseFilename") for handler in log.handlers):
+            named = types.SimpleNamespace(baseFilename=f"model-{own_time()}")
+            log = types.SimpleNamespace(handlers=[named])
+        return get_tensorboard.__wrapped__(log)
+
+    _replace(utils.get_tensorboard, get_tensorboard)
+
+
 # --- several processes ---------------------------------------------------------------
 
 
@@ -406,7 +433,7 @@ def _share_the_checkpoint():
     def __init__(self, config, model):
         init(self, config, model)
         if not config["single_spec"]:
-            # The name contains the second in which each process started.
+            # The name is one that only this process has.
             name = [self.saved_model_file]
             distributed.broadcast_object_list(name, src=0)
             self.saved_model_file = name[0]
@@ -481,6 +508,13 @@ REPAIRS = (
         issues=(2215, 2212, 2174),
         needed=_refuses_objects,
         fix=_read_own_checkpoints,
+    ),
+    Repair(
+        name="files of each run",
+        symptom="runs that start in the same second overwrite each other's best model",
+        issues=(),
+        needed=lambda: True,
+        fix=_give_each_run_files_of_its_own,
     ),
     Repair(
         name="spawned processes",

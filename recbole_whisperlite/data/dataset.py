@@ -32,6 +32,7 @@ class RequestDatasetMixin(RequestReading, RequestVectors, RequestSplitting):
             request texts.
         request_texts (list of str): Text by id of ``request_text_field``; 0 is padding.
         item_texts (list of str): Text by item id; 0 is padding.
+        item_text_columns (list of str): The columns of ``.item`` that make up the text.
         composed_from (str or None): The template, if requests are composed from columns
             of the target item and so reveal its attributes.
         request_kind (str or None): The kind of requests according to ``.request.json``:

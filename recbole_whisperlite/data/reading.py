@@ -117,7 +117,7 @@ class RequestReading:
         self.composed_from = self.request_kind = None
         if os.path.isfile(self._file("item")):
             self.item_file = self._text_file("item", self.iid_field)
-            self._item_text_fields = text_fields(
+            self.item_text_columns = text_fields(
                 self.item_file, self.iid_field, self.config["item_text_fields"]
             )
             self._check_item_texts()
@@ -140,14 +140,14 @@ class RequestReading:
         self._item_text = {
             id_: join_fields(values)
             for id_, *values in self.item_file.frame[
-                [self.iid_field, *self._item_text_fields]
+                [self.iid_field, *self.item_text_columns]
             ].itertuples(index=False)
         }
         for item, text in self._item_text.items():
             if not text and item in used:
                 raise UserError(
                     f"{self.item_file.path}, line {self.item_file.line(item)}: the "
-                    f"item '{item}' has no text: {', '.join(self._item_text_fields)} "
+                    f"item '{item}' has no text: {', '.join(self.item_text_columns)} "
                     "are empty. Fill one, or choose other columns with item_text_fields."
                 )
 

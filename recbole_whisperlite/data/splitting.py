@@ -203,6 +203,17 @@ class RequestSplitting:
         earlier = user[phase < PHASES.index(self.phase)]
         return np.bincount(earlier, minlength=self.user_num)
 
+    def all_histories(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the items of each user in all phases, oldest first.
+
+        Returns:
+            tuple: Where each user's items begin, int64 ``[user_num + 1]``, and items,
+            int64 ``[n_interactions]``.
+        """
+        user, _, item, _ = self._raw
+        counts = np.bincount(user, minlength=self.user_num)
+        return np.concatenate([[0], np.cumsum(counts)]), item
+
     def training_counts(self) -> np.ndarray:
         """Return each item's number of interactions in training, int64 ``[item_num]``."""
         _, _, item, phase = self._raw

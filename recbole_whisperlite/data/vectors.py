@@ -62,7 +62,7 @@ class RequestVectors:
             tuple: Two arrays, float32 ``[num(request_text_field), dim]``; zero where a
             request has no such part.
         """
-        if not self._splits_refusals:
+        if not self.splits_refusals:
             vectors = self.request_vectors()
             return vectors, np.zeros_like(vectors)
         parts = list(zip(*map(split_refusals, self.request_texts)))
@@ -72,7 +72,8 @@ class RequestVectors:
         return tuple(vectors[[row[text] for text in part]] for part in parts)
 
     @property
-    def _splits_refusals(self):
+    def splits_refusals(self) -> bool:
+        """bool: Whether what requests rule out has vectors of its own."""
         encoders = [each["encoder"] for each in each_encoder(self.config)]
         return self.request_kind != "review" and "precomputed" not in encoders
 
@@ -94,7 +95,7 @@ class RequestVectors:
         if refusal_vectors[known].any():
             return True
         parts = {split_refusals(text)[1] for text in texts if text not in ids} - {""}
-        if not parts or not self._splits_refusals:
+        if not parts or not self.splits_refusals:
             return False
         return any(self.encoder.encode([part]).any() for part in sorted(parts))
 

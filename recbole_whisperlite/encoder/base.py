@@ -69,6 +69,13 @@ class Encoder(abc.ABC):
             UserError: If the state is damaged.
         """
 
+    def report(self, vectors: np.ndarray) -> None:
+        """Log what is worth knowing of the vectors of a whole dataset's texts.
+
+        Args:
+            vectors (numpy.ndarray): From :meth:`encode`, ``[n_texts, dim]``.
+        """
+
     def unload(self) -> None:
         """Free the loaded weights; :meth:`encode` loads them again."""
 

@@ -121,6 +121,7 @@ def _telling_of(folder):
 def _encode(encoder, texts, dtype):
     distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     result = encoder.encode(list(distinct))
+    encoder.report(result)
     with np.errstate(over="ignore"):
         result = result.astype(dtype)
     broken = np.flatnonzero(~np.isfinite(result).all(axis=1))

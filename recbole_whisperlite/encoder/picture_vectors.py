@@ -24,7 +24,7 @@ _MOST_WORKERS = 8
 _MOST_AT_ONCE = 64
 
 
-def _the_clip(config):
+def clip_settings(config):
     """Return the settings with the first CLIP model among the encoders, or None."""
     clips = ("open_clip", *PRESETS)
     each = options.each_encoder(config)
@@ -48,7 +48,7 @@ class ClipPictures(Encoder):
     def __init__(self, config: Config | dict, paths: list[str]):
         super().__init__(config, [])
         named = [each["encoder"] for each in options.each_encoder(config)]
-        config = _the_clip(config)
+        config = clip_settings(config)
         if config is None:
             raise UserError(
                 f"encoder: {', '.join(named)} cannot encode pictures, but use_image is "

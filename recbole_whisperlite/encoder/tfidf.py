@@ -82,16 +82,17 @@ class Tfidf(Encoder):
 
     def encode(self, texts: list[str]) -> np.ndarray:
         counter, svd = self._fitted
-        with one_thread():
-            counts = counter.transform(texts)
-            vectors = counts.toarray() if svd is None else svd.transform(counts)
-        unknown = int((counts.getnnz(axis=1) == 0).sum())
+        counts = counter.transform(texts)
+        vectors = counts.toarray() if svd is None else svd.transform(counts)
+        return unit_rows(vectors).astype(np.float32)
+
+    def report(self, vectors: np.ndarray) -> None:
+        unknown = int((~vectors.any(axis=1)).sum())
         if unknown:
             getLogger().warning(
-                f"{unknown} of {len(texts)} texts contain no word that the encoder tfidf "
+                f"{unknown} of {len(vectors)} texts contain no word that the encoder tfidf "
                 "knows from the training requests and items; their vectors are zero."
             )
-        return unit_rows(vectors).astype(np.float32)
 
     @functools.cached_property
     def _fitted(self):
@@ -105,7 +106,8 @@ class Tfidf(Encoder):
         if "components" not in state:
             return counter, None
         svd = TruncatedSVD(len(state["components"]))
-        svd.components_ = state["components"]
+        # the order in which sklearn needs them; it would change it for every text
+        svd.components_ = np.asfortranarray(state["components"])
         return counter, svd
 
 
@@ -125,12 +127,12 @@ def _fit(texts, dim):
     state = {"words": counter.get_feature_names_out().astype(str), "idf": counter.idf_}
     if counts.shape[1] > dim:
         svd = TruncatedSVD(min(dim, counts.shape[0]), random_state=0)
-        with one_thread():
+        with _one_thread():
             state["components"] = svd.fit(counts).components_
     return state
 
 
-def one_thread():
+def _one_thread():
     """Limit BLAS to one thread: the order of additions depends on their number."""
     from threadpoolctl import threadpool_limits
 

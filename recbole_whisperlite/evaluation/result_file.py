@@ -73,7 +73,7 @@ def timed_evaluate(evaluate: Callable) -> Callable:
 
     def wrapped(self, eval_data, *args, **kwargs):
         run = _run(self.config)
-        phase = _phase(eval_data) if eval_data else None
+        phase = phase_of(eval_data) if eval_data else None
         wanted = phase == "test" and self.config["unit_file"]
         self.eval_collector.ranks = QueryRanks() if wanted else None
         begin = time.time()
@@ -107,7 +107,8 @@ def _run(config):
     return _runs[config]
 
 
-def _phase(eval_data):
+def phase_of(eval_data: AbstractDataLoader) -> str:
+    """Return the phase of an evaluation dataloader: valid or test."""
     phase = getattr(eval_data._dataset, "phase", None)
     return phase or getattr(eval_data._sampler, "phase", None) or "test"
 

@@ -10,7 +10,7 @@ Reference code:
 
 import numpy as np
 import torch
-from scipy.sparse import csc_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.untrained import UntrainedRequestModel
@@ -70,6 +70,29 @@ class BM25(UntrainedRequestModel):
             "n_items_with": dict(sorted(known.items())),
         }
 
+    def word_scores(self) -> tuple[list[str], csr_matrix, np.ndarray]:
+        r"""What each word adds to the score of each item.
+
+        Returns:
+            tuple: The words; their scores, float32 [n_words, n_items - 1], without padding;
+            and their inverse document frequencies, float32 [n_words]
+        """
+        scores = self.index.scores
+        n_words = len(scores["indptr"]) - 1
+        word = {column: each for each, column in self.index.vocab_dict.items()}
+        known = [column for column in range(n_words) if column in word]
+        matrix = csr_matrix(  # bm25s has the items of each word in a row
+            (scores["data"], scores["indices"], scores["indptr"]),
+            shape=(n_words, scores["num_docs"]),
+        )
+        words = [word[column] for column in known]
+        return words, matrix[known], self._idf(words).astype(np.float32)
+
+    def _idf(self, words):
+        n, n_with = self.statistics["n_items"], self.statistics["n_items_with"]
+        n_with = np.array([n_with.get(word, 0) for word in words])
+        return np.log(1 + (n - n_with + 0.5) / (n_with + 0.5))
+
     def load_other_parameter(self, para: dict | None) -> None:
         statistics = (para or {}).get("statistics", self.statistics)
         if statistics != self.statistics:
@@ -79,8 +102,8 @@ class BM25(UntrainedRequestModel):
     def _score_anew(self):
         r"""Give the index the scores of the current items by the statistics of training,
         which bm25s takes from the items that it scores."""
-        n, mean_length, n_with = self.statistics.values()
-        column = {word: number for number, word in enumerate(n_with)}
+        known = self.statistics["n_items_with"]
+        column = {word: number for number, word in enumerate(known)}
         for text in self.item_words:
             for word in text:  # one that no item of training contains is the rarest
                 column.setdefault(word, len(column))
@@ -93,11 +116,10 @@ class BM25(UntrainedRequestModel):
             shape=(len(self.item_words), len(column)),
         )
         count.sum_duplicates()
-        n_with = np.array([n_with.get(word, 0) for word in column])
-        idf = np.log(1 + (n - n_with + 0.5) / (n_with + 0.5))
         length = np.asarray(count.sum(axis=1)).ravel()
-        norm = self.k1 * (1 - self.b + self.b * length / mean_length)
-        score = np.repeat(idf, np.diff(count.indptr))
+        length = length / self.statistics["mean_length"]
+        norm = self.k1 * (1 - self.b + self.b * length)
+        score = np.repeat(self._idf(column), np.diff(count.indptr))
         score = score * count.data / (count.data + norm[count.indices])
         self.index.vocab_dict = column
         self.index.unique_token_ids_set = set(column.values())

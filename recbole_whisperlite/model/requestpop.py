@@ -28,6 +28,7 @@ class RequestPop(UntrainedRequestModel):
             (ones, (request, item)), shape=(dataset.num(self.REQUEST), self.n_items)
         )
         item_cnt = torch.bincount(torch.from_numpy(item), minlength=self.n_items)
+        self.item_cnt = item_cnt
         backoff = item_cnt / (item_cnt.max() + 1)
         self.register_buffer("backoff", backoff, persistent=False)
 

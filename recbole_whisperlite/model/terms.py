@@ -14,11 +14,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix, diags
 
-# The weight of the towers, in interactions: a request text with as many interactions of its
+#: The weight of the towers, in interactions: a request text with as many interactions of its
 # own relies on its memory and on the towers equally.
-_PRIOR_COUNT = 20.0
-# Added to the count of every item in popularity, so that none is 0.
-_UNSEEN = 0.1
+PRIOR_COUNT = 20.0
+#: Added to the count of every item in popularity, so that none is 0.
+UNSEEN = 0.1
 # The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
 # The number of principal components of the items' vectors.
@@ -152,17 +152,17 @@ class RequestMemory(nn.Module):
         self.count = SparseRows(count_pairs(request, item, (n_requests, n_items)))
         total = torch.from_numpy(np.bincount(request, minlength=n_requests)).float()
         popularity = torch.from_numpy(np.bincount(item, minlength=n_items)).float()
-        popularity += _UNSEEN
-        known = popularity
-        if (
-            known_items is not None
-        ):  # new ones must not take from the share of the others
+        popularity += UNSEEN
+        known = popularity.clone()
+        if known_items is not None:
+            # new ones must not take from the share of the others
             known = torch.zeros_like(popularity)
             known[known_items] = popularity[known_items]
+        self.total_popularity = float(known.sum())
+        known[0] = 0  # padding
         self.register_buffer("total", total, persistent=False)
         self.register_buffer("popularity", popularity, persistent=False)
         self.register_buffer("known_popularity", known, persistent=False)
-        self.total_popularity = float(known.sum())
 
     def log_normalizer(
         self, logits: torch.FloatTensor, drawn: torch.LongTensor | None = None
@@ -212,9 +212,9 @@ class RequestMemory(nn.Module):
             popularity[positives] -= 1
             count[positives] -= 1
             total[positives[0]] -= 1
-        prior = (_PRIOR_COUNT / self.total_popularity * popularity).log()
+        prior = (PRIOR_COUNT / self.total_popularity * popularity).log()
         expected = logits + (prior - log_normalizer)
-        total = (total + _PRIOR_COUNT).log().unsqueeze(1)
+        total = (total + PRIOR_COUNT).log().unsqueeze(1)
         # the logarithm of 0 is slow, and that of the smallest number is small enough
         log_count = count.clamp_(min=torch.finfo(count.dtype).tiny).log_()
         return torch.logaddexp(log_count, expected).sub_(total)
@@ -325,7 +325,10 @@ class LikeHistory(nn.Module):
         kept = variance > _LEAST_VARIANCE * variance.max()
         variance = variance[kept][-_N_COMPONENTS:]
         component = component[:, kept][:, -_N_COMPONENTS:]
-        half_whitened = vectors.double() @ component / variance**0.25
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("component", component, persistent=False)
+        self.register_buffer("root_deviation", variance**0.25, persistent=False)
+        half_whitened = vectors.double() @ component / self.root_deviation
         vectors = F.normalize(half_whitened.float(), dim=1)
         self.register_buffer("vectors", vectors, persistent=False)
 

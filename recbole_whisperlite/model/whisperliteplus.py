@@ -25,8 +25,8 @@ from recbole_whisperlite.model.terms import (
 )
 from recbole_whisperlite.model.whisperlite import WhisperLite
 
-# The factor of the towers' cosines before the softmax over the history.
-_ATTENTION_SCALE = 10.0
+#: The factor of the towers' cosines before the softmax over the history.
+ATTENTION_SCALE = 10.0
 
 
 class WhisperLitePlus(WhisperLite):
@@ -159,7 +159,7 @@ class WhisperLitePlus(WhisperLite):
             F.normalize(self.items(item), dim=1).transpose(0, 1),
         )
         index = request_index.unsqueeze(1) * len(item) + item_index
-        return _ATTENTION_SCALE * F.embedding(index, cosine.view(-1, 1)).squeeze(2)
+        return ATTENTION_SCALE * F.embedding(index, cosine.view(-1, 1)).squeeze(2)
 
     def _request_logits(self, request, request_e, candidates, item_e, positives=None):
         r"""Logits that do not depend on the user: towers, memory and refusals.

@@ -1,4 +1,5 @@
 import io
+import logging
 import os
 import pickle
 import re
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 import recbole
 import recbole.trainer.trainer
+import recbole.utils.utils
 import scipy.sparse as sp
 import torch
 import yaml
@@ -24,7 +26,7 @@ from recbole.data.interaction import Interaction
 from recbole.model.general_recommender import BPR, LightGCN
 from recbole.quick_start import load_data_and_model, quick_start, run
 from recbole.trainer import HyperTuning, Trainer
-from recbole.utils import ModelType
+from recbole.utils import ModelType, get_tensorboard, init_logger, init_seed
 
 from recbole_whisperlite.compat import repairs as compat
 from recbole_whisperlite.compat.checkpoint import _DataUnpickler, load_checkpoint
@@ -491,6 +493,68 @@ def test_arrays_matrices_and_enums_come_back_equal():
     torch.save({"kind": Colour.RED}, "foreign.pth", pickle_protocol=4)
     with pytest.raises(UserError, match="Colour"):
         load_checkpoint("foreign.pth")
+
+
+# --- files of one run ----------------------------------------------------------------
+
+
+@pytest.fixture
+def frozen_clock(monkeypatch):
+    """It is 09:08:07 on 5 March 2026, for all that RecBole names by the time."""
+    from datetime import datetime
+
+    clock = types.SimpleNamespace(now=lambda: datetime(2026, 3, 5, 9, 8, 7))
+    monkeypatch.setattr(
+        recbole.utils.utils, "datetime", types.SimpleNamespace(datetime=clock)
+    )
+    return "Mar-05-2026_09-08-07"
+
+
+def test_runs_of_one_second_with_one_seed_have_their_own_checkpoints(
+    tmp_path, frozen_clock
+):
+    config = Config("BPR", "dozen", config_dict=settings(tmp_path))
+    train, _, _ = data_preparation(config, create_dataset(config))
+    files = []
+    for embedding in (0.5, -2.0):
+        init_seed(config["seed"], config["reproducibility"])
+        trainer = Trainer(config, BPR(config, train.dataset))
+        torch.nn.init.constant_(trainer.model.user_embedding.weight, embedding)
+        trainer._save_checkpoint(0, verbose=False)
+        files.append(Path(trainer.saved_model_file))
+    assert sorted(files) == sorted(Path("saved").glob(f"BPR-{frozen_clock}-*.pth"))
+    assert len(set(files)) == 2
+    for file, embedding in zip(files, (0.5, -2.0)):
+        weight = load_checkpoint(file)["state_dict"]["user_embedding.weight"]
+        assert (weight == embedding).all()
+
+
+def test_tree_models_of_one_second_have_their_own_files(tmp_path, frozen_clock):
+    from recbole.trainer.trainer import DecisionTreeTrainer
+
+    config = Config("BPR", "dozen", config_dict=settings(tmp_path))
+    config["convert_token_to_onehot"] = False
+    both = [DecisionTreeTrainer(config, None) for _ in range(2)]
+    for name in ("saved_model_file", "temp_file", "temp_best_file"):
+        one, other = (getattr(trainer, name) for trainer in both)
+        assert one != other
+        assert Path(one).match(f"saved/BPR-{frozen_clock}-*.pth")
+
+
+def test_runs_of_one_second_have_their_own_logs_and_curves(tmp_path, frozen_clock):
+    config = Config("BPR", "dozen", config_dict=settings(tmp_path))
+    for _ in range(2):
+        init_logger(config)
+    assert len(list(Path("log/BPR").glob(f"BPR-dozen-{frozen_clock}-*.log"))) == 2
+    # without a log file the folder is named by the time, too
+    for _ in range(2):
+        get_tensorboard(logging.Logger("nowhere")).close()
+    folders = list(Path("log_tensorboard").glob(f"model-{frozen_clock}-*"))
+    assert len(folders) == 2
+
+
+def test_the_time_itself_stays_the_time(frozen_clock):
+    assert recbole.utils.get_local_time() == frozen_clock
 
 
 # --- several processes ---------------------------------------------------------------

@@ -1,6 +1,9 @@
 """The pages of docs/: the generated ones are current, and what all of them name exists."""
 
+import ast
+import importlib
 import importlib.util
+import pkgutil
 import re
 from pathlib import Path
 
@@ -111,3 +114,58 @@ def test_commands_presets_and_files_that_a_page_names_exist(page):
         r"`((?:recbole_whisperlite|properties|tests)/[\w./-]+)`", text
     ):
         assert (ROOT / name).exists(), name
+
+
+RECBOLE_PAGE = (DOCS / "recbole-functions.md").read_text("utf-8")
+
+
+def defined_in(name):
+    """The public functions and classes that a module defines."""
+    module = importlib.import_module(name)
+    return {
+        key
+        for key, value in vars(module).items()
+        if not key.startswith("_") and getattr(value, "__module__", None) == name
+    }
+
+
+def rows_of(heading):
+    """The table below a heading, ``{name: what is said of it}``."""
+    section = RECBOLE_PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+) \|$", section, re.MULTILINE)
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def test_every_public_function_of_recbole_is_on_its_page():
+    from recbole import quick_start, utils
+
+    case_study = defined_in("recbole.utils.case_study")
+    assert {"full_sort_scores", "full_sort_topk"} <= case_study
+    assert set(rows_of("`recbole.quick_start`")) == {
+        name for name, value in vars(quick_start).items() if callable(value)
+    }
+    assert set(rows_of("`recbole.utils.case_study`")) == case_study
+    assert set(rows_of("`recbole.utils`")) == set(utils.__all__)
+    assert set(rows_of("`recbole.trainer.hyper_tuning`")) == defined_in(
+        "recbole.trainer.hyper_tuning"
+    )
+    others = {
+        f"{module}.{name}"
+        for _, module, _ in pkgutil.iter_modules(utils.__path__)
+        if module != "case_study"
+        for name in defined_in(f"recbole.utils.{module}") - set(utils.__all__)
+    }
+    assert set(rows_of("What else its modules have")) == others
+
+
+def test_every_row_of_that_page_names_tests_that_exist():
+    defined = {}
+    for line in re.findall(r"^\| `.+$", RECBOLE_PAGE, re.MULTILINE):
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", line)
+        assert named, line
+        for file, test in named:
+            if file not in defined:
+                tree = ast.parse((ROOT / file).read_text("utf-8"))
+                defined[file] = {getattr(node, "name", None) for node in tree.body}
+            assert test.startswith("test_") and test in defined[file], (file, test)

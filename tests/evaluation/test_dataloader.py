@@ -2,61 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
-from recbole.model.abstract_recommender import (
-    ContextRecommender,
-    GeneralRecommender,
-    SequentialRecommender,
-)
+from fixed_scores import FAMILIES, Context, General
 from recbole.trainer import Trainer
-from recbole.utils import InputType
 from tiny import ITEMS, REQUESTS, write_tiny
 
 from recbole_whisperlite.data.atomic import write_atomic
 from recbole_whisperlite.errors import UserError
 
-
-class FixedScores:
-    """Ranks i1 before i2 before i3 …, for every query."""
-
-    input_type = InputType.PAIRWISE
-
-    def __init__(self, config, dataset):
-        super().__init__(config, dataset)
-        self.anything = torch.nn.Parameter(torch.zeros(1))
-        tokens = dataset.field2id_token["item_id"][1:]
-        score = torch.tensor([0.0] + [-float(token[1:]) for token in tokens])
-        self.register_buffer("score", score)
-
-
-class FullSort(FixedScores):
-    def full_sort_predict(self, interaction):
-        return self.score.repeat(len(interaction))
-
-    def predict(self, interaction):
-        return self.score[interaction["item_id"]]
-
-
-class General(FullSort, GeneralRecommender):
-    pass
-
-
-class Sequential(FullSort, SequentialRecommender):
-    def full_sort_predict(self, interaction):
-        assert (interaction["item_length"] > 0).all()
-        return super().full_sort_predict(interaction)
-
-
-class Context(FixedScores, ContextRecommender):
-    input_type = InputType.POINTWISE
-
-    def predict(self, interaction):
-        for field in self.token_field_names:  # as FMs do: every feature must be there
-            assert field in interaction
-        return self.score[interaction["item_id"]]
-
-
-FAMILIES = [General, Sequential, Context]
 # The queries of the test set, their positives, and the candidates ranked first:
 #   u1 r4 → i1, without i2 i3 i4:  i1            rank 1
 #   u2 r7 → i6, without i2 i5:     i1 i3 i4 i6   rank 4, not in the top 3

@@ -1,0 +1,1 @@
+"""Export: from RecBole's checkpoint to a model that stands on its own."""

@@ -1,0 +1,224 @@
+"""From a trained model of RecBole's kind to the scorer that is exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from recbole_whisperlite.encoder import FittedEncoder
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model import terms
+from recbole_whisperlite.model.whisperliteplus import ATTENTION_SCALE
+from recbole_whisperlite.recommend.count_scorers import (
+    PopularityScorer,
+    SimilarItemsScorer,
+    WordScorer,
+)
+from recbole_whisperlite.recommend.counts import RequestCounts
+from recbole_whisperlite.recommend.embed import Frozen, Sequences, Tower, Towers
+from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
+from recbole_whisperlite.recommend.plus_scorer import LikeHistory, Memory, PlusScorer
+from recbole_whisperlite.recommend.scorer import Scorer
+from recbole_whisperlite.recommend.text_scorer import TextScorer
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.model.abstract_recommender import AbstractRecommender
+
+    from recbole_whisperlite.data.dataset import RequestDatasetMixin
+
+# RecBole's id 0 is padding, which an exported model does not have: its rows are ids - 1.
+
+
+@torch.no_grad()
+def scorer_of(
+    model: AbstractRecommender,
+    dataset: RequestDatasetMixin,
+    encoder: FittedEncoder,
+    config: Config,
+) -> Scorer:
+    """Return the scorer of a trained model.
+
+    Args:
+        model (AbstractRecommender): In evaluation mode.
+        dataset (RequestDatasetMixin): Of its training, with all texts.
+        encoder (FittedEncoder): That of the training.
+        config (Config): Of the model.
+
+    Raises:
+        UserError: If the model cannot answer a request that it has never seen.
+    """
+    kind = type(model).__name__
+    own = not type(model).__module__.startswith(("recbole.", "recbole_whisperlite."))
+    if kind not in _MAKERS or own:
+        raise UserError(
+            f"{kind} cannot be exported. Models that can are {', '.join(EXPORTED)}; parts "
+            f"of LateFusion may also be {', '.join(sorted({*_MAKERS} - {*EXPORTED}))}."
+        )
+    return _MAKERS[kind](model, dataset, encoder, config)
+
+
+def _array(tensor):
+    return tensor.detach().cpu().numpy()
+
+
+def _tower(tower):
+    layers = [each for each in tower.modules() if isinstance(each, torch.nn.Linear)]
+    layers = [(_array(each.weight), _array(each.bias)) for each in layers]
+    return Tower(layers, tower.normalize)
+
+
+def _precomputed(dataset, encoder):
+    """Return the vectors of requests by text, if the encoder cannot make them."""
+    if "precomputed" not in encoder.names:
+        return {}
+    return dict(zip(dataset.request_texts[1:], dataset.request_vectors()[1:]))
+
+
+def _whisperlite(model, dataset, encoder, config):
+    pictures = dataset.item_image_vectors()[0][1:] if model.use_image else None
+    embedder = Towers(
+        encoder,
+        _tower(model.requests.tower),
+        _tower(model.items.tower),
+        model.use_text,
+        model.use_image,
+        _precomputed(dataset, encoder),
+    )
+    scale = float(model.logit_scale.exp())
+    embeddings = _array(model.items.embed_all())[1:]
+    return TextScorer("WhisperLite", embedder, scale, embeddings, pictures)
+
+
+def _whisperliteplus(model, dataset, encoder, config):
+    memory = like_history = neighbors = None
+    if model.use_memory:
+        popularity = _array(model.memory.popularity)[1:]
+        memory = Memory(
+            _request_counts(_csr(model.memory.count), dataset),
+            popularity,
+            _array(model.memory.known_popularity)[1:] > 0,
+            model.memory.total_popularity,
+            terms.PRIOR_COUNT,
+            terms.UNSEEN,
+        )
+    if model.use_neighbors:
+        neighbors = _csr(model.neighbors.scaled_cosine)[1:, 1:].tocsr()
+    if model.use_history:
+        part = model.like_history
+        like_history = LikeHistory(
+            _array(part.vectors)[1:],
+            _array(part.mean),
+            _array(part.component / part.root_deviation),
+            float(model.history_weight),
+            ATTENTION_SCALE,
+        )
+    refusal_weight = 0.0
+    if model.use_refusals:
+        refusal_weight = model.refusal_strength * float(model.refusal_weight)
+    return PlusScorer(
+        _whisperlite(model, dataset, encoder, config),
+        memory,
+        like_history,
+        neighbors,
+        float(model.neighbors_weight) if model.use_neighbors else 0.0,
+        bool(config["use_refusals"] and dataset.splits_refusals),
+        refusal_weight,
+        model.max_seq_length,
+    )
+
+
+def _whisper(model, dataset, encoder, config):
+    weights = {
+        f"{side}.{name}": _array(weight)
+        for side in ("request", "item")
+        for name, weight in getattr(model, f"{side}_tower").lstm.state_dict().items()
+    }
+    embeddings = _array(model.item_tower.embed_all())[1:]
+    return TextScorer("Whisper", Sequences(encoder, weights), 1.0, embeddings)
+
+
+def _zeroshot(model, dataset, encoder, config):
+    embedder = Frozen(encoder, _precomputed(dataset, encoder))
+    return TextScorer("ZeroShot", embedder, 1.0, _array(model.item_vectors)[1:])
+
+
+def _requestpop(model, dataset, encoder, config):
+    counts = _request_counts(model.request_cnt, dataset)
+    return PopularityScorer(
+        "RequestPop", _array(model.item_cnt)[1:].astype(np.float32), counts
+    )
+
+
+def _pop(model, dataset, encoder, config):
+    popularity = _array(model.item_cnt)[1:, 0].astype(np.float32)
+    none = csr_matrix((0, len(popularity)), dtype=np.float32)
+    return PopularityScorer("Pop", popularity, RequestCounts([], none))
+
+
+def _bm25(model, dataset, encoder, config):
+    statistics = model.statistics
+    return WordScorer(
+        *model.word_scores(),
+        statistics["n_items"],
+        statistics["mean_length"],
+        model.k1,
+        model.b,
+    )
+
+
+def _similar_items(model, dataset, encoder, config):
+    if getattr(model, "method", "item") != "item":
+        raise UserError(
+            f"{type(model).__name__} with knn_method: user compares users and cannot be "
+            "exported. Set knn_method to item."
+        )
+    similarity = model.w if hasattr(model, "w") else model.item_similarity
+    similarity = csr_matrix(similarity)[1:, 1:].tocsr().astype(np.float32)
+    return SimilarItemsScorer(type(model).__name__, similarity)
+
+
+def _latefusion(model, dataset, encoder, config):
+    parts = {
+        name: scorer_of(part, dataset, encoder, model.part_config[name])
+        for name, part in model.parts.items()
+    }
+    weights = dict(zip(model.parts, model.weight.tolist()))
+    known = np.ones(model.n_items - 1, dtype=bool)
+    if model.known_items is not None:
+        known[:] = False
+        known[_array(model.known_items) - 1] = True
+    return FusionScorer(parts, weights, known)
+
+
+def _csr(rows):
+    shape = len(rows.begin) - 1, rows.n_items
+    arrays = _array(rows.value), _array(rows.item), _array(rows.begin)
+    return csr_matrix(arrays, shape=shape)
+
+
+def _request_counts(matrix, dataset):
+    """Return the counts without padding and without texts that have none."""
+    matrix = matrix.tocsr()[:, 1:].astype(np.float32)
+    rows = np.flatnonzero(np.diff(matrix.indptr))
+    texts = dataset.request_texts
+    return RequestCounts([texts[row] for row in rows], matrix[rows].tocsr())
+
+
+_MAKERS: dict[str, Callable] = {
+    "WhisperLite": _whisperlite,
+    "WhisperLitePlus": _whisperliteplus,
+    "Whisper": _whisper,
+    "ZeroShot": _zeroshot,
+    "BM25": _bm25,
+    "RequestPop": _requestpop,
+    "LateFusion": _latefusion,
+    "Pop": _pop,
+    **dict.fromkeys(("ItemKNN", "EASE", "SLIMElastic"), _similar_items),
+}
+#: The models that can be exported by themselves.
+EXPORTED = tuple(list(_MAKERS)[:7])

@@ -1,0 +1,1 @@
+"""Ask a trained model: for any request, without RecBole, dataset or checkpoint."""

@@ -1,0 +1,194 @@
+"""The arguments of a question, checked and brought into one form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.recommend.pictures import PictureEncoder
+from recbole_whisperlite.recommend.scorer import Asked
+from recbole_whisperlite.recommend.state import State
+
+
+class Question(NamedTuple):
+    """One request or several.
+
+    Attributes:
+        requests (list of str): The texts; "" where there is none.
+        users (list of (str or None)): Who asks.
+        histories (list of numpy.ndarray): Rows of the catalogue, int64.
+        pictures (numpy.ndarray or None): As in :class:`Asked`.
+        notes (list of list of str): For the answers.
+        several (bool): Whether lists were given.
+    """
+
+    requests: list[str]
+    users: list[str | None]
+    histories: list[np.ndarray]
+    pictures: np.ndarray | None
+    notes: list[list[str]]
+    several: bool
+
+    def __len__(self):
+        return len(self.requests)
+
+    def part(self, start: int, stop: int) -> Question:
+        """Return some of the requests."""
+        rows = slice(start, stop)
+        pictures = None if self.pictures is None else self.pictures[rows]
+        return Question(
+            self.requests[rows],
+            self.users[rows],
+            self.histories[rows],
+            pictures,
+            self.notes[rows],
+            self.several,
+        )
+
+    def asked(self) -> Asked:
+        """Return what the model needs."""
+        return Asked(self.requests, self.histories, self.pictures)
+
+
+def question(
+    state: State,
+    encoder: PictureEncoder,
+    request: object,
+    user: object,
+    history: object,
+    image: object,
+) -> Question:
+    """Check the arguments of :meth:`Recommender.recommend`.
+
+    Raises:
+        UserError: If one is wrong.
+    """
+    several = _is_list(request) or (request is None and _is_list(user))
+    n = len(request if request is not None else user) if several else 1
+    requests = [_text(each) for each in _each(request, n, several, "request")]
+    users = [_user(each) for each in _each(user, n, several, "user")]
+    images = _each(image, n, several, "image")
+    if history is not None and not several:
+        history = [history]
+    histories, notes = [], [[] for _ in range(n)]
+    for row, given in enumerate(_each(history, n, True, "history")):
+        if given is not None:
+            histories.append(state.rows(given, "history"))
+            continue
+        histories.append(state.history(users[row]))
+        if not is_known(state, users[row]):
+            notes[row].append(unknown(state, users[row]))
+    pictures = None
+    if any(each is not None for each in images):
+        if not state.scorer.knows_pictures:
+            raise UserError(
+                f"This {state.scorer.kind} knows no pictures. Train it with use_image: "
+                "True, and export it again."
+            )
+        pictures = encoder.encode(images)
+    originals = _each(request, n, several, "request")
+    for row, (text, original) in enumerate(zip(requests, originals)):
+        if not text and original is not None and images[row] is None:
+            notes[row].append("The request is blank: ranked by all but its text.")
+    return Question(requests, users, histories, pictures, notes, several)
+
+
+def is_known(state: State, user: str | None) -> bool:
+    """Return whether a user is known, or nobody is named."""
+    return user is None or (state.users is not None and user in state.users)
+
+
+def unknown(state: State, user: str) -> str:
+    """Return the sentence that says that a user is unknown."""
+    if state.users is None:
+        return f"The user '{user}' is unknown: this model was exported without users."
+    some = ", ".join(f"'{each}'" for each, _ in zip(state.users, range(3)))
+    return f"The user '{user}' is unknown. Users are such as {some or 'nobody yet'}."
+
+
+def allowed(
+    state: State,
+    exclude: Iterable[str],
+    among: Iterable[str] | None,
+    where: Mapping[str, object] | None,
+) -> np.ndarray:
+    """Return which items may be found, bool ``[n_items]``.
+
+    Raises:
+        UserError: If an item or column is unknown, or a condition is wrong.
+    """
+    result = ~state.gone
+    if among is not None:
+        chosen = np.zeros_like(result)
+        chosen[state.rows(among, "among")] = True
+        result &= chosen
+    if where is not None:
+        result &= state.catalogue.where(where)
+    result[state.rows(exclude, "exclude")] = False
+    return result
+
+
+def positive(value: object, what: str) -> int:
+    """Return a number of at least 1.
+
+    Raises:
+        UserError: If it is none.
+    """
+    is_number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_number or value < 1:
+        raise UserError(f"{what} must be a whole number above 0, not {value!r}.")
+    return int(value)
+
+
+def _is_list(value):
+    return isinstance(value, (list, tuple)) or (
+        isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "UO"
+    )
+
+
+def _each(value, n, several, what):
+    """Return the value of each request."""
+    if value is None:
+        return [None] * n
+    if not several:
+        return [value]
+    if what != "history" and not _is_list(value):
+        return [value] * n
+    if len(value) != n:
+        raise UserError(
+            f"There are {n} requests, but {what} is a list of {len(value)}."
+        )
+    return list(value)
+
+
+def _text(value):
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise UserError(
+            f"A request must be a text, not {value!r} ({type(value).__name__})."
+        )
+    return value if value.strip() else ""
+
+
+def _user(value):
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return str(value)  # ids of users are text in the dataset, too
+    raise UserError(f"A user must be an id, not {value!r} ({type(value).__name__}).")
+
+
+def choice_of(user: object, request: object) -> tuple[str, str]:
+    """Return the user and the request of :meth:`Recommender.record`, checked.
+
+    Raises:
+        UserError: If one has the wrong type, or there is no user.
+    """
+    user = _user(user)
+    if not user:
+        raise UserError("record needs the id of a user.")
+    return user, _text(request)

@@ -1,0 +1,475 @@
+"""A trained model that answers requests which nobody asked before."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recbole_whisperlite.encoder import FittedEncoder
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.recommend import hub, load, question
+from recbole_whisperlite.recommend.answer import Answer, Explanation, Recommendation
+from recbole_whisperlite.recommend.folder import CARD, ModelFolder
+from recbole_whisperlite.recommend.pictures import PictureEncoder
+from recbole_whisperlite.recommend.question import Question
+from recbole_whisperlite.recommend.save import write_model
+from recbole_whisperlite.recommend.scorer import NewItems
+from recbole_whisperlite.recommend.state import State
+from recbole_whisperlite.recommend.top_k import DenseSearch, exact_top_k
+from recbole_whisperlite.recommend.users import Users
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Scores of the catalogue that are held at once: 16 MB as float32.
+_MOST_SCORES = 2**22
+# The items of a history that an explanation names.
+_SHOWN_OF_HISTORY = 5
+
+
+class Recommender:
+    """Ranks the products of a shop for any request.
+
+    It is safe to ask from several threads while another one changes something: an answer
+    is that before or that after the change.
+
+    Examples::
+
+        shop = Recommender.load("shop-model")
+        for found in shop.recommend("black summer dress, no stripes", user="u17"):
+            print(found.item, found.score, found.text)
+    """
+
+    def __init__(
+        self, state: State, encoder: FittedEncoder, config: dict, folder: Path | None
+    ):
+        self._state, self._encoder = state, encoder
+        self._config, self._folder = config, folder
+        self._pictures = PictureEncoder(config["encoder"]["settings"])
+        self._changing = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        source: str | os.PathLike,
+        *,
+        settings: dict | None = None,
+        pictures: str | os.PathLike | None = None,
+        own_code: bool = False,
+    ) -> Recommender:
+        """Load a model.
+
+        Args:
+            source (str or Path): The folder of an exported model; a checkpoint of
+                RecBole's, whose dataset must still be where it was (this needs RecBole);
+                or ``hf-hub:<owner>/<name>``.
+            settings (dict, optional): Settings of the encoder that differ from those of
+                the training, such as ``cache_dir``, ``device``, or ``clip_pretrained``
+                where its weights are elsewhere now.
+            pictures (str or Path, optional): The folder to which the paths of pictures
+                are relative, if it is not where it was.
+            own_code (bool): Whether a custom encoder (``module:Class``) that the model
+                names may be imported.
+
+        Returns:
+            Recommender: Ready to answer.
+
+        Raises:
+            UserError: If there is no such model, or it is damaged.
+        """
+        name = os.fspath(source)
+        options = {"settings": settings, "pictures": pictures, "own_code": own_code}
+        if name.startswith(hub.PREFIX):
+            return cls.from_pretrained(name, **options)
+        if os.path.isfile(name):
+            return cls._of_checkpoint(name, options)
+        return cls._of_folder(ModelFolder(name), **options)
+
+    @classmethod
+    def _of_folder(cls, folder, settings, pictures, own_code):
+        with folder.reading():
+            encoder = load.read_encoder(folder, settings, own_code)
+            catalogue = load.read_catalogue(folder, pictures)
+            scorer = load.read_scorer(folder, encoder, len(catalogue))
+            gone = np.zeros(len(catalogue), dtype=bool)
+            users = load.read_users(folder, len(catalogue))
+        config = dict(folder.config)
+        config["encoder"] = {
+            **config["encoder"],
+            "settings": {**config["encoder"]["settings"], **(settings or {})},
+        }
+        path = folder.folder.expanduser().resolve()
+        return cls(State(catalogue, scorer, gone, users), encoder, config, path)
+
+    @classmethod
+    def _of_checkpoint(cls, checkpoint, options):
+        # by name, as it needs RecBole, and arrows run down
+        export = importlib.import_module("recbole_whisperlite.export.model")
+        with tempfile.TemporaryDirectory() as folder:
+            export.export_checkpoint(checkpoint, Path(folder, "model"))
+            loaded = cls._of_folder(
+                ModelFolder(Path(folder, "model"), memory_map=False), **options
+            )
+        loaded._folder = None
+        return loaded
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str,
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike | None = None,
+        **options,
+    ) -> Recommender:
+        """Load a model from the Hugging Face Hub.
+
+        Args:
+            name (str): ``<owner>/<name>``, with or without ``hf-hub:``; or a folder.
+            revision (str, optional): A branch, tag or commit.
+            cache_dir (str or Path, optional): Where downloads are kept.
+            **options: As for :meth:`load`.
+
+        Raises:
+            UserError: If it cannot be downloaded, or is damaged.
+        """
+        return cls.load(hub.download(name, revision, cache_dir), **options)
+
+    def push(self, name: str, *, private: bool = True, token: str | None = None) -> str:
+        """Upload the model to the Hugging Face Hub, as it was saved last.
+
+        Args:
+            name (str): ``<owner>/<name>``, with or without ``hf-hub:``.
+            private (bool): Whether a new repository is private.
+            token (str, optional): By default the one that ``hf auth login`` stored.
+
+        Returns:
+            str: The address of the model.
+
+        Raises:
+            UserError: If it cannot be uploaded, or was never saved.
+        """
+        return hub.upload(self._saved_in(), name, private, token)
+
+    def _saved_in(self):
+        if self._folder is None:
+            raise UserError(
+                "This model was loaded from a checkpoint and is in no folder yet: save it "
+                "first, save('shop-model')."
+            )
+        return self._folder
+
+    def __len__(self):
+        return int((~self._state.gone).sum())
+
+    def __repr__(self):
+        users = self._state.users
+        return (
+            f"<Recommender {self.model}, {len(self)} items, "
+            f"{'no' if users is None else len(users)} users>"
+        )
+
+    @property
+    def model(self) -> str:
+        """str: The name of the model."""
+        return self._config["model"]
+
+    @property
+    def about(self) -> dict:
+        """dict: Where the model comes from: dataset, fingerprint, metrics, settings."""
+        return self._config["about"]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """dict: The columns of the item table with their atomic types, for ``where``."""
+        return dict(self._state.catalogue.types)
+
+    # asking
+
+    def recommend(
+        self,
+        request: str | Sequence[str] | None = None,
+        user: str | Sequence[str | None] | None = None,
+        *,
+        k: int = 10,
+        history: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
+        image: object = None,
+        exclude_seen: bool = True,
+        exclude: Iterable[str] = (),
+        among: Iterable[str] | None = None,
+        where: Mapping[str, object] | None = None,
+    ) -> Answer | list[Answer]:
+        """Return the best items for a request, or for each of several requests.
+
+        A blank request is ranked by all but its text: by what is popular and by the
+        history, where the model knows them. A user who is unknown is answered like
+        anybody, and the answer says so.
+
+        Args:
+            request (str or list of str, optional): What is wanted. With a list, ``user``,
+                ``history`` and ``image`` may be lists of the same length.
+            user (str or list, optional): Who asks.
+            k (int): How many items.
+            history (list of str or list of lists, optional): Item ids, oldest first,
+                instead of the user's history.
+            image (optional): A picture of what is wanted, alone or with a request: a
+                path, a PIL image or an array uint8 ``[height, width, 3]``; or a list.
+            exclude_seen (bool): Whether to leave out the items of the history.
+            exclude (iterable of str): Items to leave out.
+            among (iterable of str, optional): The only items to rank.
+            where (dict, optional): Conditions on columns of the item table, such as
+                ``{"category": "shoes", "price": (0, 50)}``, see
+                :meth:`recbole_whisperlite.recommend.catalogue.Catalogue.where`.
+
+        Returns:
+            Answer or list of Answer: Fewer than ``k`` items if no more are left.
+
+        Raises:
+            UserError: If an argument is wrong; the message says what is accepted.
+        """
+        state, k = self._state, question.positive(k, "k")
+        asked = question.question(state, self._pictures, request, user, history, image)
+        allowed = question.allowed(state, exclude, among, where)
+        step, answers = max(_MOST_SCORES // max(len(allowed), 1), 1), []
+        for start in range(0, len(asked), step):
+            part = asked.part(start, start + step)
+            answers += _answers(state, part, k, allowed, exclude_seen)
+        return answers if asked.several else answers[0]
+
+    def similar(
+        self,
+        item: str,
+        k: int = 10,
+        *,
+        exclude: Iterable[str] = (),
+        among: Iterable[str] | None = None,
+        where: Mapping[str, object] | None = None,
+    ) -> Answer:
+        """Return the items most similar to an item.
+
+        Similarity is the cosine of the vectors by which the model compares items. For
+        BM25, it is what the text of the item finds as a request.
+
+        Args:
+            item (str): Its id.
+            k, exclude, among, where: As in :meth:`recommend`.
+
+        Returns:
+            Answer: Without the item itself.
+
+        Raises:
+            UserError: If an argument is wrong, or the model knows only how often items
+                were chosen.
+        """
+        state, k = self._state, question.positive(k, "k")
+        row = state.rows([item], "item")[0]
+        allowed = question.allowed(state, exclude, among, where)
+        allowed[row] = False
+        vectors, text = state.scorer.vectors(), state.catalogue.texts([row])[0]
+        if vectors is None:
+            if state.scorer.kind != "BM25":
+                raise UserError(
+                    f"{self.model} cannot compare items: it knows only how often they were "
+                    "chosen."
+                )
+            asked = question.question(state, self._pictures, text, None, None, None)
+            return _answers(state, asked, k, allowed, False)[0]
+        length = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vectors[row])
+        cosine = (vectors @ vectors[row]) / np.maximum(length, np.float32(1e-12))
+        scores = np.where(allowed, cosine, np.float32(-np.inf))[None]
+        nothing = csr_matrix(scores.shape, dtype=np.float32)
+        items, scores = exact_top_k(DenseSearch(scores), nothing, k)
+        found = _recommendations(state, items, scores, {"similarity": scores})
+        return Answer(found[0], text, None, text, "", ())
+
+    def explain(
+        self,
+        request: str | None,
+        item: str,
+        user: str | None = None,
+        *,
+        history: Sequence[str] | None = None,
+        image: object = None,
+    ) -> Explanation:
+        """Return why an item stands where it stands.
+
+        Args:
+            request, user, history, image: As in :meth:`recommend`, of one request.
+            item (str): Its id.
+
+        Raises:
+            UserError: If an argument is wrong, or the user is unknown.
+        """
+        state = self._state
+        asked = question.question(state, self._pictures, request, user, history, image)
+        if asked.several:
+            raise UserError("explain takes one request, not a list.")
+        if history is None and not question.is_known(state, asked.users[0]):
+            raise UserError(question.unknown(state, asked.users[0]))
+        row = state.rows([item], "item")
+        scorer, batch = state.scorer, state.scorer.encode(asked.asked())
+        scores, parts = scorer.scores(batch)[0], scorer.parts(batch, row[None])
+        shown = ~state.gone
+        shown[asked.histories[0]] = False
+        shown[row] = True
+        counted, weight = scorer.attended(batch)
+        order = np.argsort(-weight, kind="stable")[:_SHOWN_OF_HISTORY]
+        wish, ruled_out = scorer.splits(asked.requests[0])
+        return Explanation(
+            item=state.catalogue.ids(row)[0],
+            text=state.catalogue.texts(row)[0],
+            score=float(scores[row[0]]),
+            parts={name: float(values[0, 0]) for name, values in parts.items()},
+            rank=1 + int((scores[shown] > scores[row[0]]).sum()),
+            of=int(shown.sum()),
+            request=asked.requests[0],
+            user=asked.users[0],
+            wish=wish,
+            ruled_out=ruled_out,
+            chosen_before=scorer.times_chosen(asked.requests[0], int(row[0])),
+            history=tuple(
+                zip(state.catalogue.ids(counted[order]), weight[order].tolist())
+            ),
+        )
+
+    # changing
+
+    def add_items(self, items: pd.DataFrame | Iterable[Mapping[str, object]]) -> None:
+        """Add products to the catalogue; they can be found at once.
+
+        Args:
+            items (pandas.DataFrame or list of dict): With the column of ids, columns of
+                the item text and others (see :attr:`columns`); the column ``image`` has
+                paths relative to the folder of the pictures.
+
+        Raises:
+            UserError: If a column, id, text, number or picture is wrong. Then nothing is
+                added.
+        """
+        import pandas as pd
+
+        try:
+            frame = pd.DataFrame(items)
+        except (TypeError, ValueError):
+            raise UserError(
+                "add_items takes a DataFrame or a list of dicts by column, not "
+                f"{items!r}."
+            ) from None
+        if not len(frame):
+            return
+        with self._changing:
+            state = self._state
+            catalogue = state.catalogue.with_items(frame, state.gone)
+            rows, pictures = np.arange(len(state.gone), len(catalogue)), None
+            if state.scorer.knows_pictures:
+                pictures = self._pictures.encode(catalogue.pictures(rows))
+            new = NewItems(catalogue.texts(rows), pictures)
+            self._state = state._replace(
+                catalogue=catalogue,
+                scorer=state.scorer.with_items(new),
+                gone=np.append(state.gone, np.zeros(len(rows), dtype=bool)),
+            )
+
+    def remove_items(self, ids: Iterable[str]) -> None:
+        """Remove products from the catalogue; they are no longer found.
+
+        In histories they count until :meth:`save`.
+
+        Args:
+            ids (iterable of str): Their ids.
+
+        Raises:
+            UserError: If one is not in the catalogue. Then nothing is removed.
+        """
+        with self._changing:
+            gone = self._state.gone.copy()
+            gone[self._state.rows(ids, "remove_items")] = True
+            self._state = self._state._replace(gone=gone)
+
+    def record(self, user: str, item: str, request: str | None = None) -> None:
+        """Add a choice to the history of a user, and to the counts of its request.
+
+        What was trained does not change: neither the towers, nor which items share users.
+
+        Args:
+            user (str): Who; a new user gets a history.
+            item (str): What was chosen.
+            request (str, optional): What it was chosen for.
+
+        Raises:
+            UserError: If the item is not in the catalogue, or a type is wrong.
+        """
+        user, request = question.choice_of(user, request)
+        with self._changing:
+            state = self._state
+            row = int(state.rows([item], "item")[0])
+            users = (state.users or Users.none()).with_choice(user, row)
+            scorer = state.scorer.with_choice(request, row)
+            self._state = state._replace(users=users, scorer=scorer)
+
+    def save(self, folder: str | os.PathLike | None = None) -> Path:
+        """Write the model with all changes; removed items are dropped.
+
+        Args:
+            folder (str or Path, optional): Where; by default where it was loaded from.
+
+        Returns:
+            Path: The folder.
+
+        Raises:
+            UserError: If it cannot be written there.
+        """
+        with self._changing:
+            before, card = self._folder, None
+            target = Path(folder).expanduser().resolve() if folder else self._saved_in()
+
+            if before is not None and target != before and (before / CARD).is_file():
+                card = (before / CARD).read_text("utf-8")
+            state = self._state.compact()
+            write_model(target, self._config, state, self._encoder, card)
+            self._state, self._folder = state, target
+        return target
+
+
+def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
+    batch = state.scorer.encode(asked.asked())
+    allowed = allowed[None]
+    if exclude_seen and any(map(len, asked.histories)):
+        allowed = np.repeat(allowed, len(asked), axis=0)
+        for row, history in enumerate(asked.histories):
+            allowed[row, history] = False
+    items, scores = state.scorer.top(batch, min(k, state.scorer.n_items), allowed)
+    found = _recommendations(state, items, scores, state.scorer.parts(batch, items))
+    answers = []
+    for request, user, notes, of_row in zip(
+        asked.requests, asked.users, asked.notes, found
+    ):
+        wish, ruled_out = state.scorer.splits(request)
+        answers.append(Answer(of_row, request, user, wish, ruled_out, tuple(notes)))
+    return answers
+
+
+def _recommendations(state, items, scores, parts) -> list[list[Recommendation]]:
+    """Return the items of each row, ``[n, k]``; -1 where fewer are left than wanted."""
+    there, ends = items >= 0, np.cumsum((items >= 0).sum(axis=1))
+    rows, catalogue = items[there], state.catalogue
+    columns = [values[there].tolist() for values in parts.values()]
+    found = [
+        Recommendation(id_, score, text, picture, dict(zip(parts, of_item)))
+        for id_, score, text, picture, *of_item in zip(
+            catalogue.ids(rows),
+            scores[there].tolist(),
+            catalogue.texts(rows),
+            catalogue.pictures(rows),
+            *columns,
+        )
+    ]
+    return [found[begin:end] for begin, end in zip([0, *ends], ends)]

@@ -1,0 +1,218 @@
+"""What every exported model does: score the catalogue for a batch of requests."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recbole_whisperlite.recommend.counts import RequestCounts
+from recbole_whisperlite.recommend.top_k import DenseSearch, exact_top_k
+
+
+class Asked(NamedTuple):
+    """A batch of what is asked.
+
+    Attributes:
+        requests (list of str): The texts; "" where there is none.
+        histories (list of numpy.ndarray): The items of each user, oldest first, int64.
+        pictures (numpy.ndarray or None): Vectors of pictures that are asked for, float32
+            ``[n, dim]``, zero where there is none; None if there is none at all.
+    """
+
+    requests: list[str]
+    histories: list[np.ndarray]
+    pictures: np.ndarray | None = None
+
+    @property
+    def has_text(self) -> np.ndarray:
+        """numpy.ndarray: Whether each request says something, bool ``[n]``."""
+        return np.array([bool(text) for text in self.requests], dtype=bool)
+
+
+@dataclasses.dataclass
+class Batch:
+    """A batch, encoded.
+
+    The score of an item is the inner product of ``queries`` with the item's rows in the
+    blocks of its :class:`LinearScorer`, plus ``constant``, plus ``corrections``.
+
+    Attributes:
+        asked (Asked): What is asked.
+        queries (tuple): One array for each block, float32 ``[n, dim of the block]``, or
+            None for a block that plays no part.
+        constant (numpy.ndarray): float32 ``[n]``.
+        corrections (scipy.sparse.csr_matrix): float32 ``[n, n_items]``.
+        of_parts (dict): What :meth:`Scorer.parts` needs besides.
+    """
+
+    asked: Asked
+    queries: tuple[np.ndarray | None, ...]
+    constant: np.ndarray
+    corrections: csr_matrix
+    of_parts: dict = dataclasses.field(default_factory=dict)
+
+
+class NewItems(NamedTuple):
+    """Items to be added.
+
+    Attributes:
+        texts (list of str): Their texts.
+        pictures (numpy.ndarray or None): Vectors of their pictures, as for
+            :meth:`recbole_whisperlite.recommend.embed.Embedder.items`.
+    """
+
+    texts: list[str]
+    pictures: np.ndarray | None
+
+
+class Scorer(abc.ABC):
+    """Scores the catalogue. Immutable: a change returns another scorer.
+
+    Attributes:
+        kind (str): The name of the model, under which it is exported.
+        n_items (int): The size of the catalogue.
+        reads_history (bool): Whether the score depends on the user's history.
+        knows_pictures (bool): Whether a picture can be asked for.
+    """
+
+    kind: str
+    n_items: int
+    reads_history = False
+    knows_pictures = False
+
+    @abc.abstractmethod
+    def encode(self, asked: Asked) -> Batch:
+        """Encode a batch."""
+
+    @abc.abstractmethod
+    def scores(self, batch: Batch) -> np.ndarray:
+        """Return the scores of the catalogue, float32 ``[n, n_items]``."""
+
+    @abc.abstractmethod
+    def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the parts of scores by name; their sum is the score.
+
+        Args:
+            batch (Batch): The batch.
+            items (numpy.ndarray): Items of each row, int64 ``[n, k]``; -1 for none.
+
+        Returns:
+            dict: float32 ``[n, k]`` each; what stands at -1 has no meaning.
+        """
+
+    def top(
+        self, batch: Batch, k: int, allowed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best items among those that are allowed.
+
+        Args:
+            batch (Batch): The batch.
+            k (int): How many.
+            allowed (numpy.ndarray): bool ``[n, n_items]`` or ``[1, n_items]``.
+
+        Returns:
+            tuple: As from :func:`recbole_whisperlite.recommend.top_k.exact_top_k`.
+        """
+        scores = np.where(allowed, self.scores(batch), np.float32(-np.inf))
+        nothing = csr_matrix(scores.shape, dtype=np.float32)
+        return exact_top_k(DenseSearch(scores), nothing, k)
+
+    def vectors(self) -> np.ndarray | None:
+        """Return what tells which items are alike, ``[n_items, dim]``, or None."""
+        return None
+
+    def splits(self, text: str) -> tuple[str, str]:
+        """Return what is understood of a request: its wish, and what it rules out."""
+        return text, ""
+
+    def times_chosen(self, request: str, item: int) -> int | None:
+        """Return how often an item was chosen for a request text, None if unknown."""
+        return None
+
+    def attended(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """Return how much the items of a history count, for the first row of a batch.
+
+        Returns:
+            tuple: Items, int64 ``[n]``, and weights, float32 ``[n]``, whose sum is 1;
+            empty for a model that does not attend to them.
+        """
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+
+    @abc.abstractmethod
+    def with_items(self, new: NewItems) -> Scorer:
+        """Return a scorer with items added at the end of the catalogue."""
+
+    @abc.abstractmethod
+    def keep_items(self, rows: np.ndarray) -> Scorer:
+        """Return a scorer of the items ``rows`` only, int64, in this order."""
+
+    def with_choice(self, request: str, item: int) -> Scorer:
+        """Return a scorer that knows that ``item`` was chosen; "" for no request."""
+        return self
+
+    @abc.abstractmethod
+    def settings(self) -> dict:
+        """Return all but arrays that the model needs, as JSON can hold it."""
+
+    @abc.abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays that the model needs, by ``file`` or ``file/name``."""
+
+
+class LinearScorer(Scorer):
+    """A scorer whose scores are inner products with blocks, and sparse corrections.
+
+    Attributes:
+        blocks (tuple): Rows of the items, float32 ``[n_items, dim]`` each; they may be
+            memory-mapped.
+    """
+
+    blocks: tuple[np.ndarray, ...] = ()
+
+    def _inner(self, batch: Batch) -> np.ndarray:
+        n = len(batch.asked.requests)
+        result = np.zeros((n, self.n_items), dtype=np.float32)
+        for query, rows in zip(batch.queries, self.blocks):
+            if query is not None:
+                result += query @ rows.T
+        result += batch.constant[:, None]
+        return result
+
+    def scores(self, batch: Batch) -> np.ndarray:
+        result = self._inner(batch)
+        sparse = batch.corrections.tocoo()
+        result[sparse.row, sparse.col] += sparse.data
+        return result
+
+    def top(
+        self, batch: Batch, k: int, allowed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        inner = np.where(allowed, self._inner(batch), np.float32(-np.inf))
+        return exact_top_k(DenseSearch(inner), batch.corrections, k)
+
+
+def products(query: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Return the inner products of each query with its items, float32 ``[n, k]``."""
+    return np.einsum("nd,nkd->nk", query, rows[np.maximum(items, 0)])
+
+
+def csr_arrays(matrix: csr_matrix, file: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a sparse matrix for :meth:`Scorer.arrays`."""
+    matrix = matrix.tocsr()
+    return {
+        f"{file}/begin": matrix.indptr.astype(np.int64),
+        f"{file}/item": matrix.indices.astype(np.int32),
+        f"{file}/value": matrix.data.astype(np.float32),
+    }
+
+
+def count_arrays(counts: RequestCounts) -> dict[str, np.ndarray]:
+    """Return the arrays of counts by request for :meth:`Scorer.arrays`."""
+    return {
+        "requests.parquet/request": counts.texts,
+        **csr_arrays(counts.matrix, "memory.npz"),
+    }

@@ -1,0 +1,94 @@
+"""The exact k best items of scores that are an inner product plus sparse corrections."""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+
+class DenseSearch:
+    """The inner products of queries with all items, in memory.
+
+    A search that has only some of them (an approximate index, a remote store) can stand in
+    its place: :func:`exact_top_k` needs no more than these two methods.
+
+    Args:
+        scores (numpy.ndarray): float32 ``[n, n_items]``; minus infinity for items that
+            may not be found.
+    """
+
+    def __init__(self, scores: np.ndarray):
+        self._scores = scores
+
+    def best(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best ``k`` items of each row, and all that are as good as the last.
+
+        Returns:
+            tuple: Rows and items, int64 ``[n_found]`` each.
+        """
+        n_items = self._scores.shape[1]
+        if k < n_items:
+            last = np.partition(self._scores, n_items - k, axis=1)[:, n_items - k]
+            found = self._scores >= last[:, None]
+        else:
+            found = np.ones_like(self._scores, dtype=bool)
+        return np.nonzero(found & (self._scores > -np.inf))
+
+    def at(self, row: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """Return single scores, float32, shape: that of ``row`` and ``item``."""
+        return self._scores[row, item]
+
+
+def exact_top_k(
+    search: DenseSearch, corrections: csr_matrix, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the items with the ``k`` highest sums of inner product and correction.
+
+    A correction above 0 only raises an item. So the best items are among the ``k`` best by
+    inner product and those with a correction; where ``m`` corrections of a row are below
+    0, among the ``k + m`` best.
+
+    Args:
+        search (DenseSearch): The inner products.
+        corrections (scipy.sparse.csr_matrix): float32 ``[n, n_items]``; without
+            duplicates.
+        k (int): How many items, at least 1.
+
+    Returns:
+        tuple: Items, int64 ``[n, k]``, and scores, float32 ``[n, k]``, the best first and
+        among equals the first item; -1 and minus infinity where there are fewer.
+    """
+    n, n_items = corrections.shape
+    sparse = corrections.tocoo()
+    lowered = np.bincount(sparse.row[sparse.data < 0], minlength=n).max(initial=0)
+    k_inner = k + int(lowered)
+    row, item = search.best(k_inner)
+    score = search.at(row, item)
+    # No item that is corrected to less than this is among the k best.
+    least = np.full(n, np.inf, dtype=np.float32)
+    np.minimum.at(least, row, score)
+    least[np.bincount(row, minlength=n) < k_inner] = -np.inf
+    corrected = search.at(sparse.row, sparse.col) + sparse.data
+    kept = (corrected >= least[sparse.row]) & (corrected > -np.inf)
+    is_plain = ~_contains(
+        sparse.row.astype(np.int64) * n_items + sparse.col, row * n_items + item
+    )
+    row = np.concatenate([row[is_plain], sparse.row[kept]])
+    item = np.concatenate([item[is_plain], sparse.col[kept]])
+    score = np.concatenate([score[is_plain], corrected[kept]])
+    order = np.lexsort((item, -score, row))
+    row, item, score = row[order], item[order], score[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, np.arange(n))[row]
+    kept = rank < k
+    items = np.full((n, k), -1, dtype=np.int64)
+    scores = np.full((n, k), -np.inf, dtype=np.float32)
+    items[row[kept], rank[kept]] = item[kept]
+    scores[row[kept], rank[kept]] = score[kept]
+    return items, scores
+
+
+def _contains(keys, wanted):
+    """Return which of the wanted keys are among the keys, bool ``[len(wanted)]``."""
+    if not len(keys):
+        return np.zeros(len(wanted), dtype=bool)
+    keys = np.sort(keys)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return keys[place] == wanted
