@@ -192,10 +192,13 @@ def test_a_checkpoint_is_asked_like_its_export(shop_data, tmp_path):
     assert len(Recommender.load(tmp_path / "other")) == 30
 
 
-def test_what_came_after_the_training_is_in_the_export_of_its_checkpoint(shop_data):
+@pytest.mark.parametrize("model", ["WhisperLitePlus", "LateFusion", "BM25"])
+def test_what_came_after_the_training_is_in_the_export_of_its_checkpoint(
+    model, shop_data
+):
     settings = {"encoder": "tfidf", "epochs": 1, "state": "ERROR"}
     settings["data_path"] = str(shop_data)
-    run_recbole(model="WhisperLitePlus", dataset="shop", config_dict=settings)
+    run_recbole(model=model, dataset="shop", config_dict=settings)
     (checkpoint,) = Path("saved").glob("*.pth")
     before = Recommender.load(checkpoint)
     with open(shop_data / "shop/shop.item", "a") as file:
