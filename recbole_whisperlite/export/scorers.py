@@ -22,7 +22,7 @@ from recbole_whisperlite.recommend.counts import RequestCounts
 from recbole_whisperlite.recommend.embed import Frozen, Sequences, Tower, Towers
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
 from recbole_whisperlite.recommend.plus_scorer import LikeHistory, Memory, PlusScorer
-from recbole_whisperlite.recommend.scorer import Scorer
+from recbole_whisperlite.recommend.scorer import NewItems, Scorer
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
 if TYPE_CHECKING:
@@ -149,7 +149,9 @@ def _zeroshot(model, dataset, encoder, config):
 
 def _requestpop(model, dataset, encoder, config):
     counts = _request_counts(model.request_cnt, dataset)
-    return PopularityScorer("RequestPop", _array(model.item_cnt)[1:], counts)
+    return PopularityScorer(
+        "RequestPop", _array(model.item_cnt)[1:].astype(np.float32), counts
+    )
 
 
 def _pop(model, dataset, encoder, config):
@@ -159,8 +161,14 @@ def _pop(model, dataset, encoder, config):
 
 
 def _bm25(model, dataset, encoder, config):
-    words, weights, idf, mean_length = model.weights()
-    return WordScorer(words, weights, idf, mean_length, model.k1, model.b)
+    statistics = model.statistics
+    return WordScorer(
+        *model.word_scores(),
+        statistics["n_items"],
+        statistics["mean_length"],
+        model.k1,
+        model.b,
+    )
 
 
 def _similar_items(model, dataset, encoder, config):
@@ -175,12 +183,22 @@ def _similar_items(model, dataset, encoder, config):
 
 
 def _latefusion(model, dataset, encoder, config):
-    parts = {
-        name: scorer_of(part, dataset, encoder, model.part_config[name])
-        for name, part in model.parts.items()
-    }
+    parts = {}
+    for name, part in model.parts.items():
+        scorer = scorer_of(part, dataset, encoder, model.part_config[name])
+        if model.item_then is not None and part in model.parts_of_ids:
+            # it has the items of the training; the row of a new one is empty
+            then = _array(model.item_then)[1:] - 1
+            empty = scorer.n_items
+            scorer = scorer.with_items(NewItems([""], None))
+            scorer = scorer.keep_items(np.where(then < 0, empty, then))
+        parts[name] = scorer
     weights = dict(zip(model.parts, model.weight.tolist()))
-    return FusionScorer(parts, weights, model.known_items_mask()[1:])
+    known = np.ones(model.n_items - 1, dtype=bool)
+    if model.known_items is not None:
+        known[:] = False
+        known[_array(model.known_items) - 1] = True
+    return FusionScorer(parts, weights, known)
 
 
 def _csr(rows):

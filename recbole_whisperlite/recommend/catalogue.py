@@ -152,7 +152,7 @@ class Catalogue:
         )
 
     def _meets_text(self, column, condition):
-        wanted = condition if is_list(condition) else [condition]
+        wanted = condition if _is_several(condition) else [condition]
         try:
             if isinstance(condition, tuple):
                 raise TypeError
@@ -170,7 +170,7 @@ class Catalogue:
 
     def _meets_number(self, column, condition):
         is_range = isinstance(condition, tuple)
-        given = condition if is_list(condition) else [condition]
+        given = condition if _is_several(condition) else [condition]
         try:
             numbers = [_number(each, is_range) for each in given]
             if is_range and len(numbers) != 2:
@@ -255,13 +255,12 @@ class Catalogue:
 
     def _value(self, column, kind, row, value):
         try:
-            if is_list(value):
+            if _is_several(value):
                 if not kind.endswith("_seq"):
                     raise TypeError
                 values = [id_of(each) for each in value]
-                values = (
-                    sorted(values) if isinstance(value, (set, frozenset)) else values
-                )
+                if not is_list(value):
+                    values.sort()
                 return self.seq_separator.join(filter(None, values))
             missing = value is None or isinstance(value, str) and not value
             if kind != "float":
@@ -324,11 +323,15 @@ def id_of(value: object) -> str:
 
 
 def is_list(value: object) -> bool:
-    """Return whether a value is several: a list, tuple, set, or array or Series of one
-    dimension."""
-    if isinstance(value, (list, tuple, set, frozenset)):
+    """Return whether a value is several in an order: a list, a tuple, or an array or
+    Series of one dimension."""
+    if isinstance(value, (list, tuple)):
         return True
     return hasattr(value, "__array__") and getattr(value, "ndim", 0) == 1
+
+
+def _is_several(value):
+    return is_list(value) or isinstance(value, (set, frozenset))
 
 
 def _number(value, may_be_none=False):

@@ -30,8 +30,8 @@ CONFIG, CARD = "config.json", "README.md"
 FORMAT, VERSION = "recbole-whisperlite model", 1
 # Held while a model is changed; it stays, as another process may wait for it.
 _LOCK, _PATIENCE = ".lock", 60
-#: The whole of a file is hashed up to this size, in bytes; of larger ones, samples.
-_HASHED_WHOLE = 2**26
+#: Files of more bytes are hashed by samples, and arrays are not read when loaded.
+LARGE = 2**26
 _SAMPLES, _SAMPLE = 64, 2**20
 
 
@@ -227,7 +227,7 @@ def digest(path: Path) -> str:
     """Return the hash of a file: of all of it, or of samples of a large one."""
     size, result = path.stat().st_size, hashlib.blake2b(digest_size=20)
     with open(path, "rb") as file:
-        if size <= _HASHED_WHOLE:
+        if size <= LARGE:
             result.update(file.read())
         else:
             for begin in np.linspace(0, size - _SAMPLE, _SAMPLES).astype(int).tolist():

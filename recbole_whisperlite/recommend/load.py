@@ -29,15 +29,12 @@ from recbole_whisperlite.recommend.embed import (
     Towers,
     tower_of_arrays,
 )
-from recbole_whisperlite.recommend.folder import ModelFolder
+from recbole_whisperlite.recommend.folder import LARGE, ModelFolder
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
 from recbole_whisperlite.recommend.plus_scorer import LikeHistory, Memory, PlusScorer
 from recbole_whisperlite.recommend.scorer import Scorer
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 from recbole_whisperlite.recommend.users import Users
-
-#: Arrays of more bytes are not read when a model is loaded.
-_LARGE = 2**26
 
 
 class Parts:
@@ -109,7 +106,7 @@ class Parts:
         if not fits or array.dtype.kind != kind:
             self.folder.refuse(f"{name} is {array.dtype} of shape {array.shape}")
         # large ones are not read at once
-        if kind == "f" and not (array.nbytes > _LARGE or np.isfinite(array).all()):
+        if kind == "f" and not (array.nbytes > LARGE or np.isfinite(array).all()):
             self.folder.refuse(f"{name} has values that are not finite")
         return array
 
@@ -342,6 +339,7 @@ def _words(parts, encoder):
         words,
         parts.sparse("words.npz", len(words)),
         parts.array("words.npz/idf", "f", len(words)),
+        parts.count("n_trained"),
         parts.number("average_length", 0),
         parts.number("k1"),
         parts.number("b"),

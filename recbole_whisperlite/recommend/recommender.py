@@ -294,8 +294,8 @@ class Recommender:
         scores = np.where(allowed, similarity, np.float32(-np.inf))[None]
         nothing = csr_matrix(scores.shape, dtype=np.float32)
         items, scores = exact_top_k(DenseSearch(scores), nothing, k)
-        found = _recommendations(state, items[0], scores[0], {"similarity": scores[0]})
-        return Answer(found, text, None, text, "", ())
+        found = _recommendations(state, items, scores, {"similarity": scores})
+        return Answer(found[0], text, None, text, "", ())
 
     def explain(
         self,
@@ -446,8 +446,19 @@ class Recommender:
 
 
 def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
-    if not allowed.any():  # nor is there anything to compare requests with
-        return [_answer(state, asked, row, []) for row in range(len(asked))]
+    found = _found(state, asked, k, allowed, exclude_seen)
+    answers = []
+    for request, user, notes, of_row in zip(
+        asked.requests, asked.users, asked.notes, found
+    ):
+        wish, ruled_out = state.scorer.splits(request)
+        answers.append(Answer(of_row, request, user, wish, ruled_out, tuple(notes)))
+    return answers
+
+
+def _found(state, asked, k, allowed, exclude_seen) -> list[list[Recommendation]]:
+    if not allowed.any():  # nor need there be anything to compare requests with
+        return [[] for _ in range(len(asked))]
     batch = state.scorer.encode(asked.asked())
     allowed = allowed[None]
     if exclude_seen and any(map(len, asked.histories)):
@@ -455,31 +466,22 @@ def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
         for row, history in enumerate(asked.histories):
             allowed[row, history] = False
     items, scores = state.scorer.top(batch, min(k, state.scorer.n_items), allowed)
-    parts = state.scorer.parts(batch, items)
-    answers = []
-    for row in range(len(asked)):
-        of_row = {name: values[row] for name, values in parts.items()}
-        found = _recommendations(state, items[row], scores[row], of_row)
-        answers.append(_answer(state, asked, row, found))
-    return answers
+    return _recommendations(state, items, scores, state.scorer.parts(batch, items))
 
 
-def _answer(state, asked, row, found):
-    request, notes = asked.requests[row], tuple(asked.notes[row])
-    wish, ruled_out = state.scorer.splits(request)
-    return Answer(found, request, asked.users[row], wish, ruled_out, notes)
-
-
-def _recommendations(state, rows, scores, parts) -> list[Recommendation]:
-    rows = rows[rows >= 0]  # fewer are left than were asked for
-    columns = [values[: len(rows)].tolist() for values in parts.values()]
-    return [
+def _recommendations(state, items, scores, parts) -> list[list[Recommendation]]:
+    """Return the items of each row, ``[n, k]``; -1 where fewer are left than wanted."""
+    there, ends = items >= 0, np.cumsum((items >= 0).sum(axis=1))
+    rows, catalogue = items[there], state.catalogue
+    columns = [values[there].tolist() for values in parts.values()]
+    found = [
         Recommendation(id_, score, text, picture, dict(zip(parts, of_item)))
         for id_, score, text, picture, *of_item in zip(
-            state.catalogue.ids(rows),
-            scores[: len(rows)].tolist(),
-            state.catalogue.texts(rows),
-            state.catalogue.pictures(rows),
+            catalogue.ids(rows),
+            scores[there].tolist(),
+            catalogue.texts(rows),
+            catalogue.pictures(rows),
             *columns,
         )
     ]
+    return [found[begin:end] for begin, end in zip([0, *ends], ends)]

@@ -176,7 +176,7 @@ def word_scorer(k1=1.2, b=0.75):
             norm = k1 * (1 - b + b * len(each) / mean)
             weights[row, item] = idf[row] * times / (times + norm)
     weights = csr_matrix(weights.astype("f4"))
-    return WordScorer(words, weights, idf.astype("f4"), mean, k1, b)
+    return WordScorer(words, weights, idf.astype("f4"), len(TEXTS), mean, k1, b)
 
 
 def similar_scorer(rng, kind="ItemKNN"):

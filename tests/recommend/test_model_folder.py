@@ -316,7 +316,7 @@ def test_arrays_of_items_stay_on_disk_until_they_are_needed(tmp_path):
 
 
 def test_large_files_are_known_by_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr(model_folder, "_HASHED_WHOLE", 1000)
+    monkeypatch.setattr(model_folder, "LARGE", 1000)
     monkeypatch.setattr(model_folder, "_SAMPLE", 10)
     path = tmp_path / "large"
     path.write_bytes(bytes(100_000))

@@ -290,6 +290,7 @@ WRONG = [
     (dict(request=b"red"), "A request must be a text"),
     (dict(request=["red", 5]), "A request must be a text, not 5"),
     (dict(request={"red": 1}), "A request must be a text"),
+    (dict(request={"red", "blue"}), "A request must be a text"),
     (dict(request=float("nan")), "A request must be a text"),
     (dict(user=True), "A user must be an id"),
     (dict(user=float("nan")), "A user must be an id"),

@@ -150,7 +150,7 @@ def test_what_is_no_model_is_refused(tmp_path):
         ("model", "WhisperLitePlus", "damaged"),
         ("files", [], "lists no files"),
         ("files", {}, "tfidf are missing"),
-        ("scorer", {}, "average_length is missing"),
+        ("scorer", {}, "n_trained is missing"),
         ("scorer", [], "damaged"),
         ("catalogue", {}, "is missing"),
         ("encoder", None, "damaged"),
