@@ -124,8 +124,8 @@ def _update(folder, config, arrays, card):
 def _remove_unused(folder, names, used):
     """Remove what was replaced, and what a process left that was stopped in between."""
     ours = "|".join(
-        rf"{re.escape(stem)}(\.\d+)?\.{suffix}|\.{re.escape(stem)}\.{suffix}\.\d+\.part"
-        for stem, _, suffix in (name.rpartition(".") for name in names)
+        rf"{stem}(\.\d+)?\.{suffix}|\.{stem}\.{suffix}\.\d+\.part"
+        for stem, _, suffix in (re.escape(name).rpartition(r"\.") for name in names)
     )
     for path in folder.iterdir():
         if path.name not in used and re.fullmatch(ours, path.name):
@@ -168,7 +168,8 @@ def _keep_or_write(folder, name, content, before):
         _write_one(part, name, content)
         entry = {"bytes": part.stat().st_size, "digest": digest(part)}
         if before and entry.items() <= before.items():
-            return before
+            if _is_whole(folder / before["stored"], entry):
+                return before
         stored = _unused(folder, name) if before else name
         os.replace(part, folder / stored)
         return {"stored": stored, **entry}
@@ -183,6 +184,13 @@ def _holds(path, content):
             on_disk = np.load(path, mmap_mode="r", allow_pickle=False)
             return np.array_equal(on_disk, content)
     return False
+
+
+def _is_whole(path, entry):
+    """Return whether a file is there as ``config.json`` has it."""
+    if not path.is_file() or path.stat().st_size != entry["bytes"]:
+        return False
+    return digest(path) == entry["digest"]
 
 
 def _unused(folder, name):
@@ -234,6 +242,12 @@ def digest(path: Path) -> str:
                 file.seek(begin)
                 result.update(file.read(_SAMPLE))
     return result.hexdigest()
+
+
+def stamp(folder: str | os.PathLike) -> bytes | None:
+    """Return what differs between a model and what it is saved as later."""
+    with contextlib.suppress(OSError):
+        return (Path(folder) / CONFIG).read_bytes()
 
 
 class ModelFolder:

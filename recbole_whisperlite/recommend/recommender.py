@@ -17,7 +17,7 @@ from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend import hub, load, question
 from recbole_whisperlite.recommend.answer import Answer, Explanation, Recommendation
-from recbole_whisperlite.recommend.folder import CARD, ModelFolder
+from recbole_whisperlite.recommend.folder import CARD, ModelFolder, stamp
 from recbole_whisperlite.recommend.pictures import PictureEncoder
 from recbole_whisperlite.recommend.question import Question
 from recbole_whisperlite.recommend.save import write_model
@@ -101,7 +101,14 @@ class Recommender:
             return cls.from_pretrained(name, **options)
         if os.path.isfile(name):
             return cls._of_checkpoint(name, options)
-        return cls._of_folder(ModelFolder(name), **options)
+        while True:
+            before = stamp(name)
+            try:
+                return cls._of_folder(ModelFolder(name), **options)
+            except UserError:
+                if stamp(name) == before:
+                    raise
+                # else a process has saved it meanwhile, and removed what was read
 
     @classmethod
     def _of_folder(cls, folder, settings, pictures, own_code):

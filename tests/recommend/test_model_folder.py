@@ -120,6 +120,47 @@ def test_two_processes_that_save_never_mix_their_files(tmp_path):
     shops.assert_same_answers(expected, shops.answers(loaded))
 
 
+def test_a_model_that_is_saved_while_it_is_loaded_is_read_again(tmp_path, monkeypatch):
+    shop = shops.shop()
+    shop.save(tmp_path / "model")
+    check, checked = ModelFolder._check, []
+
+    def saving(self, name, entry):
+        checked.append(name)
+        if len(checked) == 3:
+            change(shop)
+            shop.save()  # removes what this folder is about to read
+        check(self, name, entry)
+
+    monkeypatch.setattr(ModelFolder, "_check", saving)
+    loaded = Recommender.load(tmp_path / "model")
+    shops.assert_same_answers(shops.answers(shop), shops.answers(loaded))
+    assert checked[0] == checked[checked.index(checked[0], 1)]  # began again
+
+
+def test_saving_mends_a_file_that_was_lost(tmp_path):
+    shop = shops.shop()
+    folder = shop.save(tmp_path / "model")
+    for name in ("memory.npz", "items.parquet", "item_embeddings.npy"):
+        (folder / name).unlink()
+    (folder / "users.parquet").write_bytes(b"broken")
+    shop.save()
+    loaded = Recommender.load(folder)
+    shops.assert_same_answers(shops.answers(shop), shops.answers(loaded))
+    assert {*contents(folder)} == {*listed(folder), CONFIG, "README.md"}
+
+
+def test_a_config_made_by_somebody_else_may_be_replaced(tmp_path):
+    folder = shops.shop().save(tmp_path / "model")
+    config = json.loads((folder / CONFIG).read_text())
+    config["files"] = {"a.(((": {"stored": "x"}, "../b": {"stored": "../b"}, "c": 5}
+    (folder / CONFIG).write_text(json.dumps(config))
+    (tmp_path / "b").write_text("mine")
+    shops.shop("BM25").save(folder)
+    assert Recommender.load(folder).model == "BM25"
+    assert (tmp_path / "b").read_text() == "mine"
+
+
 def test_a_model_is_saved_elsewhere_with_its_card_and_pictures(tmp_path):
     shop = shops.shop()
     state = shop._state._replace(catalogue=shops.catalogue(str(tmp_path / "photos")))
@@ -240,8 +281,9 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize("new", [False, True], ids=["changed", "new"])
-@pytest.mark.parametrize("error", [Crash, OSError])
+@pytest.mark.parametrize(
+    "error, new", [(Crash, False), (OSError, False), (Crash, True)]
+)
 def test_a_crash_at_any_step_leaves_the_old_or_the_new_model(
     tmp_path, monkeypatch, error, new
 ):
