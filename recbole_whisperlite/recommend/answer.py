@@ -78,11 +78,16 @@ class Explanation:
     """Why an item stands where it stands.
 
     Attributes:
-        item (str), text (str), score (float), parts (dict): As in :class:`Recommendation`.
+        item (str): As in :class:`Recommendation`, like the next three.
+        text (str): What the model knows it by.
+        score (float): The higher, the better.
+        parts (dict): Their sum is the score.
         rank (int): Its place among all items that the user may be shown.
         of (int): How many these are.
-        request (str), user (str or None), wish (str), ruled_out (str): As in
-            :class:`Answer`.
+        request (str): As in :class:`Answer`, like the next three.
+        user (str or None): Who asked.
+        wish (str): What was understood as wanted.
+        ruled_out (str): What was understood as not wanted.
         chosen_before (int or None): How often it was chosen for the same request text;
             None for a model that does not count it.
         history (tuple): ``(item, weight)`` of the user's items that count most, for a
