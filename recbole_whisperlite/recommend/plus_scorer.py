@@ -16,7 +16,7 @@ from recbole_whisperlite.recommend.counts import (
     resized,
     take,
 )
-from recbole_whisperlite.recommend.embed import unit
+from recbole_whisperlite.recommend.embed import check_size, unit
 from recbole_whisperlite.recommend.scorer import (
     Asked,
     Batch,
@@ -53,10 +53,20 @@ class Memory:
     prior_count: float
     unseen: float
 
-    @property
-    def weight(self) -> np.ndarray:
-        """numpy.ndarray: The popularity of known items, 0 for others; ``[n_items]``."""
-        return np.where(self.known, self.popularity, 0).astype(np.float32)
+    def log_normalizer(self, logits: np.ndarray) -> np.ndarray:
+        """Return the log of the mean of ``exp(logits)`` by popularity, float32 ``[n]``.
+
+        It is that over the items known in training; over all, if none of them is left.
+
+        Args:
+            logits (numpy.ndarray): Those of the towers, float32 ``[n, n_items]``.
+        """
+        weight = self.popularity
+        if self.known.any() and not self.known.all():
+            logits, weight = logits[:, self.known], weight[self.known]
+        highest = logits.max(axis=1, initial=-np.inf, keepdims=True)
+        mean = np.exp(logits - highest) @ (weight / weight.sum())
+        return highest[:, 0] + np.log(mean)
 
     def with_choice(self, request: str, item: int) -> Memory:
         popularity, counts = self.popularity.copy(), self.counts
@@ -104,7 +114,8 @@ class LikeHistory:
     attention_scale: float
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
-        """Return the vectors of new items from their frozen ones, float32."""
+        """Return the vectors of new items from their frozen ones, float32 ``[n, dim]``."""
+        check_size(vectors, len(self.mean), "the components of the history")
         centred = (vectors - self.mean) * vectors.any(axis=1, keepdims=True)
         return unit((centred.astype(np.float64) @ self.projection).astype(np.float32))
 
@@ -171,13 +182,14 @@ class PlusScorer(TextScorer):
         n, of_parts = len(asked.requests), {}
         wish, refusal = zip(*map(self.splits, asked.requests))
         scale = np.float32(self.scale)
-        embedding = self.embedder.requests(list(wish)) * asked.has_text[:, None]
+        embedding = self._embed(list(wish)) * asked.has_text[:, None]
         text = embedding * scale
-        of_parts["text"] = query = text
+        of_parts["text"], of_parts["refusals"] = text, None
+        query = text
         if self.refusal_weight and any(refusal):
             refuses = np.array([bool(each) for each in refusal])[:, None]
-            away = self.embedder.requests(list(refusal)) * refuses
-            away = -np.float32(self.refusal_weight) * scale * away
+            away = np.where(refuses, self._embed(list(refusal)), 0)
+            away *= np.float32(-self.refusal_weight * self.scale)
             of_parts["refusals"], query = away, text + away
         queries, constant = [query], np.zeros(n, dtype=np.float32)
         corrections = []
@@ -190,6 +202,7 @@ class PlusScorer(TextScorer):
             of_parts["embedding"] = embedding
             of_parts["history"] = self._about(embedding, histories)
             queries.append(of_parts["history"])
+        of_parts["neighbors"] = None
         if self.neighbors is not None and any(map(len, histories)):
             shared = (incidence(histories, self.n_items) @ self.neighbors).tocsr()
             shared.data = np.float32(self.neighbors_weight) * np.log1p(shared.data)
@@ -205,14 +218,10 @@ class PlusScorer(TextScorer):
         """Return the constants, ``[n]``, and what counts add, csr ``[n, n_items]``."""
         memory = self.memory
         logits = text @ self.embeddings.T
-        weight = memory.weight
-        highest = logits.max(axis=1, keepdims=True)
-        log_z = np.log(np.exp(logits - highest) @ (weight / weight.sum()))
-        log_z += highest[:, 0]
         # the score of an item that was never chosen is logit + log popularity + expected,
         # less the log of all choices
         prior = np.log(memory.prior_count / memory.total_popularity)
-        expected = np.float32(prior) - log_z
+        expected = np.float32(prior) - memory.log_normalizer(logits)
         count = memory.counts.of(asked.requests)
         n_chosen = np.asarray(count.sum(axis=1)).ravel()
         constant = expected - np.log(n_chosen + memory.prior_count).astype(np.float32)
@@ -252,15 +261,13 @@ class PlusScorer(TextScorer):
             constant = of["constant"][:, None]
             parts["memory"] = prior + constant + take(of["counted"], items)
         if self.neighbors is not None:
-            none = np.zeros(items.shape, dtype=np.float32)
-            known = "neighbors" in of
-            parts["neighbors"] = take(of["neighbors"], items) if known else none
+            parts["neighbors"] = take(of["neighbors"], items)
         if self.like_history is not None:
             vectors = self.like_history.vectors
             parts["history"] = products(of["history"], vectors, items)
-        if "refusals" in of:
+        if self.refusal_weight:
             parts["refusals"] = products(of["refusals"], self.embeddings, items)
-        if batch.asked.pictures is not None:
+        if self.pictures is not None:
             parts["picture"] = products(batch.queries[-1], self.pictures, items)
         return parts
 
