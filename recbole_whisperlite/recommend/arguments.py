@@ -136,7 +136,7 @@ _OF_SIMILAR = ("similar", "json", "sheet")
 def _refuse(args, options, why):
     for attribute, flag in options:
         if getattr(args, attribute):
-            raise UserError(f"{flag} {why}. Leave one of them out.")
+            raise UserError(f"{flag} {why}.")
 
 
 def is_prompt(args) -> bool:

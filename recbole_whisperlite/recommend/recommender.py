@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import tempfile
 import threading
@@ -448,24 +449,27 @@ def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
             allowed[row, history] = False
     items, scores = state.scorer.top(batch, min(k, state.scorer.n_items), allowed)
     parts = state.scorer.parts(batch, items)
+    flat = {name: values.ravel() for name, values in parts.items()}
+    # for all answers at once, as each look-up in the catalogue has a cost of its own
+    found = iter(_recommendations(state, items.ravel(), scores.ravel(), flat))
     answers = []
-    for row, request in enumerate(asked.requests):
-        of_row = {name: values[row] for name, values in parts.items()}
-        found = _recommendations(state, items[row], scores[row], of_row)
+    for row, n_found in enumerate((items >= 0).sum(axis=1)):
+        request, user, notes = asked.requests[row], asked.users[row], asked.notes[row]
+        of_row = list(itertools.islice(found, n_found))
         wish, ruled_out = state.scorer.splits(request)
-        notes = tuple(asked.notes[row])
-        answers.append(Answer(found, request, asked.users[row], wish, ruled_out, notes))
+        answers.append(Answer(of_row, request, user, wish, ruled_out, tuple(notes)))
     return answers
 
 
 def _recommendations(state, rows, scores, parts) -> list[Recommendation]:
-    rows = rows[rows >= 0]  # fewer are left than were asked for
-    columns = [values[: len(rows)].tolist() for values in parts.values()]
+    found = rows >= 0  # -1 where fewer are left than were asked for
+    rows = rows[found]
+    columns = [values[found].tolist() for values in parts.values()]
     return [
         Recommendation(id_, score, text, picture, dict(zip(parts, of_item)))
         for id_, score, text, picture, *of_item in zip(
             state.catalogue.ids(rows),
-            scores[: len(rows)].tolist(),
+            scores[found].tolist(),
             state.catalogue.texts(rows),
             state.catalogue.pictures(rows),
             *columns,

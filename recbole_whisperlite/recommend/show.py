@@ -37,6 +37,8 @@ def _table(answer, width):
     if not answer:
         return ["No item is left: all are seen, excluded or outside of the conditions."]
     names = list(dict.fromkeys(name for each in answer for name in each.parts))
+    if len(names) == 1:
+        names = []  # it is the score
     rows = [["", "item", "score", *names]]
     for rank, each in enumerate(answer, start=1):
         parts = [
