@@ -22,7 +22,9 @@ from recbole.trainer import Trainer
 from recbole.utils.argument_list import dataset_arguments
 
 from recbole_whisperlite import config_files
+from recbole_whisperlite.compat.checkpoint import only_of
 from recbole_whisperlite.config import datasets, settings
+from recbole_whisperlite.data import trained_on
 from recbole_whisperlite.data.requests import has_requests
 from recbole_whisperlite.evaluation import result_file
 from recbole_whisperlite.evaluation.case_study import scores_by_query
@@ -81,13 +83,44 @@ def _register_datasets():
     )
 
 
+def _register_what_models_are_trained_on():
+    # Training dataloaders are wrapped below, except those that RecBole has saved.
+    load = recbole.data.utils.load_split_dataloaders
+
+    @functools.wraps(load)
+    def load_split_dataloaders(config):
+        loaded = load(config)
+        if loaded is not None:
+            trained_on.keep(config, loaded[0]._dataset)
+        return loaded
+
+    recbole.data.utils.load_split_dataloaders = load_split_dataloaders
+
+    # A checkpoint may be continued, or evaluated, by a run that has read other data.
+    resume, evaluate = Trainer.resume_checkpoint, Trainer.evaluate
+
+    @functools.wraps(resume)
+    def resume_checkpoint(self, resume_file):
+        with only_of(vars(self.config).get("trained_on")):
+            return resume(self, resume_file)
+
+    @functools.wraps(evaluate)
+    def evaluate_checkpoint(self, *args, **kwargs):
+        with only_of(vars(self.config).get("trained_on")):
+            return evaluate(self, *args, **kwargs)
+
+    Trainer.resume_checkpoint, Trainer.evaluate = resume_checkpoint, evaluate_checkpoint
+
+
 def _register_evaluation():
     choose = recbole.data.utils.get_dataloader
 
     @functools.wraps(choose)
     def get_dataloader(config, phase):
         dataloader = choose(config, phase)
-        return dataloader if phase == "train" else evaluation_dataloader(dataloader)
+        if phase == "train":
+            return trained_on.kept_by(dataloader)
+        return evaluation_dataloader(dataloader)
 
     recbole.data.utils.get_dataloader = get_dataloader
 
@@ -167,6 +200,7 @@ def _register_result_file():
 
 _register_models()
 _register_datasets()
+_register_what_models_are_trained_on()
 _register_evaluation()
 _register_settings()
 _register_result_file()

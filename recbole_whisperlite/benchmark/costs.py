@@ -23,6 +23,9 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 from tqdm import tqdm
 
+from recbole_whisperlite import Recommender
+from recbole_whisperlite.export.model import export_model
+
 BASELINES = ("NGCF", "LightGCN", "BPR")
 OURS = ("WhisperLite", "WhisperLitePlus")
 MODELS = (*OURS, *BASELINES)
@@ -60,6 +63,7 @@ def main(argv: list[str]) -> int:
         "cache": cache,
         "convergence": convergence,
         "cold": cold,
+        "asking": asking,
     }
     parser = argparse.ArgumentParser(
         prog="recbole-whisperlite costs", description=__doc__.split("\n")[0]
@@ -226,6 +230,37 @@ def cache(args: argparse.Namespace) -> dict[str, float]:
         _, train, _ = _trainer("WhisperLite", args)
         seconds = train._dataset.encode_seconds.values()
         figures[f"{run} run, seconds in encoding"] = sum(seconds)
+    return figures
+
+
+def asking(args: argparse.Namespace) -> dict[str, float]:
+    """Asking an exported model for test requests, with the encoder tfidf."""
+    figures = {}
+    for name in OURS:
+        trainer, _, _, test = _loaded(name, args, encoder="tfidf")
+        dataset, queries = test._dataset, test.queries
+        texts = [dataset.request_texts[id_] for id_ in test.query_feat["request"]]
+        users = dataset.id2token(dataset.uid_field, queries.user).tolist()
+        with tempfile.TemporaryDirectory() as folder:
+            # speed does not depend on the weights
+            export_model(trainer.config, trainer.model, test, None, None, folder)
+            start = time.perf_counter()
+            shop = Recommender.load(folder)
+            figures[f"{name}, seconds to load"] = time.perf_counter() - start
+            shop.recommend(texts[0])  # loads what is loaded when it is needed
+            singly, batches = [], []
+            for text, user in list(zip(texts, users))[:300]:
+                start = time.perf_counter()
+                shop.recommend(text, user)
+                singly.append(time.perf_counter() - start)
+            for _ in range(args.rounds):
+                start = time.perf_counter()
+                shop.recommend(texts, users)
+                batches.append(time.perf_counter() - start)
+        milliseconds = 1000 * statistics.median(singly)
+        figures[f"{name}, milliseconds for a single request"] = milliseconds
+        rate = len(texts) / statistics.median(batches)
+        figures[f"{name}, requests a second in batches"] = rate
     return figures
 
 

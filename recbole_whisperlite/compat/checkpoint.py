@@ -11,6 +11,8 @@ evaluates one of them as code.)
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import enum
 import importlib
 import logging
@@ -21,6 +23,7 @@ import sys
 import types
 import zipfile
 from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
@@ -116,7 +119,38 @@ def load_checkpoint(
         ),
     )
     _refuse_old_whisperlite(checkpoint, name)
+    _mark_record(checkpoint, name)
     return checkpoint
+
+
+# In a trainer that continues: the record of its run, with which others are compared.
+_continued = contextvars.ContextVar("continued", default=None)
+
+
+@contextlib.contextmanager
+def only_of(record: Any) -> Iterator[None]:
+    """Refuse checkpoints that were trained on something else than ``record`` says.
+
+    Args:
+        record (TrainedOn or None): Of the run that reads the checkpoint.
+    """
+    token = _continued.set(record)
+    try:
+        yield
+    finally:
+        _continued.reset(token)
+
+
+def _mark_record(checkpoint, name):
+    """Say of what the model was trained on that it comes from a checkpoint."""
+    config = checkpoint.get("config") if isinstance(checkpoint, dict) else None
+    if not hasattr(config, "final_config_dict"):
+        return
+    record = vars(config).setdefault("trained_on", None)
+    if record is not None:
+        record.is_loaded = True
+        if _continued.get() is not None:
+            _continued.get().refuse_other(record, name)
 
 
 def _refuse_old_whisperlite(checkpoint, name):

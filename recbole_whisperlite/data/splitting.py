@@ -7,6 +7,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from scipy.sparse import csr_matrix
 
+from recbole_whisperlite.data import trained_on
 from recbole_whisperlite.data.history import Histories
 from recbole_whisperlite.data.incidence import incidence
 from recbole_whisperlite.data.split import (
@@ -53,6 +54,7 @@ class RequestSplitting:
             part.held_out = user[answers], request[answers], item[answers]
             earlier = earlier + incidence(user[in_phase], item[in_phase], earlier.shape)
             parts.append(part)
+        trained_on.keep(self.config, parts[0])
         return parts
 
     @property
@@ -216,6 +218,14 @@ class RequestSplitting:
         """Return each item's number of interactions in training, int64 ``[item_num]``."""
         _, _, item, phase = self._raw
         return np.bincount(item[phase == 0], minlength=self.item_num)
+
+    def training_choices(self) -> trained_on.Choices:
+        """Return the positives that counts are made of.
+
+        Those of this dataset, which is the training part; or, if the config comes from a
+        checkpoint, those that its model was trained on.
+        """
+        return trained_on.choices(self)
 
     def data_augmentation(self) -> None:
         """Add to each row the user's items before its request.

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import torch
 
+from recbole_whisperlite.data import trained_on
 from recbole_whisperlite.data.images import image_vectors
 from recbole_whisperlite.data.negation import split_refusals
 from recbole_whisperlite.encoder import FittedEncoder
@@ -61,8 +62,7 @@ class RequestVectors:
             tuple: Two arrays, float32 ``[num(request_text_field), dim]``; zero where a
             request has no such part.
         """
-        encoders = [each["encoder"] for each in each_encoder(self.config)]
-        if self.request_kind == "review" or "precomputed" in encoders:
+        if not self.splits_refusals:
             vectors = self.request_vectors()
             return vectors, np.zeros_like(vectors)
         parts = list(zip(*map(split_refusals, self.request_texts)))
@@ -70,6 +70,34 @@ class RequestVectors:
         vectors = self._encode("request part", texts, texts)
         row = {text: row for row, text in enumerate(texts)}
         return tuple(vectors[[row[text] for text in part]] for part in parts)
+
+    @property
+    def splits_refusals(self) -> bool:
+        """bool: Whether what requests rule out has vectors of its own."""
+        encoders = [each["encoder"] for each in each_encoder(self.config)]
+        return self.request_kind != "review" and "precomputed" not in encoders
+
+    def has_refusals(self, refusal_vectors: np.ndarray) -> bool:
+        """Return whether any request rules something out, as the model was trained.
+
+        For a model from a checkpoint, requests that came later do not count, and those
+        that are gone do.
+
+        Args:
+            refusal_vectors (numpy.ndarray): From :meth:`wish_and_refusal_vectors`.
+        """
+        record = trained_on.of(self)
+        if record is None or not record.is_loaded or record.request_texts is None:
+            return bool(refusal_vectors.any())
+        ids = self.field2token_id[self.request_text_field]
+        texts = record.request_texts[1:].tolist()
+        known = [ids[text] for text in texts if text in ids]
+        if refusal_vectors[known].any():
+            return True
+        parts = {split_refusals(text)[1] for text in texts if text not in ids} - {""}
+        if not parts or not self.splits_refusals:
+            return False
+        return any(self.encoder.encode([part]).any() for part in sorted(parts))
 
     def item_vectors(self) -> np.ndarray:
         """Return the frozen vectors of the item texts.
@@ -143,6 +171,11 @@ class RequestVectors:
     def encoder(self) -> FittedEncoder:
         """FittedEncoder: Fitted on the catalogue and the training requests, or restored
         from the checkpoint that the config came from."""
-        texts = self.request_texts
+        texts, record = self.request_texts, trained_on.of(self)
         fit_texts = self.item_texts[1:] + [texts[id_] for id_ in self._training_texts]
-        return FittedEncoder(self.config, fit_texts)
+        if record is not None and record.is_loaded:
+            return FittedEncoder(self.config, fit_texts, record.encoder_state)
+        encoder = FittedEncoder(self.config, fit_texts)
+        if record is not None and record.is_of(self):
+            record.fitted = encoder
+        return encoder

@@ -21,6 +21,10 @@ class WhisperLiteDataset(Dataset):
     per user, the request is that of the user's first interaction in the phase.
     """
 
+    #: list of str: Texts that words and components are fitted on; None for those of the
+    #: items. A checkpoint keeps those of training.
+    fit_texts = None
+
     def build(self):
         datasets = super(WhisperLiteDataset, self).build()
         field = self.config["REQUEST_FIELD"]
@@ -62,8 +66,9 @@ class WhisperLiteDataset(Dataset):
         return self._tfidf(self.item_texts)
 
     def _tfidf(self, texts):
-        fitted = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(self.item_texts[1:])
-        items = fitted.transform(self.item_texts[1:])
+        fit_texts = self.item_texts[1:] if self.fit_texts is None else self.fit_texts
+        fitted = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(fit_texts)
+        items = fitted.transform(fit_texts)
         size = min(self.config["encoder_dim"], *items.shape) - 1
         svd = TruncatedSVD(size, random_state=0).fit(items)  # the same for both sides
         vectors = svd.transform(fitted.transform(texts)).astype(np.float32)

@@ -156,8 +156,15 @@ def open_picture(path: str, name: str | None = None) -> Iterator[BinaryIO]:
         raise PictureError(f"{name}: {archive} has no file '{member}'.") from None
     except FileNotFoundError:
         raise PictureError(f"{name}: there is no such file.") from None
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        # zipfile raises the last two for a password and an unknown compression.
+    except (
+        OSError,
+        ValueError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
+        # open raises ValueError for a NUL in the path; zipfile raises the last two for
+        # a password and an unknown compression.
         raise PictureError(f"{name}: it cannot be read ({error}).") from error
     with file:
         yield file

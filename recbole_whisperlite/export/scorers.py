@@ -149,7 +149,9 @@ def _zeroshot(model, dataset, encoder, config):
 
 def _requestpop(model, dataset, encoder, config):
     counts = _request_counts(model.request_cnt, dataset)
-    return PopularityScorer("RequestPop", _array(model.item_cnt)[1:], counts)
+    return PopularityScorer(
+        "RequestPop", _array(model.item_cnt)[1:].astype(np.float32), counts
+    )
 
 
 def _pop(model, dataset, encoder, config):
@@ -159,8 +161,14 @@ def _pop(model, dataset, encoder, config):
 
 
 def _bm25(model, dataset, encoder, config):
-    words, weights, idf, mean_length = model.weights()
-    return WordScorer(words, weights, idf, mean_length, model.k1, model.b)
+    statistics = model.statistics
+    return WordScorer(
+        *model.word_scores(),
+        statistics["n_items"],
+        statistics["mean_length"],
+        model.k1,
+        model.b,
+    )
 
 
 def _similar_items(model, dataset, encoder, config):
@@ -180,7 +188,11 @@ def _latefusion(model, dataset, encoder, config):
         for name, part in model.parts.items()
     }
     weights = dict(zip(model.parts, model.weight.tolist()))
-    return FusionScorer(parts, weights, model.known_items_mask()[1:])
+    known = np.ones(model.n_items - 1, dtype=bool)
+    if model.known_items is not None:
+        known[:] = False
+        known[_array(model.known_items) - 1] = True
+    return FusionScorer(parts, weights, known)
 
 
 def _csr(rows):

@@ -74,18 +74,47 @@ class LateFusion(GeneralRecommender):
                 config["LABEL_FIELD"], FeatureType.FLOAT, FeatureSource.INTERACTION, 1
             )
 
+        for name in ("known_items", "item_then", "user_then"):
+            self.register_buffer(name, None, persistent=False)
+        of_ids, seen = [], dataset
+        record = getattr(config, "trained_on", None)
+        if record is not None and record.is_loaded:
+            # a part of RecBole's knows the ids and interactions of training only
+            of_ids = [name for name in names if not record.serves(find_model(name))]
+            seen = record.view(dataset)
+            self._translate(record.choices(dataset), of_ids)
+
         # define layers and loss
         self.parts = torch.nn.ModuleDict(
             {
-                name: find_model(name)(part_config, dataset)
+                name: find_model(name)(part_config, seen if name in of_ids else dataset)
                 for name, part_config in self.part_config.items()
             }
         )
+        self.parts_of_ids = [self.parts[name] for name in of_ids]
         for part in self.parts.values():
             if isinstance(part, Pop):  # cannot score until its training ends, but
                 part.max_cnt = torch.ones(1)  # RecBole counts FLOPs before that
         self.register_buffer("weight", torch.full((len(names),), 1 / len(names)))
         self.fake_loss = torch.nn.Parameter(torch.zeros(1))
+
+    def _translate(self, choices, of_ids):
+        r"""Prepare for data that has other users or items than the model was trained on."""
+        user_then = choices.user_then(self.n_users)
+        same_users = len(choices.user_now) == self.n_users and user_then[1:].all()
+        if choices.known_items is None and same_users:
+            return
+        for name in of_ids:
+            if find_model(name).type != ModelType.TRADITIONAL:
+                raise UserError(
+                    f"LateFusion has a part {name}, which learned an embedding for each "
+                    "user and item, and the data has others now: train it anew on this "
+                    "data, or load it with the data it was trained on."
+                )
+        if choices.known_items is not None:
+            self.known_items = torch.from_numpy(choices.known_items[1:])
+        self.item_then = torch.from_numpy(choices.item_then)
+        self.user_then = torch.from_numpy(user_then)
 
     def forward(self) -> None:
         pass
@@ -117,17 +146,29 @@ class LateFusion(GeneralRecommender):
     def _fuse(self, interaction):
         r"""Weighted sum over the parts, shape: [n_queries, n_items]"""
         return sum(
-            weight * standardise(self._score_catalogue(part, interaction))
+            weight
+            * standardise(self._score_catalogue(part, interaction), self.known_items)
             for weight, part in zip(self.weight.tolist(), self.parts.values())
             if weight != 0
         )
 
     def _score_catalogue(self, part, interaction):
+        if self.item_then is None or not any(
+            part is each for each in self.parts_of_ids
+        ):
+            return self._score_in_own_ids(part, interaction)
+        # new users and items are to such a part what padding is: nobody it knows
+        user = self.user_then[interaction[self.USER_ID]]
+        then = Interaction({**interaction.interaction, self.USER_ID: user})
+        return self._score_in_own_ids(part, then)[:, self.item_then]
+
+    def _score_in_own_ids(self, part, interaction):
+        n_items = part.n_items
         try:
             scores = part.full_sort_predict(interaction)
         except NotImplementedError:
-            rows = interaction.repeat_interleave(self.n_items)
-            items = torch.arange(self.n_items, device=self.device)
+            rows = interaction.repeat_interleave(n_items)
+            items = torch.arange(n_items, device=self.device)
             rows.update(Interaction({self.ITEM_ID: items.repeat(len(interaction))}))
             scores = torch.cat(
                 [
@@ -135,7 +176,7 @@ class LateFusion(GeneralRecommender):
                     for start in range(0, len(rows), self.eval_batch_size)
                 ]
             )
-        return scores.view(-1, self.n_items).float()
+        return scores.view(-1, n_items).float()
 
     def other_parameter(self) -> dict:
         return {name: part.other_parameter() for name, part in self.parts.items()}
@@ -168,16 +209,20 @@ def _checked_names(names):
     return list(names)
 
 
-def standardise(scores: torch.FloatTensor) -> torch.FloatTensor:
+def standardise(
+    scores: torch.FloatTensor, known_items: torch.LongTensor | None = None
+) -> torch.FloatTensor:
     r"""Give each row mean 0 and standard deviation 1 over the items; column 0 is padding.
 
     Args:
         scores (torch.FloatTensor): shape: [n, n_items]
+        known_items (torch.LongTensor): The items whose mean and deviation these are, for a
+            model that is loaded with new ones, shape: [n_known]. Default: all
 
     Returns:
         torch.FloatTensor: shape: [n, n_items]. A row of equal scores becomes 0.
     """
-    items = scores[:, 1:]
+    items = scores[:, 1:] if known_items is None else scores[:, known_items]
     deviation, mean = torch.std_mean(items, dim=1, keepdim=True, correction=0)
     # a deviation that is 0 but for rounding must not be amplified
     flat = deviation <= 1e-6 * mean.abs()

@@ -14,11 +14,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix, diags
 
-# The weight of the towers, in interactions: a request text with as many interactions of its
+#: The weight of the towers, in interactions: a request text with as many interactions of its
 # own relies on its memory and on the towers equally.
-_PRIOR_COUNT = 20.0
-# Added to the count of every item in popularity, so that none is 0.
-_UNSEEN = 0.1
+PRIOR_COUNT = 20.0
+#: Added to the count of every item in popularity, so that none is 0.
+UNSEEN = 0.1
 # The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
 # The number of principal components of the items' vectors.
@@ -143,17 +143,26 @@ class RequestMemory(nn.Module):
         - item(numpy.ndarray): Of each training interaction, shape: [n_interactions]
         - n_requests(int): The number of request texts
         - n_items(int): The number of items
+        - known_items(numpy.ndarray): The items over which :math:`P(i|r)` is normalised, for
+          a model that is loaded with new ones, shape: [n_known]. Default: all
     """
 
-    def __init__(self, request, item, n_requests, n_items):
+    def __init__(self, request, item, n_requests, n_items, known_items=None):
         super(RequestMemory, self).__init__()
         self.count = SparseRows(count_pairs(request, item, (n_requests, n_items)))
         total = torch.from_numpy(np.bincount(request, minlength=n_requests)).float()
         popularity = torch.from_numpy(np.bincount(item, minlength=n_items)).float()
-        popularity += _UNSEEN
+        popularity += UNSEEN
+        known = popularity.clone()
+        if known_items is not None:
+            # new ones must not take from the share of the others
+            known = torch.zeros_like(popularity)
+            known[known_items] = popularity[known_items]
+        self.total_popularity = float(known.sum())
+        known[0] = 0  # padding
         self.register_buffer("total", total, persistent=False)
         self.register_buffer("popularity", popularity, persistent=False)
-        self.total_popularity = float(popularity.sum())
+        self.register_buffer("known_popularity", known, persistent=False)
 
     def log_normalizer(
         self, logits: torch.FloatTensor, drawn: torch.LongTensor | None = None
@@ -170,7 +179,7 @@ class RequestMemory(nn.Module):
         Returns:
             torch.FloatTensor: shape: [n, 1]
         """
-        weight = self.popularity if drawn is None else drawn.to(logits.dtype)
+        weight = self.known_popularity if drawn is None else drawn.to(logits.dtype)
         log_share = (weight / weight.sum()).log()
         return torch.logsumexp(logits + log_share, dim=1, keepdim=True)
 
@@ -203,9 +212,9 @@ class RequestMemory(nn.Module):
             popularity[positives] -= 1
             count[positives] -= 1
             total[positives[0]] -= 1
-        prior = (_PRIOR_COUNT / self.total_popularity * popularity).log()
+        prior = (PRIOR_COUNT / self.total_popularity * popularity).log()
         expected = logits + (prior - log_normalizer)
-        total = (total + _PRIOR_COUNT).log().unsqueeze(1)
+        total = (total + PRIOR_COUNT).log().unsqueeze(1)
         # the logarithm of 0 is slow, and that of the smallest number is small enough
         log_count = count.clamp_(min=torch.finfo(count.dtype).tiny).log_()
         return torch.logaddexp(log_count, expected).sub_(total)
@@ -226,9 +235,14 @@ class Neighbors(nn.Module):
         - n_users(int): The number of users
         - n_items(int): The number of items
         - max_neighbors(int): The most neighbors kept of an item
+        - item_now(numpy.ndarray): For a model that is loaded with other items: the current
+          id of each item, -1 if it is gone, shape: [n_items]. Default: the same
+        - n_now(int): Their number
     """
 
-    def __init__(self, user, item, n_users, n_items, max_neighbors):
+    def __init__(
+        self, user, item, n_users, n_items, max_neighbors, item_now=None, n_now=None
+    ):
         super(Neighbors, self).__init__()
         user_items = count_pairs(user, item, (n_users, n_items)) > 0
         user_items = user_items.astype(np.float32)
@@ -237,7 +251,10 @@ class Neighbors(nn.Module):
         shared = user_items.T @ user_items
         shared.setdiag(0)
         cosine = _NEIGHBOR_SCALE * diags(inverse_norm) @ shared @ diags(inverse_norm)
-        self.scaled_cosine = SparseRows(_largest(csr_matrix(cosine), max_neighbors))
+        cosine = _largest(csr_matrix(cosine), max_neighbors)
+        if item_now is not None:  # after the choice among equals, which is made by id
+            cosine, inverse_norm = _renumbered(cosine, inverse_norm, item_now, n_now)
+        self.scaled_cosine = SparseRows(cosine)
         inverse_norm = torch.from_numpy(inverse_norm)
         self.register_buffer("inverse_norm", inverse_norm, persistent=False)
 
@@ -291,15 +308,19 @@ class LikeHistory(nn.Module):
 
     Args:
         - vectors(torch.FloatTensor): Frozen vectors of the items, shape: [n_items, dim]
+        - known_items(numpy.ndarray): The items that the mean and the components are those
+          of, for a model that is loaded with new ones, shape: [n_known]. Default: all
     """
 
-    def __init__(self, vectors):
+    def __init__(self, vectors, known_items=None):
         super(LikeHistory, self).__init__()
+        known = slice(None) if known_items is None else torch.from_numpy(known_items)
         has_vector = vectors.any(dim=1, keepdim=True)
-        mean = vectors.sum(dim=0) / has_vector.sum().clamp(min=1)
+        mean = vectors[known].sum(dim=0) / has_vector[known].sum().clamp(min=1)
         vectors = (vectors - mean) * has_vector
         # in double precision, for the same components on any processor
-        covariance = (vectors.double().T @ vectors.double()) / len(vectors)
+        of_known = vectors[known].double()
+        covariance = (of_known.T @ of_known) / len(of_known)
         variance, component = torch.linalg.eigh(covariance)
         kept = variance > _LEAST_VARIANCE * variance.max()
         variance = variance[kept][-_N_COMPONENTS:]
@@ -328,6 +349,19 @@ class LikeHistory(nn.Module):
         return F.embedding_bag(
             history, self.vectors, mode="sum", per_sample_weights=weight
         )
+
+
+def _renumbered(matrix, values, now, n):
+    r"""A square matrix and values of its rows, with the current ids of items."""
+    entries = matrix.tocoo()
+    row, column = now[entries.row], now[entries.col]
+    kept = (row >= 0) & (column >= 0)
+    renumbered = csr_matrix(
+        (entries.data[kept], (row[kept], column[kept])), shape=(n, n)
+    )
+    result = np.zeros(n, dtype=values.dtype)
+    result[now[now >= 0]] = values[now >= 0]
+    return renumbered, result
 
 
 def _largest(matrix, k):

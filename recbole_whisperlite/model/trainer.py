@@ -52,6 +52,7 @@ class WhisperLiteTrainer(Trainer):
         *args,
         **kwargs,
     ) -> tuple[float | None, dict | None]:
+        _refuse_counts_of_other_data(self.config)
         # A checkpoint holds the best score but not the other metrics of that epoch, which
         # are returned if no later epoch is better.
         if self.start_epoch > 0 and valid_data:
@@ -75,6 +76,7 @@ class LateFusionTrainer(TraditionalTrainer):
         *args,
         **kwargs,
     ) -> tuple[float | None, dict | None]:
+        _refuse_counts_of_other_data(self.config)
         if self.start_epoch < self.epochs:  # otherwise a finished run was resumed
             for name, part in self.model.parts.items():
                 self._fit_part(name, part, train_data._dataset, valid_data, **kwargs)
@@ -143,3 +145,9 @@ class LateFusionTrainer(TraditionalTrainer):
         )
         self.logger.info(set_color(f"LateFusion weights: {weights}", "pink"))
         return best
+
+
+def _refuse_counts_of_other_data(config):
+    record = getattr(config, "trained_on", None)
+    if record is not None:
+        record.refuse_more_training()

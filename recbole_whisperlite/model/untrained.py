@@ -80,18 +80,3 @@ def check_requests(model: AbstractRecommender, dataset: Dataset) -> None:
             f"{dataset.dataset_name}.request, or set request_template to compose "
             "requests from item columns."
         )
-
-
-def training_choices(dataset: Dataset, label_field: str) -> Interaction:
-    r"""The positive interactions of the training dataset.
-
-    Args:
-        dataset (Dataset): The training dataset.
-        label_field (str): The field whose value is 1 for positives; without it, all
-            interactions are positive.
-
-    Returns:
-        Interaction: The positives.
-    """
-    inter = dataset.inter_feat
-    return inter[inter[label_field] == 1] if label_field in inter else inter

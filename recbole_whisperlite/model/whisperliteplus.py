@@ -82,10 +82,12 @@ class WhisperLitePlus(WhisperLite):
             )
 
         # define layers
-        inter = self._training_positives(dataset)
-        item = inter[self.ITEM_ID].numpy()
+        if self.mask_user_items or self.use_memory or self.reads_history:
+            choices = dataset.training_choices()
+            user, item, request = choices.current()
+            known_items = choices.known_items
         if self.mask_user_items or self.use_neighbors:
-            user, shape = inter[self.USER_ID].numpy(), (self.n_users, self.n_items)
+            shape = max(self.n_users, user.max(initial=0) + 1), self.n_items
             self.user_items = SparseRows(count_pairs(user, item, shape))
         if self.reads_history:
             self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
@@ -93,15 +95,22 @@ class WhisperLitePlus(WhisperLite):
             self.register_buffer("history_items", history_items, persistent=False)
         # The initial weights are the best on hm's validation part before any training.
         if self.use_memory:
-            request, n_requests = inter[self.REQUEST].numpy(), dataset.num(self.REQUEST)
-            self.memory = RequestMemory(request, item, n_requests, self.n_items)
+            self.memory = RequestMemory(
+                request, item, dataset.num(self.REQUEST), self.n_items, known_items
+            )
         if self.use_neighbors:
             self.neighbors = Neighbors(
-                user, item, self.n_users, self.n_items, config["neighbor_num"]
+                choices.user,
+                choices.item,
+                len(choices.user_now),
+                len(choices.item_now),
+                config["neighbor_num"],
+                None if known_items is None else choices.item_now,
+                self.n_items,
             )
             self.neighbors_weight = nn.Parameter(torch.tensor(1.0))
         if self.use_history:
-            self.like_history = LikeHistory(self.items.vectors)
+            self.like_history = LikeHistory(self.items.vectors, known_items)
             self.history_weight = nn.Parameter(torch.tensor(5.0))
 
     def _request_vectors(self, config, dataset):
@@ -116,7 +125,7 @@ class WhisperLitePlus(WhisperLite):
             torch.tensor(refusal.any(axis=1, keepdims=True)),
             persistent=False,
         )
-        self.use_refusals = bool(self.refuses.any())
+        self.use_refusals = dataset.has_refusals(refusal)
         if not self.use_refusals:
             return wish
         self.refusal_weight = nn.Parameter(torch.tensor(0.5))

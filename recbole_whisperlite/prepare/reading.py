@@ -5,13 +5,15 @@ Everything is text here: as a number, an id such as ``0108775015`` loses its zer
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
+import functools
 import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -29,18 +31,25 @@ _PARQUET_BUFFER_BYTES = 1 << 20
 
 
 def read_columns(
-    path: str | Path, names: list[str], numbers: bool = False
+    path: str | Path,
+    names: list[str],
+    decimal: str | None = None,
+    separator: str | None = None,
+    encoding: str = "utf-8",
 ) -> Iterator[pa.RecordBatch]:
     """Stream some columns of a file, with a progress bar.
 
     Args:
         path (str or Path): A ``.parquet``, ``.csv`` or ``.tsv`` file (comma- or
-            tab-separated, UTF-8, quoted values may contain line breaks); the latter two
+            tab-separated, quoted values may contain line breaks); the latter two
             also gzipped, such as ``.csv.gz``.
         names (list of str): The columns to read.
-        numbers (bool): Whether to convert parquet's numbers to text, keep the time of
-            day of its timestamps and join its lists with commas. If False, timestamps
-            lose the time of day, and numbers and lists are errors.
+        decimal (str, optional): Convert parquet's numbers to text with this decimal
+            mark, keep the time of day of its timestamps and join its lists with commas.
+            If None, timestamps lose the time of day, and numbers and lists are errors.
+        separator (str, optional): What separates the columns of a csv or tsv file, if
+            it is not what the name says.
+        encoding (str): Of a csv or tsv file.
 
     Yields:
         pyarrow.RecordBatch: The columns in the order of ``names``, each of type string.
@@ -62,17 +71,20 @@ def read_columns(
     check_file(path)
     try:
         if kind == ".parquet":
-            yield from _read_parquet(path, names, _any_text if numbers else _as_text)
+            to_text = functools.partial(_any_text, decimal) if decimal else _as_text
+            yield from _read_parquet(path, names, to_text)
         else:
-            yield from _read_csv(path, names, _DELIMITER[kind])
+            yield from _read_csv(path, names, separator or _DELIMITER[kind], encoding)
     except (pa.ArrowInvalid, OSError, EOFError) as error:
         reason = " ".join(str(error).split())
         row = re.search(
             r"Row #(\d+)", reason
         )  # Arrow counts from 1 and includes the header
-        place = where(path, int(row[1]) - 2) if row else path
+        place = where(path, int(row[1]) - 2, separator, encoding) if row else path
+        hint = ". Put values that hold the separator in double quotes."
         raise UserError(
             f"{place}: this file cannot be read as {kind[1:]}. {reason}"
+            f"{hint if 'columns, got' in reason else ''}"
         ) from None
 
 
@@ -83,19 +95,50 @@ def kind_of(path: str | Path) -> str:
     return Path(path.stem if packed else path).suffix.lower()
 
 
-def _open(path, **how):
-    """Open a text file, gzipped or not, as :func:`open` does."""
+def unpacked(path: str | Path, mode: str = "rb", **how: str) -> IO:
+    """Open a file, gzipped or not, as :func:`open` does."""
     packed = Path(path).suffix.lower() == ".gz"
-    return (gzip.open if packed else open)(path, "rt", newline="", **how)
+    return (gzip.open if packed else open)(path, mode, **how)
 
 
-def where(path: str | Path, row: int) -> str:
+def read_header(
+    path: str | Path, separator: str | None = None, encoding: str = "utf-8"
+) -> list[str]:
+    """Return the names of the columns of a csv or tsv file, [] if it is empty.
+
+    Args:
+        path (str or Path): The file.
+        separator (str, optional): As in :func:`read_columns`.
+        encoding (str): As in :func:`read_columns`.
+    """
+    with _rows(path, separator or _DELIMITER[kind_of(path)], encoding) as rows:
+        names = next(filter(None, rows), [])
+    return [name.removeprefix("\ufeff") for name in names[:1]] + names[1:]
+
+
+@contextlib.contextmanager
+def _rows(path, separator, encoding):
+    """Yield Python's reader of a csv file, which can say where its rows are."""
+    csv.field_size_limit(1 << 30)  # a value is as long as a quote is open
+    how = {"encoding": encoding, "errors": "replace", "newline": ""}
+    with unpacked(path, "rt", **how) as file:
+        # up to Python 3.10 the reader refuses NUL
+        yield csv.reader(
+            (line.replace("\0", " ") for line in file), delimiter=separator
+        )
+
+
+def where(
+    path: str | Path, row: int, separator: str | None = None, encoding: str = "utf-8"
+) -> str:
     """Return a row's position in its file, for error messages.
 
     Args:
         path (str or Path): A file that :func:`read_columns` has read, or any other file
             without a header that has one row per line.
         row (int): Index of the row, from 0, the header not counted.
+        separator (str, optional): As in :func:`read_columns`.
+        encoding (str): As in :func:`read_columns`.
 
     Returns:
         str: For row 0, ``"file.csv, line 2"``, ``"file.parquet, row 1"`` or
@@ -106,8 +149,7 @@ def where(path: str | Path, row: int) -> str:
         return f"{path}, {'row' if kind == '.parquet' else 'line'} {row + 1}"
     # Only errors get here, so counting may be slow: a quoted value may contain line
     # breaks, and empty lines are not rows.
-    with _open(path, encoding="utf-8", errors="replace") as file:
-        reader = csv.reader(file, delimiter=_DELIMITER[kind])
+    with _rows(path, separator or _DELIMITER[kind], encoding) as reader:
         start, rows = 1, 0
         for record in reader:
             rows += bool(record)
@@ -150,13 +192,11 @@ def parse_days(
     return np.array(days, dtype=np.int32)[distinct.indices.to_numpy()]
 
 
-def _read_csv(path, names, delimiter):
+def _read_csv(path, names, delimiter, encoding):
     import pyarrow as pa
     import pyarrow.csv
 
-    with _open(path, encoding="utf-8-sig", errors="replace") as file:
-        found = next(csv.reader(file, delimiter=delimiter), [])
-        _check_names(path, found, names)
+    _check_names(path, read_header(path, delimiter, encoding), names)
     with pa.OSFile(str(path)) as file, tqdm(
         desc=path.name, total=file.size(), unit="B", unit_scale=True, disable=None
     ) as bar:
@@ -165,7 +205,10 @@ def _read_csv(path, names, delimiter):
             pa.CompressedInputStream(file, "gzip") if packed else file,
             # Only without threads do Arrow's errors give the number of the row.
             read_options=pyarrow.csv.ReadOptions(
-                block_size=_CSV_BLOCK_BYTES, use_threads=False
+                block_size=_CSV_BLOCK_BYTES,
+                use_threads=False,
+                # the name by which Arrow reads the file itself
+                encoding="utf8" if encoding == "utf-8" else encoding,
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=delimiter, newlines_in_values=True
@@ -214,6 +257,12 @@ def _check_names(path, found, needed):
             f"{did_you_mean(missing[0], found)} "
             f"Needed: {', '.join(needed)}. Found: {', '.join(found) or 'none'}."
         )
+    for name in needed:
+        if found.count(name) > 1:
+            raise UserError(
+                f"{path}: there are {found.count(name)} columns '{name}'. Rename all "
+                "but one."
+            )
 
 
 def _as_text(path, name, column):
@@ -236,7 +285,7 @@ def _as_text(path, name, column):
     return column.cast(pa.string()).fill_null("")
 
 
-def _any_text(path, name, column):
+def _any_text(decimal, path, name, column):
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -245,12 +294,19 @@ def _any_text(path, name, column):
     if pa.types.is_timestamp(column.type):
         values = (value and value.isoformat() for value in column.to_pylist())
         return pa.array(values, pa.string()).fill_null("")
-    if (
-        pa.types.is_floating(column.type)
-        and pc.all(pc.equal(column, pc.round(column)), min_count=0).as_py()
-    ):
-        # integers that became floats because some are missing
-        column = pc.cast(column, pa.int64(), safe=False)
+    if column.type == pa.float16():  # few functions know it
+        column = column.cast(pa.float32())
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+        whole = pc.and_(
+            pc.equal(column, pc.round(column)), pc.less(pc.abs(column), 2.0**53)
+        )
+        if pc.all(whole, min_count=0).as_py():
+            # integers that became floats because some are missing
+            column = pc.cast(column, pa.int64(), safe=False)
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        text = column.cast(pa.string()).fill_null("")
+        return pc.replace_substring(text, ".", decimal)
     if pa.types.is_nested(column.type):
         return pa.array(map(as_text, column.to_pylist()), pa.string())
     try:

@@ -77,7 +77,8 @@ def _parse(path, number, line):
         line = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path}, line {number}: byte 0x{line[error.start]:02x} is not valid UTF-8."
+            f"{path}, line {number}: byte 0x{line[error.start]:02x} is not valid UTF-8, "
+            "which JSON is written in. Convert the file."
         ) from None
     try:
         record = json.loads(line)

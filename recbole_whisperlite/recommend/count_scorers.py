@@ -101,6 +101,7 @@ class WordScorer(LinearScorer):
         weights (scipy.sparse.csr_matrix): The score of each word for each item, float32
             ``[n_words, n_items]``.
         idf (numpy.ndarray): Of each word, float32 ``[n_words]``.
+        n_trained (int): The size of that catalogue.
         average_length (float): Words in an item text.
         k1, b (float): As in the settings.
     """
@@ -112,12 +113,14 @@ class WordScorer(LinearScorer):
         words: list[str],
         weights: csr_matrix,
         idf: np.ndarray,
+        n_trained: int,
         average_length: float,
         k1: float,
         b: float,
     ):
         self.words, self.weights, self.idf = words, weights, idf
-        self.average_length, self.k1, self.b = average_length, k1, b
+        self.n_trained, self.average_length = n_trained, average_length
+        self.k1, self.b = k1, b
         self._row_of = {word: row for row, word in enumerate(words)}
 
     @property
@@ -142,20 +145,29 @@ class WordScorer(LinearScorer):
         return {"text": take(batch.corrections, items)}
 
     def with_items(self, new: NewItems) -> WordScorer:
-        count = self._counts(new.texts)
+        found = {word for text in new.texts for word in words_of(text)}
+        unheard = sorted(found - {*self._row_of})
+        # one that no item of the training contains is the rarest
+        rarest = np.log(1 + (self.n_trained + 0.5) / 0.5)
+        other = WordScorer(
+            [*self.words, *unheard],
+            self.weights,
+            np.append(self.idf, np.full(len(unheard), rarest, dtype=np.float32)),
+            self.n_trained,
+            self.average_length,
+            self.k1,
+            self.b,
+        )
+        count = other._counts(new.texts)
         count.sum_duplicates()
-        length = np.array([len(words_of(text)) for text in new.texts], dtype=np.float32)
+        length = np.asarray(count.sum(axis=1)).ravel()
         norm = self.k1 * (1 - self.b + self.b * length / self.average_length)
         added = count.tocoo()
-        weight = self.idf[added.col] * added.data / (added.data + norm[added.row])
-        added = csr_matrix((weight, (added.col, added.row)), shape=count.shape[::-1])
-        weights = resized(self.weights, (len(self.words), self.n_items + len(length)))
-        added.indices = added.indices + self.n_items
-        added = csr_matrix(
-            (added.data, added.indices, added.indptr), shape=weights.shape
-        )
-        other = copy.copy(self)
-        other.weights = (weights + added).tocsr().astype(np.float32)
+        weight = other.idf[added.col] * added.data / (added.data + norm[added.row])
+        shape = len(other.words), self.n_items + len(new.texts)
+        added = csr_matrix((weight, (added.col, added.row + self.n_items)), shape=shape)
+        other.weights = (resized(self.weights, shape) + added).tocsr()
+        other.weights = other.weights.astype(np.float32)
         return other
 
     def keep_items(self, rows: np.ndarray) -> WordScorer:
@@ -164,7 +176,12 @@ class WordScorer(LinearScorer):
         return other
 
     def settings(self) -> dict:
-        return {"average_length": self.average_length, "k1": self.k1, "b": self.b}
+        return {
+            "n_trained": self.n_trained,
+            "average_length": self.average_length,
+            "k1": self.k1,
+            "b": self.b,
+        }
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {

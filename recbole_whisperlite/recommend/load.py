@@ -265,6 +265,7 @@ def _words(kind, settings, parts, encoder):
         words,
         parts.sparse("words.npz", len(words)),
         parts.array("words.npz/idf", len(words)),
+        settings["n_trained"],
         settings["average_length"],
         settings["k1"],
         settings["b"],

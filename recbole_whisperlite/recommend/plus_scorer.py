@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -25,6 +26,9 @@ from recbole_whisperlite.recommend.scorer import (
     products,
 )
 from recbole_whisperlite.recommend.text_scorer import TextScorer
+
+# A request is split when it is scored, and again when it is answered.
+_split = functools.lru_cache(maxsize=4096)(split_refusals)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +165,7 @@ class PlusScorer(TextScorer):
         return (*blocks, *super().blocks[1:])
 
     def splits(self, text: str) -> tuple[str, str]:
-        return split_refusals(text) if self.splits_requests else (text, "")
+        return _split(text) if self.splits_requests else (text, "")
 
     def encode(self, asked: Asked) -> Batch:
         n, of_parts = len(asked.requests), {}
@@ -176,11 +180,11 @@ class PlusScorer(TextScorer):
             away = -np.float32(self.refusal_weight) * scale * away
             of_parts["refusals"], query = away, text + away
         queries, constant = [query], np.zeros(n, dtype=np.float32)
-        corrections = csr_matrix((n, self.n_items), dtype=np.float32)
+        corrections = []
         if self.memory is not None:
             queries.append(np.ones((n, 1), dtype=np.float32))
             constant, counted = self._remember(asked, text, of_parts)
-            corrections = corrections + counted
+            corrections.append(counted)
         histories = [each[-self.history_length :] for each in asked.histories]
         if self.like_history is not None:
             of_parts["embedding"] = embedding
@@ -190,10 +194,11 @@ class PlusScorer(TextScorer):
             shared = (incidence(histories, self.n_items) @ self.neighbors).tocsr()
             shared.data = np.float32(self.neighbors_weight) * np.log1p(shared.data)
             of_parts["neighbors"] = shared
-            corrections = corrections + shared
+            corrections.append(shared)
         if self.pictures is not None:
             queries.append(self._picture_query(asked))
-        corrections = corrections.tocsr()
+        zero = csr_matrix((n, self.n_items), dtype=np.float32)
+        corrections = sum(corrections[1:], corrections[0]) if corrections else zero
         return Batch(asked, tuple(queries), constant, corrections, of_parts)
 
     def _remember(self, asked, text, of_parts):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import os
 import tempfile
 import threading
@@ -288,8 +287,8 @@ class Recommender:
         scores = np.where(allowed, cosine, np.float32(-np.inf))[None]
         nothing = csr_matrix(scores.shape, dtype=np.float32)
         items, scores = exact_top_k(DenseSearch(scores), nothing, k)
-        found = _recommendations(state, items[0], scores[0], {"similarity": scores[0]})
-        return Answer(found, text, None, text, "", ())
+        found = _recommendations(state, items, scores, {"similarity": scores})
+        return Answer(found[0], text, None, text, "", ())
 
     def explain(
         self,
@@ -448,30 +447,29 @@ def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
         for row, history in enumerate(asked.histories):
             allowed[row, history] = False
     items, scores = state.scorer.top(batch, min(k, state.scorer.n_items), allowed)
-    parts = state.scorer.parts(batch, items)
-    flat = {name: values.ravel() for name, values in parts.items()}
-    # for all answers at once, as each look-up in the catalogue has a cost of its own
-    found = iter(_recommendations(state, items.ravel(), scores.ravel(), flat))
+    found = _recommendations(state, items, scores, state.scorer.parts(batch, items))
     answers = []
-    for row, n_found in enumerate((items >= 0).sum(axis=1)):
-        request, user, notes = asked.requests[row], asked.users[row], asked.notes[row]
-        of_row = list(itertools.islice(found, n_found))
+    for request, user, notes, of_row in zip(
+        asked.requests, asked.users, asked.notes, found
+    ):
         wish, ruled_out = state.scorer.splits(request)
         answers.append(Answer(of_row, request, user, wish, ruled_out, tuple(notes)))
     return answers
 
 
-def _recommendations(state, rows, scores, parts) -> list[Recommendation]:
-    found = rows >= 0  # -1 where fewer are left than were asked for
-    rows = rows[found]
-    columns = [values[found].tolist() for values in parts.values()]
-    return [
+def _recommendations(state, items, scores, parts) -> list[list[Recommendation]]:
+    """Return the items of each row, ``[n, k]``; -1 where fewer are left than wanted."""
+    there, ends = items >= 0, np.cumsum((items >= 0).sum(axis=1))
+    rows, catalogue = items[there], state.catalogue
+    columns = [values[there].tolist() for values in parts.values()]
+    found = [
         Recommendation(id_, score, text, picture, dict(zip(parts, of_item)))
         for id_, score, text, picture, *of_item in zip(
-            state.catalogue.ids(rows),
-            scores[found].tolist(),
-            state.catalogue.texts(rows),
-            state.catalogue.pictures(rows),
+            catalogue.ids(rows),
+            scores[there].tolist(),
+            catalogue.texts(rows),
+            catalogue.pictures(rows),
             *columns,
         )
     ]
+    return [found[begin:end] for begin, end in zip([0, *ends], ends)]

@@ -59,16 +59,22 @@ def exact_top_k(
     n, n_items = corrections.shape
     sparse = corrections.tocoo()
     lowered = np.bincount(sparse.row[sparse.data < 0], minlength=n).max(initial=0)
-    row, item = search.best(k + int(lowered))
-    keys_of_sparse = sparse.row.astype(np.int64) * n_items + sparse.col
-    order = np.argsort(keys_of_sparse)
-    keys_of_sparse, values = keys_of_sparse[order], sparse.data[order]
-    keys = np.union1d(row * n_items + item, keys_of_sparse)
-    row, item = np.divmod(keys, n_items)
+    k_inner = k + int(lowered)
+    row, item = search.best(k_inner)
     score = search.at(row, item)
-    score[np.searchsorted(keys, keys_of_sparse)] += values
+    # No item that is corrected to less than this is among the k best.
+    least = np.full(n, np.inf, dtype=np.float32)
+    np.minimum.at(least, row, score)
+    least[np.bincount(row, minlength=n) < k_inner] = -np.inf
+    corrected = search.at(sparse.row, sparse.col) + sparse.data
+    kept = (corrected >= least[sparse.row]) & (corrected > -np.inf)
+    is_plain = ~_contains(
+        sparse.row.astype(np.int64) * n_items + sparse.col, row * n_items + item
+    )
+    row = np.concatenate([row[is_plain], sparse.row[kept]])
+    item = np.concatenate([item[is_plain], sparse.col[kept]])
+    score = np.concatenate([score[is_plain], corrected[kept]])
     order = np.lexsort((item, -score, row))
-    order = order[score[order] > -np.inf]
     row, item, score = row[order], item[order], score[order]
     rank = np.arange(len(row)) - np.searchsorted(row, np.arange(n))[row]
     kept = rank < k
@@ -77,3 +83,12 @@ def exact_top_k(
     items[row[kept], rank[kept]] = item[kept]
     scores[row[kept], rank[kept]] = score[kept]
     return items, scores
+
+
+def _contains(keys, wanted):
+    """Return which of the wanted keys are among the keys, bool ``[len(wanted)]``."""
+    if not len(keys):
+        return np.zeros(len(wanted), dtype=bool)
+    keys = np.sort(keys)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return keys[place] == wanted

@@ -35,3 +35,17 @@ def test_cold_hides_histories_from_models_that_use_them(tmp_path):
     # these do not use histories
     assert plain == pytest.approx(plain_hidden) and pop == pytest.approx(pop_hidden)
     assert hidden < seen - 0.1
+
+
+def test_asking_is_measured_one_by_one_and_in_batches(tmp_path):
+    folder = write_tiny(tmp_path)
+    costs.main(
+        ["--dataset=tiny", f"--data_path={folder}", "--parts", "asking"]
+        + ["--rounds=1", "--output", str(tmp_path / "asking.json")]
+    )
+    figures = json.loads((tmp_path / "asking.json").read_text())["asking"]
+    for model in ("WhisperLite", "WhisperLitePlus"):
+        single = figures[f"{model}, milliseconds for a single request"]
+        assert 0 < single < 1000 * figures[f"{model}, seconds to load"] + 1000
+        # a batch shares what each request of its own pays
+        assert figures[f"{model}, requests a second in batches"] > 1000 / single

@@ -6,6 +6,7 @@ import yaml
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
+from recbole_whisperlite.data.trained_on import Choices
 from recbole_whisperlite.model.names import settings_files
 from recbole_whisperlite.model.whisperlite import WhisperLite
 from recbole_whisperlite.model.whisperliteplus import WhisperLitePlus
@@ -54,6 +55,9 @@ class Dataset:
     def item_vectors(self):
         return self.vectors["item"]
 
+    def has_refusals(self, refusal):
+        return bool(refusal.any())
+
 
 # What four users chose, sorted by user and time: user, request, item, the row where the
 # history begins and its length, whether it is training. For request 2 u1 chose two;
@@ -100,6 +104,11 @@ class People(Dataset):
 
     def wish_and_refusal_vectors(self):
         return self.vectors["request"], self.refusals
+
+    def training_choices(self):
+        fields = ("user_id", "item_id", "request")
+        rows = (self.inter_feat[field].numpy() for field in fields)
+        return Choices(*rows, *(np.arange(self.num(field)) for field in fields), 8)
 
 
 def build(dataset, seed=1, model=WhisperLitePlus, **settings):

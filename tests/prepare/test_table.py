@@ -60,6 +60,7 @@ def shop(tmp_path):
         return [
             read_atomic(path)[0].to_numpy().tolist()
             for path in sorted((tmp_path / "shop").iterdir())
+            if path.suffix != ".json"
         ]
 
     return convert
@@ -131,6 +132,31 @@ def test_parquet_keeps_numbers_dates_and_lists(shop, tmp_path):
 
     assert inter == [["anna", "7", "1", "86405"], ["bea", "8", "", "86405"]]
     assert item == [["7", "a thing", "red, wool"], ["8", "a thing", ""]]
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_numbers_in_parquet_are_none_where_missing_and_whole_where_they_can_be(
+    shop, tmp_path, kind
+):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    missing = float("nan")  # other than null
+    columns = {
+        "sku": pa.array(["007", "8"]),
+        "name": pa.array(["hat", "boots"]),
+        "stock": pa.array([missing, 3.0], kind),
+        "price": pa.array([1.5, missing], kind),
+        "atoms": pa.array([1e20, None], "float64"),  # beyond 64-bit integers
+    }
+    pq.write_table(pa.table(columns), tmp_path / "items.parquet")
+    names = {"item_id": "sku", "title": "name"} | {
+        name: name for name in ("stock", "price", "atoms")
+    }
+    items = {"file": "items.parquet", "columns": names}
+    _, item, _ = shop({**MAPPING, "items": items})
+    assert item[0] == ["007", "hat", "", "1.5", "1e+20"]
+    assert item[1] == ["8", "boots", "3", "", ""]
 
 
 def test_the_command_says_what_it_wrote_and_what_comes_next(shop, tmp_path, capsys):

@@ -98,11 +98,14 @@ def test_similar_and_explain(ask, shop):
         (["--similar", "i1", "--user", "u1"], "--user has no effect with --similar"),
         (["x", "--similar", "i1"], "a request has no effect with --similar"),
         (["x", "--explain", "i1", "--seen"], "--seen has no effect with --explain"),
-        (["--requests", "a.csv", "--output", "b.csv", "--user", "u"], "--user does not"),
+        (
+            ["--requests", "a.csv", "--output", "b.csv", "--user", "u"],
+            "--user does not",
+        ),
         (["--requests", "a.csv"], "needs --output"),
         (["--sheet", "a.html"], "needs a request"),
         (["x", "--sheet", "a.pdf"], "give an .html file"),
-        (["x", "--image", "none.png"], "none.png"),
+        (["x", "--image", "none.png"], "knows no pictures"),
     ],
 )
 def test_what_has_no_effect_or_no_meaning_is_refused(ask, given, message):
@@ -125,7 +128,9 @@ def test_ranges_and_values_of_conditions():
         ["price=-1e2..0.5", "colour=a=b", "kinds=x", "kinds=y"], COLUMNS
     )
     assert parsed == {"price": (-100.0, 0.5), "colour": "a=b", "kinds": ["x", "y"]}
-    assert arguments.conditions(["price=1", "price=2"], COLUMNS) == {"price": [1.0, 2.0]}
+    assert arguments.conditions(["price=1", "price=2"], COLUMNS) == {
+        "price": [1.0, 2.0]
+    }
     assert arguments.conditions(["colour=so.. so"], COLUMNS) == {"colour": "so.. so"}
     with pytest.raises(UserError, match="neither a number nor a range"):
         arguments.conditions(["price=nan"], COLUMNS)
@@ -181,7 +186,9 @@ def test_help_lists_every_command(pipe):
 
 def answer(*texts, parts=None):
     parts = parts or {"text": 1.0, "memory": -0.25, "history": 0.5, "neighbors": 0.1}
-    found = [Recommendation(f"i{n}", 1.35, text, None, parts) for n, text in enumerate(texts)]
+    found = [
+        Recommendation(f"i{n}", 1.35, text, None, parts) for n, text in enumerate(texts)
+    ]
     return Answer(found, "x", None, "x", "", ("a note",))
 
 

@@ -90,9 +90,17 @@ def test_columns_that_are_not_read_are_told(tmp_path):
     "name, content, message",
     [
         ("a.csv", "", "no column 'request'"),
-        ("a.csv", "req,user\nx,u\n", "no column 'request' in the first line, only 'req'"),
+        (
+            "a.csv",
+            "req,user\nx,u\n",
+            "no column 'request' in the first line, only 'req'",
+        ),
         ("a.csv", "request,user\n", "has no requests"),
-        ("a.csv", "request,user\nred, or blue,u1\n", "line 2: there are 3 values for 2"),
+        (
+            "a.csv",
+            "request,user\nred, or blue,u1\n",
+            "line 2: there are 3 values for 2",
+        ),
         ("a.csv", 'request\nfine\n"red\n', "line 3: unexpected end"),
         ("a.csv", "request,request\nx,y\n", "two columns"),
         ("a.csv", "request,exclude_seen\nx,perhaps\n", "line 2: exclude_seen must be"),

@@ -41,7 +41,9 @@ def test_bars_are_as_long_as_the_parts(tmp_path):
 
 
 def test_the_command_writes_the_sheet_of_an_answer(ask, tmp_path):
-    status, out, err = ask("red dress", "--sheet", tmp_path / "a" / "found.html", "--k=3")
+    status, out, err = ask(
+        "red dress", "--sheet", tmp_path / "a" / "found.html", "--k=3"
+    )
     assert status == 0 and "sheet: " in err and "sheet" not in out
     page = (tmp_path / "a" / "found.html").read_text("utf-8")
     assert "<h1>red dress</h1>" in page and page.count("<li>") == 3
