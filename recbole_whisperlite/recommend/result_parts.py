@@ -72,13 +72,14 @@ class ResultParts:
         self.n_done, self.discarded = 0, []
 
     def __enter__(self):
-        try:
-            with output.refusals(self.path):
+        with output.refusals(self.path):
+            try:
                 self._lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"{self.path}: another process is writing this. Wait for it, or stop it."
-            ) from None
+            except Timeout:  # an OSError, too
+                raise UserError(
+                    f"{self.path}: another process is writing this. Wait for it, or stop "
+                    "it."
+                ) from None
         try:
             with output.refusals(self.path):
                 self._open()
