@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from recbole_whisperlite.recommend import arguments
@@ -66,11 +67,17 @@ def _ask_again_and_again(args, shop, options):
     from recbole_whisperlite.recommend.prompt import Prompt, typed_lines
 
     prompt = Prompt(shop, args.user, args.k, options, args.json)
-    if sys.stdin.isatty():
-        print(f"{shop.model}, {len(shop):,} items; :help for help", file=sys.stderr)
-        prompt.run(typed_lines())
+    try:
+        if sys.stdin.isatty():
+            print(f"{shop.model}, {len(shop):,} items; :help for help", file=sys.stderr)
+            prompt.run(typed_lines())
+            return 0
+        return 2 if prompt.run(sys.stdin) else 0
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever reads has enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return 2 if prompt.run(sys.stdin) else 0
 
 
 def _explain(args, shop):

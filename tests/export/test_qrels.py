@@ -87,7 +87,7 @@ def check_requests(folder, only_training):
         assert row["exclude_seen"] is False
 
 
-def test_requests_are_as_whisperliteplus_got_them(judged):
+def test_requests_are_as_the_model_got_them(judged):
     run, folder = judged
     if run.model.parent.name.startswith("WhisperLitePlus"):
         check_requests(folder, only_training=False)
