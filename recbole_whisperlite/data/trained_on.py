@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from recbole_whisperlite.encoder import FittedEncoder
 
 # The models of this package that serve changed data, and whether they count interactions.
-# A custom model derived from one of them behaves as its nearest base.
+# A custom model derived from one of them behaves as its nearest base; and whatever asks
+# for training choices counts.
 _COUNTS = {
     "WhisperLite": False,
     "WhisperLitePlus": True,
@@ -275,6 +276,8 @@ def keep(config: Config, dataset: Dataset) -> None:
     now = _record(config, dataset)
     if given is not None and given.is_loaded:
         _compare_fields(given.fields, now.fields, config["model"], dataset.dataset_name)
+        if given.item is not None:
+            now = TrainedOn(**_tokens(dataset), **_rows(dataset))
         given.has_changed = given.rows_digest != now.rows_digest
     else:
         if "trained_on" in vars(config) and given is None and not now.fields:
@@ -286,7 +289,7 @@ def keep(config: Config, dataset: Dataset) -> None:
     # a dataset read by RecBole from a file has a Config of its own
     dataset.config.trained_on = config.trained_on
     dataset._kept_in = config
-    if hasattr(dataset, "fit_texts"):
+    if hasattr(dataset, "fit_texts") and _text_field(dataset) is None:
         _keep_fit_texts(config.trained_on, dataset)
 
 
@@ -308,10 +311,16 @@ def of(dataset: Dataset) -> TrainedOn | None:
 
 def choices(dataset: Dataset) -> Choices:
     """Return the positives that counts are made of: the training interactions of
-    ``dataset``, or those of the checkpoint that its config comes from."""
+    ``dataset``, or those of the checkpoint that its config comes from.
+
+    In a fresh run the record of the run keeps them from now on, whatever the model.
+    """
     record = of(dataset)
-    if record is None or not record.is_loaded or record.item is None:
-        record = TrainedOn(**_tokens(dataset), **_rows(dataset))
+    if record is None or not (record.is_loaded or record.is_of(dataset)):
+        record = TrainedOn()
+    if record.item is None or not record.is_loaded:
+        vars(record).pop("rows_digest", None)
+        vars(record).update(_tokens(dataset), **_rows(dataset))
     return record.choices(dataset)
 
 
@@ -374,13 +383,13 @@ def _compare_fields(then, now, model, dataset="the dataset"):
         n_now, hash_now = now.get(field, (0, ""))
         if hash_now == hash_then:
             continue
-        found = f"{n_now} {field} now"
+        found = f"{n_now} now"
         if n_now == n_then:
             found = f"{n_now} others now, or in another order"
         raise UserError(
-            f"{model} was trained with {n_then} {field}, each with an embedding of its "
-            f"own, and {dataset} has {found}: train it anew on this data, or load it with "
-            "the data it was trained on."
+            f"{model} was trained on {n_then} values of {field} and learned each by "
+            f"itself, but {dataset} has {found}: train it anew on this data, or load it "
+            "with the data it was trained on."
         )
 
 

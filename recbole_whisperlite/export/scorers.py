@@ -22,7 +22,7 @@ from recbole_whisperlite.recommend.counts import RequestCounts
 from recbole_whisperlite.recommend.embed import Frozen, Sequences, Tower, Towers
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
 from recbole_whisperlite.recommend.plus_scorer import LikeHistory, Memory, PlusScorer
-from recbole_whisperlite.recommend.scorer import Scorer
+from recbole_whisperlite.recommend.scorer import NewItems, Scorer
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
 if TYPE_CHECKING:
@@ -183,10 +183,16 @@ def _similar_items(model, dataset, encoder, config):
 
 
 def _latefusion(model, dataset, encoder, config):
-    parts = {
-        name: scorer_of(part, dataset, encoder, model.part_config[name])
-        for name, part in model.parts.items()
-    }
+    parts = {}
+    for name, part in model.parts.items():
+        scorer = scorer_of(part, dataset, encoder, model.part_config[name])
+        if model.item_then is not None and part in model.parts_of_ids:
+            # it has the items of the training; the row of a new one is empty
+            then = _array(model.item_then)[1:] - 1
+            empty = scorer.n_items
+            scorer = scorer.with_items(NewItems([""], None))
+            scorer = scorer.keep_items(np.where(then < 0, empty, then))
+        parts[name] = scorer
     weights = dict(zip(model.parts, model.weight.tolist()))
     known = np.ones(model.n_items - 1, dtype=bool)
     if model.known_items is not None:

@@ -107,9 +107,9 @@ class LateFusion(GeneralRecommender):
         for name in of_ids:
             if find_model(name).type != ModelType.TRADITIONAL:
                 raise UserError(
-                    f"LateFusion has a part {name}, which learned an embedding for each "
-                    "user and item, and the data has others now: train it anew on this "
-                    "data, or load it with the data it was trained on."
+                    f"LateFusion has a part {name}, which learned each user and item by "
+                    "itself, but the data has others now: train it anew on this data, or "
+                    "load it with the data it was trained on."
                 )
         if choices.known_items is not None:
             self.known_items = torch.from_numpy(choices.known_items[1:])

@@ -37,7 +37,7 @@ class RequestPop(UntrainedRequestModel):
         return torch.from_numpy(count).to(request.device) + self.backoff
 
     def load_other_parameter(self, para: dict | None) -> None:
-        pass  # checkpoints before 0.4 have the counts here and in the state dict
+        pass  # older checkpoints have counts here, and in the state dict, by old ids
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
         state_dict.pop(f"{prefix}backoff", None)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from recbole.quick_start import load_data_and_model
 from recbole.utils import get_model, get_trainer
 
 from recbole_whisperlite.data.dataset import RequestDatasetMixin
@@ -86,3 +87,18 @@ def test_whisperlite_learns_to_find_what_is_asked_for(shop, prepare):
     trainer = get_trainer(config["MODEL_TYPE"], "WhisperLite")(config, model)
     trainer.fit(train, valid, saved=False, show_progress=False)
     assert trainer.evaluate(test, load_best_model=False)["ndcg@3"] > 0.9
+
+
+def test_a_checkpoint_keeps_the_texts_that_words_were_fitted_on(shop, prepare):
+    config, _, (train, valid, _) = make(prepare, shop)
+    model = get_model("WhisperLite")(config, train._dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], "WhisperLite")(config, model)
+    trainer.fit(train, valid, show_progress=False)
+    with open(shop / "shop" / "shop.item", "a") as file:
+        file.writelines(f"new{n}\tyellow vase\tvase\n" for n in range(9))
+    model = load_data_and_model(trainer.saved_model_file)[1]
+    assert model.n_items == 1 + 12 + 9
+    for side, n in (("requests", None), ("items", 13)):
+        vectors = getattr(trainer.model, side).vectors
+        found = getattr(model, side).vectors[:n]
+        np.testing.assert_allclose(found, vectors, atol=1e-6)

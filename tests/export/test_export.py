@@ -1,14 +1,38 @@
 """An exported model answers as RecBole's model does, and stands on its own."""
 
-import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from recbole.quick_start import run_recbole
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend.recommender import Recommender
 
-from exported_shop import assert_same_scores, queries
+from exported_shop import assert_same_scores
+
+LETTERS = """
+import numpy as np
+from recbole_whisperlite.encoder.base import Encoder, unit_rows
+
+
+class Letters(Encoder):
+    def __init__(self, config, fit_texts):
+        super().__init__(config, fit_texts)
+        self.letters = sorted(set("".join(fit_texts)))
+
+    def fingerprint(self):
+        return {"letters": self.letters}
+
+    def encode(self, texts):
+        counts = [[text.count(letter) for letter in self.letters] for text in texts]
+        return unit_rows(np.array(counts, dtype=np.float32))
+"""
 
 
 @pytest.mark.parametrize(
@@ -60,3 +84,155 @@ def test_pictures(exported, use_text):
     alone = {each.item: each.score for each in shop.recommend(image=picture, k=30)}
     for each in both:
         assert each.score == pytest.approx(text[each.item] + alone[each.item], abs=1e-4)
+
+
+def test_what_readme_asks_runs_as_it_stands(exported, tmp_path, capsys, monkeypatch):
+    exported("WhisperLite")
+    (tmp_path / "WhisperLite-model").rename(tmp_path / "shop-model")
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (code,) = re.findall(
+        r"```python\n(from recbole_\w+ import Recomm.*?)```", readme, re.S
+    )
+    assert len([line for line in code.splitlines() if line]) < 10
+    exec(code, {})
+    assert "['new-1']" in capsys.readouterr().out
+    assert len(Recommender.load("shop-model")) == 31
+
+
+def test_it_needs_neither_recbole_nor_torch_nor_the_data(exported, shop_data):
+    _, _, shop = exported("WhisperLitePlus")
+    expected = [found.item for found in shop.recommend("a red hat", user="u3")]
+    shutil.rmtree(shop_data)
+    code = (
+        "import sys; from recbole_whisperlite import Recommender\n"
+        "shop = Recommender.load('WhisperLitePlus-model')\n"
+        "print([found.item for found in shop.recommend('a red hat', user='u3')])\n"
+        "assert not {'recbole', 'torch'} & {*sys.modules}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == str(expected), done.stderr
+
+
+def test_a_user_is_asked_for_with_the_whole_history(exported):
+    _, test_data, shop = exported("WhisperLitePlus")
+    dataset = test_data._dataset
+    user, _, item, _ = dataset._raw
+    of_u3 = item[user == dataset.token2id("user_id", "u3")]
+    seen = {dataset.id2token("item_id", each) for each in of_u3}
+    assert len(seen) > 3
+    answer = shop.recommend("a red hat", user="u3", k=30)
+    assert {found.item for found in answer} == {f"i{n}" for n in range(30)} - seen
+    everything = shop.recommend("a red hat", user="u3", k=30, exclude_seen=False)
+    assert len(everything) == 30
+
+
+def test_without_users_nothing_of_them_is_in_the_folder(exported, tmp_path):
+    _, _, shop = exported("WhisperLitePlus", with_users=False)
+    assert not (tmp_path / "WhisperLitePlus-model" / "users.parquet").exists()
+    answer = shop.recommend("a red hat", user="u3", k=30)
+    assert len(answer) == 30 and "without users" in answer.notes[0]
+    assert "Users: none" in (tmp_path / "WhisperLitePlus-model/README.md").read_text()
+
+
+def test_model_card_and_config_say_where_it_comes_from(exported, tmp_path):
+    _, test_data, shop = exported("WhisperLite", seed=7)
+    card = (tmp_path / "WhisperLite-model" / "README.md").read_text("utf-8")
+    meta = yaml.safe_load(card.split("---")[1])
+    assert meta["library_name"] == "recbole-whisperlite"
+    assert test_data.fingerprint in card and "| ndcg@10 | 0.5000 | 0.5000 |" in card
+    assert "seed: 7" in card and "Licence" in card and "## Limits" in card
+    assert shop.about["fingerprint"]["test"] == test_data.fingerprint
+    assert shop.about["settings"]["encoder_dim"] == 16
+    # no file can hold code
+    endings = {path.suffix for path in (tmp_path / "WhisperLite-model").iterdir()}
+    assert endings == {".json", ".md", ".npy", ".npz", ".parquet", ".safetensors"}
+
+
+def test_precomputed_vectors_answer_for_their_own_requests_only(exported, shop_data):
+    texts = sorted({r.split("\t")[1] for r in _lines(shop_data / "shop/shop.request")})
+    ids = [line.split("\t")[0] for line in _lines(shop_data / "shop/shop.request")]
+    items = [line.split("\t")[0] for line in _lines(shop_data / "shop/shop.item")]
+    draw = np.random.default_rng(0)
+    for side, names in (("request", ids), ("item", items)):
+        vectors = draw.normal(size=(len(names), 6)).astype(np.float32)
+        np.savez(f"{side}.npz", ids=np.array(names), vectors=vectors)
+    files = {f"{side}_vectors_file": f"{side}.npz" for side in ("request", "item")}
+    model, test_data, shop = exported("WhisperLite", encoder="precomputed", **files)
+    assert_same_scores(model, test_data, shop)
+    assert texts
+    with pytest.raises(UserError, match="'a purple hat' is new, and .* precomputed"):
+        shop.recommend("a purple hat")
+
+
+def test_a_custom_encoder_is_imported_only_if_that_is_allowed(
+    exported, write_module, tmp_path
+):
+    write_module("letters", LETTERS)
+    with pytest.raises(UserError, match="own_code=True"):
+        exported("WhisperLite", encoder="letters:Letters")
+    shop = Recommender.load(tmp_path / "WhisperLite-model", own_code=True)
+    assert len(shop.recommend("a red hat")) == 10
+
+
+def test_a_checkpoint_is_asked_like_its_export(shop_data, tmp_path):
+    settings = {"encoder": "tfidf", "epochs": 1, "state": "ERROR"}
+    settings |= {"data_path": str(shop_data), "export": str(tmp_path / "model")}
+    run_recbole(model="WhisperLitePlus", dataset="shop", config_dict=settings)
+    (checkpoint,) = Path("saved").glob("*.pth")
+    of_folder, of_checkpoint = map(Recommender.load, (tmp_path / "model", checkpoint))
+    for shop in (of_folder, of_checkpoint):
+        found = shop.recommend("a blue scarf, no heels", user="u5", k=30)
+        assert found.ruled_out == "heels" and shop.about["test"]["ndcg@10"] > 0
+    again = of_folder.recommend("a blue scarf, no heels", user="u5", k=30)
+    assert [each.item for each in found] == [each.item for each in again]
+    with pytest.raises(UserError, match="save it first"):
+        of_checkpoint.push("me/shop")
+    of_checkpoint.save(tmp_path / "other")
+    assert len(Recommender.load(tmp_path / "other")) == 30
+
+
+@pytest.mark.parametrize("model", ["WhisperLitePlus", "LateFusion", "BM25"])
+def test_what_came_after_the_training_is_in_the_export_of_its_checkpoint(
+    model, shop_data
+):
+    settings = {"encoder": "tfidf", "epochs": 1, "state": "ERROR"}
+    settings["data_path"] = str(shop_data)
+    run_recbole(model=model, dataset="shop", config_dict=settings)
+    (checkpoint,) = Path("saved").glob("*.pth")
+    before = Recommender.load(checkpoint)
+    with open(shop_data / "shop/shop.item", "a") as file:
+        file.write("i30\tred woollen hat\t5\twear\t\n")
+    with open(shop_data / "shop/shop.inter", "a") as file:
+        file.write("u3\ti30\t\t1000\n")
+    after = Recommender.load(checkpoint)
+    old = [f"i{n}" for n in range(30)]
+    history = ["i1", "i2"]
+    for request in ("a red hat", "something new"):
+        scores = [
+            {
+                each.item: each.score
+                for each in shop.recommend(
+                    request, history=history, k=30, among=old, exclude_seen=False
+                )
+            }
+            for shop in (before, after)
+        ]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    new = after.recommend("woollen", k=31, history=[], among=["i30"])
+    assert np.isfinite(new[0].score)
+
+
+@pytest.mark.parametrize("model", ["BPR", "SASRec"])
+def test_a_model_that_reads_no_request_is_refused(exported, model):
+    with pytest.raises(UserError, match=f"{model} cannot be exported. Models that can"):
+        exported(model)
+
+
+def test_late_fusion_with_trained_ids_is_refused(exported):
+    with pytest.raises(UserError, match="BPR cannot be exported"):
+        exported("LateFusion", fusion_models=["RequestPop", "BPR", "BM25"])
+
+
+def _lines(path):
+    return path.read_text("utf-8").splitlines()[1:]
