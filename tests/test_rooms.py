@@ -137,7 +137,9 @@ def test_what_needs_no_recbole_does_not_import_it(what):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "run", "benchmark", "clip"])
+@pytest.mark.parametrize(
+    "command", ["", "run", "benchmark", "clip", "recommend", "export"]
+)
 def test_help_answers_before_anything_heavy_is_imported(command):
     code = (
         "import sys; from recbole_whisperlite.cli import main\n"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 
 def main(argv: list[str]) -> int:
-    """Write a trained model as a folder that stands on its own.
+    """Write a trained model as a folder that stands on its own, or its test set.
 
     Args:
-        argv (list of str): ``--checkpoint --output --without-users``.
+        argv (list of str): ``--checkpoint --output --without-users``, or
+            ``qrels --checkpoint --output``.
 
     Returns:
         int: The exit status.
@@ -17,6 +19,8 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: If the checkpoint cannot be loaded or exported.
     """
+    if argv[:1] == ["qrels"]:
+        return _qrels(argv[1:])
     args = _parser().parse_args(argv)
     from recbole_whisperlite.export.model import export_checkpoint
 
@@ -28,11 +32,30 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _qrels(argv):
+    args = _qrels_parser().parse_args(argv)
+    from recbole_whisperlite.export.qrels import QRELS, REQUESTS, export_qrels
+
+    n = export_qrels(args.checkpoint, args.output)
+    requests = Path(args.output, REQUESTS)
+    print(
+        f"{n:,} queries written to {requests}, their positives to "
+        f"{Path(args.output, QRELS)}\n\nNext: answer them and measure the answers\n"
+        "  recbole-whisperlite recommend --model <exported model> --requests "
+        f"{requests} --format trec --output run.txt --k 10\n"
+        f"  ir_measures {Path(args.output, QRELS)} run.txt nDCG@10 R@10 RR@10"
+    )
+    return 0
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="recbole-whisperlite export",
         description="Write a trained model as a folder that needs neither RecBole nor the "
         "dataset nor the checkpoint.",
+        epilog="recbole-whisperlite export qrels writes the requests and judgements of "
+        "the test set, for evaluation tools.",
+        allow_abbrev=False,
     )
     parser.add_argument("--checkpoint", required=True, help="saved/<model>-….pth")
     parser.add_argument("--output", required=True, help="the folder to write")
@@ -41,4 +64,17 @@ def _parser():
         action="store_true",
         help="leave out the histories of the users, which are personal data",
     )
+    return parser
+
+
+def _qrels_parser():
+    parser = argparse.ArgumentParser(
+        prog="recbole-whisperlite export qrels",
+        description="Write the test set of a checkpoint: requests.jsonl, the queries as "
+        "the model got them, for recbole-whisperlite recommend --requests; and qrels.txt, "
+        "the judgements in TREC's format.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--checkpoint", required=True, help="saved/<model>-….pth")
+    parser.add_argument("--output", required=True, help="the folder to write to")
     return parser

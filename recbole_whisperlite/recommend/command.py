@@ -2,35 +2,125 @@
 
 from __future__ import annotations
 
-import argparse
+import json
+import os
+import sys
+
+from recbole_whisperlite.recommend import arguments
 
 
 def main(argv: list[str]) -> int:
-    """Ask an exported model.
+    """Ask an exported model: one request, a prompt, or a file of requests.
 
     Args:
         argv (list of str): The command line after ``recommend``.
 
     Returns:
-        int: The exit status.
+        int: The exit status: 2 if lines of a pipe could not be answered, 130 if a file
+        was interrupted.
 
     Raises:
         UserError: If the model cannot be loaded, or an argument is wrong.
     """
-    args = _parser().parse_args(argv)
-    from recbole_whisperlite.recommend.recommender import Recommender
+    args = arguments.make_parser().parse_args(argv)
+    arguments.check(args)
+    if args.requests:
+        return _answer_file(args)
+    if args.sheet:
+        from recbole_whisperlite.recommend import sheet
 
-    shop = Recommender.load(args.model)
-    print(shop.recommend(args.request, args.user, k=args.k).to_frame().to_string())
+        sheet.check_path(args.sheet)
+    shop = _load(args, args.model)
+    options = _options(args, shop)
+    if arguments.is_prompt(args):
+        return _ask_again_and_again(args, shop, options)
+    if args.explain:
+        _explain(args, shop)
+        return 0
+    if args.similar:
+        del options["exclude_seen"]
+        answer = shop.similar(args.similar, args.k, **options)
+    else:
+        options.update(k=args.k, history=args.history, image=args.image)
+        answer = shop.recommend(args.request, args.user, **options)
+    _show(args, shop, answer)
     return 0
 
 
-def _parser():
-    parser = argparse.ArgumentParser(
-        prog="recbole-whisperlite recommend", description="Ask an exported model."
+def _load(args, source):
+    from recbole_whisperlite.recommend.recommender import Recommender
+
+    return Recommender.load(source, pictures=args.pictures, own_code=args.own_code)
+
+
+def _options(args, shop):
+    """Return which items may be found, as keyword arguments of ``recommend``."""
+    return {
+        "exclude": args.exclude or (),
+        "among": args.among,
+        "where": arguments.conditions(args.where, shop.columns),
+        "exclude_seen": not args.seen,
+    }
+
+
+def _ask_again_and_again(args, shop, options):
+    from recbole_whisperlite.recommend.prompt import Prompt, typed_lines
+
+    prompt = Prompt(shop, args.user, args.k, options, args.json)
+    try:
+        if sys.stdin.isatty():
+            print(f"{shop.model}, {len(shop):,} items; :help for help", file=sys.stderr)
+            prompt.run(typed_lines())
+            return 0
+        return 2 if prompt.run(sys.stdin) else 0
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever reads has enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _explain(args, shop):
+    from recbole_whisperlite.recommend import show
+
+    explanation = shop.explain(
+        args.request, args.explain, args.user, history=args.history, image=args.image
     )
-    parser.add_argument("request", nargs="?", help="what is wanted")
-    parser.add_argument("--model", required=True, help="an exported model")
-    parser.add_argument("--user", help="who asks")
-    parser.add_argument("--k", type=int, default=10, help="how many items")
-    return parser
+    if args.json:
+        print(json.dumps(show.explanation_json(explanation)))
+    else:
+        print(show.explanation_text(explanation, show.terminal_width()))
+
+
+def _show(args, shop, answer):
+    from recbole_whisperlite.recommend import show
+
+    if args.json:
+        print(json.dumps(show.answer_json(answer)))
+    else:
+        print(show.answer_text(answer, show.terminal_width()))
+    if args.sheet:
+        from recbole_whisperlite.recommend import sheet
+
+        title = f"Like {args.similar}" if args.similar else answer.request
+        sheet.write(args.sheet, answer, title, args.image, shop.model)
+        print(f"sheet: {args.sheet}", file=sys.stderr)
+
+
+def _answer_file(args):
+    from recbole_whisperlite.recommend import batch
+
+    job = batch.Job(
+        args.requests, args.output, args.format, k=args.k, with_parts=args.parts
+    )
+    source, digest = batch.model_on_disk(args.model)
+    shop = _load(args, source)
+    try:
+        done = job.run(shop, digest, **_options(args, shop))
+    except KeyboardInterrupt:
+        print(
+            "Stopped. The same command goes on where this one stopped.", file=sys.stderr
+        )
+        return 130
+    print(f"{args.output}: {done}", file=sys.stderr)
+    return 0

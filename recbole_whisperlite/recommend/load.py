@@ -291,7 +291,7 @@ def _text(parts, encoder):
 
 
 def _plus(parts, encoder):
-    memory = like_history = neighbors = None
+    text, memory, like_history, neighbors = _text(parts, encoder), None, None, None
     if "prior_count" in parts.settings:
         popularity = parts.array("memory.npz/popularity", "f", parts.n_items)
         if (popularity <= 0).any():
@@ -300,7 +300,7 @@ def _plus(parts, encoder):
             parts.counts(),
             popularity,
             parts.array("memory.npz/known", "b", parts.n_items),
-            parts.number("total_popularity", 0),
+            parts.array("memory.npz/padding", "f", text.embeddings.shape[1]),
             parts.number("prior_count", 0),
             parts.number("unseen", 0),
         )
@@ -317,7 +317,7 @@ def _plus(parts, encoder):
             parts.number("attention_scale"),
         )
     return PlusScorer(
-        _text(parts, encoder),
+        text,
         memory,
         like_history,
         neighbors,

@@ -41,7 +41,8 @@ class Memory:
             is 0, float32 ``[n_items]``.
         known (numpy.ndarray): Whether an item was in the catalogue in training, bool
             ``[n_items]``: the others do not change what is left for these.
-        total_popularity (float): By which popularity is divided in the prior.
+        padding (numpy.ndarray): The embedding of RecBole's padding, which has a share in
+            the normalizer as an item that was never chosen, float32 ``[size]``.
         prior_count (float): The weight of the towers, in interactions.
         unseen (float): The popularity of an item that was never chosen.
     """
@@ -49,22 +50,27 @@ class Memory:
     counts: RequestCounts
     popularity: np.ndarray
     known: np.ndarray
-    total_popularity: float
+    padding: np.ndarray
     prior_count: float
     unseen: float
 
-    def log_normalizer(self, logits: np.ndarray) -> np.ndarray:
+    @property
+    def total(self) -> float:
+        """float: The popularity of all items known in training, padding included."""
+        return float(self.popularity[self.known].sum()) + self.unseen
+
+    def log_normalizer(self, text: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
         """Return the log of the mean of ``exp(logits)`` by popularity, float32 ``[n]``.
 
-        It is that over the items known in training; over all, if none of them is left.
-
         Args:
-            logits (numpy.ndarray): Those of the towers, float32 ``[n, n_items]``.
+            text (numpy.ndarray): Scaled embeddings of the requests, ``[n, size]``.
+            embeddings (numpy.ndarray): Of the items, ``[n_items, size]``.
         """
-        weight = self.popularity
-        if self.known.any() and not self.known.all():
-            logits, weight = logits[:, self.known], weight[self.known]
-        highest = logits.max(axis=1, initial=-np.inf, keepdims=True)
+        padding = (text @ self.padding)[:, None]
+        known = slice(None) if self.known.all() else self.known
+        logits = np.concatenate([text @ embeddings[known].T, padding], axis=1)
+        weight = np.append(self.popularity[known], np.float32(self.unseen))
+        highest = logits.max(axis=1, keepdims=True)
         mean = np.exp(logits - highest) @ (weight / weight.sum())
         return highest[:, 0] + np.log(mean)
 
@@ -73,10 +79,7 @@ class Memory:
         popularity[item] += 1
         if request:
             counts = counts.with_choice(request, item)
-        total = self.total_popularity + float(self.known[item])
-        return dataclasses.replace(
-            self, counts=counts, popularity=popularity, total_popularity=total
-        )
+        return dataclasses.replace(self, counts=counts, popularity=popularity)
 
     def with_items(self, n: int) -> Memory:
         return dataclasses.replace(
@@ -217,20 +220,16 @@ class PlusScorer(TextScorer):
     def _remember(self, asked, text, of_parts):
         """Return the constants, ``[n]``, and what counts add, csr ``[n, n_items]``."""
         memory = self.memory
-        logits = text @ self.embeddings.T
         # the score of an item that was never chosen is logit + log popularity + expected,
         # less the log of all choices
-        prior = np.log(memory.prior_count / memory.total_popularity)
-        expected = np.float32(prior) - memory.log_normalizer(logits)
+        prior = np.float32(np.log(memory.prior_count / memory.total))
+        expected = prior - memory.log_normalizer(text, self.embeddings)
         count = memory.counts.of(asked.requests)
         n_chosen = np.asarray(count.sum(axis=1)).ravel()
         constant = expected - np.log(n_chosen + memory.prior_count).astype(np.float32)
         added = count.tocoo()
-        prior = (
-            logits[added.row, added.col]
-            + self.log_popularity[added.col, 0]
-            + expected[added.row]
-        )
+        logit = np.einsum("nd,nd->n", text[added.row], self.embeddings[added.col])
+        prior = logit + self.log_popularity[added.col, 0] + expected[added.row]
         raised = np.logaddexp(np.log(added.data), prior) - prior
         counted = csr_matrix(
             (raised.astype(np.float32), (added.row, added.col)), shape=count.shape
@@ -324,7 +323,6 @@ class PlusScorer(TextScorer):
             "neighbors_weight": self.neighbors_weight,
         }
         if self.memory is not None:
-            settings["total_popularity"] = self.memory.total_popularity
             settings["prior_count"] = self.memory.prior_count
             settings["unseen"] = self.memory.unseen
         if self.like_history is not None:
@@ -338,6 +336,7 @@ class PlusScorer(TextScorer):
             arrays.update(count_arrays(self.memory.counts))
             arrays["memory.npz/popularity"] = self.memory.popularity
             arrays["memory.npz/known"] = self.memory.known
+            arrays["memory.npz/padding"] = self.memory.padding
         if self.neighbors is not None:
             arrays.update(csr_arrays(self.neighbors, "neighbors.npz"))
         if self.like_history is not None:

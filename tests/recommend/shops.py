@@ -128,8 +128,8 @@ def plus_scorer(rng, pictures=None, refusal_weight=0.6, neighbors_weight=1.3):
     of_requests = counts(rng)
     popularity = np.asarray(of_requests.matrix.sum(axis=0)).ravel() + np.float32(0.1)
     known = np.ones(n, dtype=bool)
-    total = float(popularity.sum())
-    memory = Memory(of_requests, popularity, known, total, 20.0, 0.1)
+    padding = unit(rng.normal(size=(1, text.embeddings.shape[1])).astype("f4"))[0]
+    memory = Memory(of_requests, popularity, known, padding, 20.0, 0.1)
     inputs = text.embedder.item_inputs(TEXTS, pictures)
     projection = rng.normal(size=(inputs.shape[1], 5))
     history = LikeHistory(None, inputs.mean(axis=0), projection, 2.5, 10.0)

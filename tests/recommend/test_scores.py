@@ -83,11 +83,13 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
     )
     popularity = memory.popularity.astype(float)
     share = [p if k else 0.0 for p, k in zip(popularity, memory.known)]
-    z = sum(p / sum(share) * math.exp(x) for p, x in zip(share, t))
+    # RecBole's padding counts as an item that was never chosen
+    share, logits = [*share, memory.unseen], [*t, 7.5 * memory.padding @ e]
+    z = sum(p / sum(share) * math.exp(x) for p, x in zip(share, logits))
     a = memory.prior_count
     parts = {"text": t, "memory": np.zeros(n), "neighbors": np.zeros(n)}
     for i in range(n):
-        prior = popularity[i] / memory.total_popularity * math.exp(t[i]) / z
+        prior = popularity[i] / sum(share) * math.exp(t[i]) / z
         smoothed = (counts[i] + a * prior) / (counts.sum() + a)
         parts["memory"][i] = math.log(smoothed) - t[i]
         cosines = sum(dense(scorer.neighbors)[j, i] for j in history[-4:])

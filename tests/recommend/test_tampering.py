@@ -505,7 +505,6 @@ SETTINGS = [
     ("WhisperLitePlus", "history_length", 0.5),
     ("WhisperLitePlus", "history_length", -3),
     ("WhisperLitePlus", "neighbors_weight", "1"),
-    ("WhisperLitePlus", "total_popularity", 0),
     ("WhisperLitePlus", "prior_count", -20),
     ("WhisperLitePlus", "unseen", 0),
     ("WhisperLitePlus", "history_weight", NAN),

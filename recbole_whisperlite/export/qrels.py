@@ -1,0 +1,106 @@
+"""The test set of a checkpoint as files that other tools read: requests and qrels."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from recbole_whisperlite.clip import output as checks
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.dataloader import RequestFullSortEvalDataLoader
+from recbole_whisperlite.export.model import load
+
+REQUESTS, QRELS = "requests.jsonl", "qrels.txt"
+
+
+def export_qrels(checkpoint: str | os.PathLike, folder: str | os.PathLike) -> int:
+    """Write the test set of a checkpoint as ``requests.jsonl`` and ``qrels.txt``.
+
+    Each line of the requests is a query as the model got it in its test: ``id``,
+    ``request``, ``user``, ``history`` (the items that the model knew of the user, oldest
+    first), ``exclude`` (the items that were no candidates) and ``exclude_seen``, false,
+    as an item of the history may be a candidate. Ids are those of the requests if these
+    are unique and have no spaces, otherwise numbers from 1.
+
+    Args:
+        checkpoint (str or Path): Written by RecBole's trainer; its dataset must be where
+            it was.
+        folder (str or Path): Where to; created if it does not exist.
+
+    Returns:
+        int: The number of queries.
+
+    Raises:
+        UserError: If the checkpoint cannot be loaded, its test has no requests or
+            samples its candidates, an item id has spaces, or a file cannot be written.
+    """
+    folder = Path(folder)
+    paths = folder / REQUESTS, folder / QRELS
+    checks.check_writable(*paths, read=[checkpoint])
+    config, _, _, train_data, _, test_data = load(checkpoint)
+    if not isinstance(test_data, RequestFullSortEvalDataLoader):
+        raise UserError(
+            f"The test of {checkpoint} does not rank the catalogue for requests: "
+            f"eval_args has mode: {config['eval_args']['mode']}, or the dataset "
+            f"'{config['dataset']}' has no requests. Train with mode: full on a dataset "
+            "with requests."
+        )
+    dataset, queries = test_data._dataset, test_data.queries
+    items = [str(item) for item in dataset.field2id_token[dataset.iid_field]]
+    users = dataset.field2id_token[dataset.uid_field]
+    history_of = _histories(test_data, train_data._dataset)
+    text_of = dataset.inter_feat[dataset.request_text_field].numpy()[queries.row]
+    ids = _ids(dataset.field2id_token[dataset.request_field][queries.request])
+    with checks.writing(paths[0]) as requests, checks.writing(paths[1]) as qrels:
+        with open(requests, "w", encoding="utf-8") as asked:
+            with open(qrels, "w", encoding="utf-8") as judged:
+                for query, id_ in enumerate(ids):
+                    row = {
+                        "id": id_,
+                        "request": dataset.request_texts[text_of[query]],
+                        "user": str(users[queries.user[query]]),
+                        "history": [items[item] for item in history_of(query)],
+                        "exclude": [items[i] for i in queries.excluded[query].indices],
+                        "exclude_seen": False,
+                    }
+                    asked.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    for item in queries.positives[query].indices:
+                        judged.write(f"{id_} 0 {_without_spaces(items[item])} 1\n")
+    return len(ids)
+
+
+def _ids(tokens):
+    ids = [str(token) for token in tokens]
+    if len({*ids}) == len(ids) and all(id_.split() == [id_] for id_ in ids):
+        return ids
+    return [str(number) for number in range(1, len(ids) + 1)]
+
+
+def _without_spaces(item):
+    if item.split() != [item]:
+        raise UserError(
+            f"The item '{item}' has spaces in its id, which separate the columns of a "
+            "file of judgements."
+        )
+    return item
+
+
+def _histories(test_data, train) -> Callable[[int], np.ndarray]:
+    """Return a function from a query to the items, int64, that the model knows of."""
+    dataset = test_data._dataset
+    if dataset.history_fields:
+        begin, length = (
+            test_data.query_feat[field].numpy() for field in dataset.history_fields
+        )
+        items = dataset.history_items.numpy()
+        return lambda query: items[begin[query] : begin[query] + length[query]]
+    user = train.inter_feat[train.uid_field].numpy()
+    order = np.argsort(user, kind="stable")
+    items = train.inter_feat[train.iid_field].numpy()[order]
+    ends = np.searchsorted(user[order], np.arange(dataset.user_num + 1))
+    asks = test_data.queries.user
+    return lambda query: items[ends[asks[query]] : ends[asks[query] + 1]]
