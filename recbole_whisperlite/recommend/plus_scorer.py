@@ -67,9 +67,11 @@ class Memory:
             embeddings (numpy.ndarray): Of the items, ``[n_items, size]``.
         """
         padding = (text @ self.padding)[:, None]
-        known = slice(None) if self.known.all() else self.known
-        logits = np.concatenate([text @ embeddings[known].T, padding], axis=1)
-        weight = np.append(self.popularity[known], np.float32(self.unseen))
+        logits, weight = text @ embeddings.T, self.popularity
+        if not self.known.all():  # few columns are copied, instead of many embeddings
+            logits, weight = logits[:, self.known], weight[self.known]
+        logits = np.concatenate([logits, padding], axis=1)
+        weight = np.append(weight, np.float32(self.unseen))
         highest = logits.max(axis=1, keepdims=True)
         mean = np.exp(logits - highest) @ (weight / weight.sum())
         return highest[:, 0] + np.log(mean)
