@@ -152,10 +152,13 @@ class Catalogue:
         )
 
     def _meets_text(self, column, condition):
+        if isinstance(condition, tuple):
+            raise UserError(
+                f"where: {column} holds text ({self.types[column]}), so it has no range. "
+                "Give a value, or a list of values in square brackets."
+            )
         wanted = condition if _is_several(condition) else [condition]
         try:
-            if isinstance(condition, tuple):
-                raise TypeError
             wanted = {id_of(each) for each in wanted}
         except (TypeError, ValueError):
             raise UserError(
