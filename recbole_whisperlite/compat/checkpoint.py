@@ -119,7 +119,7 @@ def load_checkpoint(
         ),
     )
     _refuse_old_whisperlite(checkpoint, name)
-    _mark_record(checkpoint, name)
+    _check_record(checkpoint, name)
     return checkpoint
 
 
@@ -141,16 +141,14 @@ def only_of(record: Any) -> Iterator[None]:
         _continued.reset(token)
 
 
-def _mark_record(checkpoint, name):
-    """Say of what the model was trained on that it comes from a checkpoint."""
+def _check_record(checkpoint, name):
     config = checkpoint.get("config") if isinstance(checkpoint, dict) else None
     if not hasattr(config, "final_config_dict"):
         return
+    # None, unlike nothing at all, says that the checkpoint does not tell
     record = vars(config).setdefault("trained_on", None)
-    if record is not None:
-        record.is_loaded = True
-        if _continued.get() is not None:
-            _continued.get().refuse_other(record, name)
+    if record is not None and _continued.get() is not None:
+        _continued.get().refuse_other(record, name)
 
 
 def _refuse_old_whisperlite(checkpoint, name):

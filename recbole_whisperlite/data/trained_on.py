@@ -62,7 +62,7 @@ class TrainedOn:
         label (numpy.ndarray): Whether each is a positive, bool ``[n]``; None if all are.
         fields (dict): ``{field: (number of ids, hash)}`` for models with embeddings of ids.
         fitted (FittedEncoder): The encoder of the run; None in a loaded record.
-        is_loaded (bool): Whether the record comes from a checkpoint.
+        is_loaded (bool): Whether the record comes from a file, that is, a checkpoint.
         has_changed (bool): Of a loaded record: whether the data has other training
             interactions than those that the model counts.
     """
@@ -107,7 +107,13 @@ class TrainedOn:
     def __setstate__(self, state):
         defaults = {each.name: each.default for each in dataclasses.fields(self)}
         tokens = {name: _unpacked(state[name]) for name in _TOKENS}
-        vars(self).update({**defaults, **state, **tokens})
+        vars(self).update({**defaults, **state, **tokens, "is_loaded": True})
+
+    def __deepcopy__(self, memo):
+        # not by way of the two above: a copy in memory does not come from a file
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
 
     @staticmethod
     def serves(model_class: type) -> bool:

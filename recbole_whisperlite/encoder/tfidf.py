@@ -69,8 +69,14 @@ class Tfidf(Encoder):
             or idf is None
             or words.dtype.kind != "U"
             or words.ndim != 1
+            or len({*words.tolist()}) < len(words)
             or idf.shape != words.shape
             or (components is not None and components.shape[1:] != words.shape)
+            or not all(
+                each.dtype.kind == "f" and np.isfinite(each).all()
+                for each in (idf, components)
+                if each is not None
+            )
         ):
             raise UserError("The stored words of the encoder tfidf are damaged.")
         self._state, self._is_loaded = dict(state), True

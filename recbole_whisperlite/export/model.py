@@ -150,7 +150,7 @@ def export_model(
     catalogue = _catalogue(config, dataset)
     scorer = scorer_of(model, dataset, encoder, config)
     users = _users(dataset) if with_users else None
-    state = State(catalogue, scorer, np.zeros(len(catalogue), dtype=bool), users)
+    state = State(catalogue, scorer, users)
     about = {
         "model": config["model"],
         "dataset": config["dataset"],

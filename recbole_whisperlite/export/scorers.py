@@ -102,7 +102,7 @@ def _whisperliteplus(model, dataset, encoder, config):
             _request_counts(_csr(model.memory.count), dataset),
             popularity,
             _array(model.memory.known_popularity)[1:] > 0,
-            model.memory.total_popularity,
+            _array(model.items.embed_all())[0],
             terms.PRIOR_COUNT,
             terms.UNSEEN,
         )

@@ -153,13 +153,12 @@ class RequestMemory(nn.Module):
         total = torch.from_numpy(np.bincount(request, minlength=n_requests)).float()
         popularity = torch.from_numpy(np.bincount(item, minlength=n_items)).float()
         popularity += UNSEEN
-        known = popularity.clone()
+        known = popularity
         if known_items is not None:
             # new ones must not take from the share of the others
             known = torch.zeros_like(popularity)
             known[known_items] = popularity[known_items]
         self.total_popularity = float(known.sum())
-        known[0] = 0  # padding
         self.register_buffer("total", total, persistent=False)
         self.register_buffer("popularity", popularity, persistent=False)
         self.register_buffer("known_popularity", known, persistent=False)

@@ -59,13 +59,12 @@ class Catalogue:
         ids = self.table[self.id_field].to_pylist()
         return {id_: row for row, id_ in enumerate(ids)}
 
-    def rows(self, ids: Iterable[str], what: str, gone: np.ndarray) -> np.ndarray:
+    def rows(self, ids: Iterable[str], what: str) -> np.ndarray:
         """Return the rows of items, int64 ``[len(ids)]``.
 
         Args:
             ids (iterable of str): Their ids.
             what (str): What error messages call the argument.
-            gone (numpy.ndarray): Which items were removed, bool ``[n_items]``.
 
         Raises:
             UserError: If one is not in the catalogue.
@@ -73,40 +72,46 @@ class Catalogue:
         if isinstance(ids, str):
             ids = [ids]
         try:
-            ids = [_id(each) for each in ids]
-        except TypeError:
+            ids = [id_of(each) for each in ids]
+        except (TypeError, ValueError):
             raise UserError(
                 f"{what} must be item ids, such as {self._examples()}, not {ids!r}."
             ) from None
         rows = np.array([self.row_of.get(id_, -1) for id_ in ids], dtype=np.int64)
         for id_, row in zip(ids, rows):
-            if row < 0 or gone[row]:
+            if row < 0:
                 close = ""
                 if len(self) <= _MOST_TO_GUESS:
                     close = did_you_mean(id_, self.row_of)
-                removed = " (it was removed)" if row >= 0 else ""
                 raise UserError(
-                    f"{what}: there is no item '{id_}' in the catalogue{removed}.{close} "
-                    f"Ids are such as {self._examples()}."
+                    f"{what}: there is no item '{id_}' in the catalogue.{close} Ids are "
+                    f"such as {self._examples()}."
                 )
         return rows
 
+    def row(self, id_: str, what: str = "item") -> int:
+        """Return the row of an item, see :meth:`rows`."""
+        if is_list(id_):
+            raise UserError(f"{what} must be one item id, not {id_!r}.")
+        return int(self.rows([id_], what)[0])
+
     def _examples(self):
-        return ", ".join(f"'{id_}'" for id_ in self.ids(np.arange(min(3, len(self)))))
+        some = ", ".join(f"'{id_}'" for id_ in self.ids(range(min(3, len(self)))))
+        return some or "none, as the catalogue is empty"
 
     def ids(self, rows: np.ndarray) -> list[str]:
         """Return the ids of rows."""
-        return self.table[self.id_field].take(pa.array(rows)).to_pylist()
+        return self.table[self.id_field].take(_indices(rows)).to_pylist()
 
     def texts(self, rows: np.ndarray) -> list[str]:
         """Return the texts of rows."""
-        return self.table[TEXT].take(pa.array(rows)).to_pylist()
+        return self.table[TEXT].take(_indices(rows)).to_pylist()
 
     def pictures(self, rows: np.ndarray) -> list[str | None]:
         """Return the paths of the pictures of rows, None where there is none."""
         if IMAGE_FIELD not in self.table.column_names:
             return [None] * len(rows)
-        names = self.table[IMAGE_FIELD].take(pa.array(rows)).to_pylist()
+        names = self.table[IMAGE_FIELD].take(_indices(rows)).to_pylist()
         return [self._path(name) if name else None for name in names]
 
     def _path(self, name):
@@ -118,7 +123,9 @@ class Catalogue:
         Args:
             conditions (dict): By column: a value; a list of values, of which one must be
                 met; or, for numbers, a pair ``(least, most)``, of which either may be
-                None. In a column of several values, one of them must be met.
+                None. In a column of several values, one of them must be met. Where an
+                item has no value, it meets the condition ``""`` if the column holds text,
+                and none if it holds numbers.
 
         Raises:
             UserError: If there is no such column, or it has values of another type.
@@ -131,143 +138,147 @@ class Catalogue:
         met = np.ones(len(self), dtype=bool)
         for column, condition in conditions.items():
             if column not in self.types:
-                raise UserError(
-                    f"where: there is no column '{column}'."
-                    f"{did_you_mean(column, self.types)} The columns are "
-                    f"{', '.join(self.types)}."
-                )
-            met &= self._meets(column, condition)
+                raise UserError(f"where: {self._no_column(column)}")
+            if self.types[column].startswith("float"):
+                met &= self._meets_number(column, condition)
+            else:
+                met &= self._meets_text(column, condition)
         return met
 
-    def _meets(self, column, condition):
-        values = self.table[column]
-        is_number = self.types[column] == "float"
-        if isinstance(condition, tuple):
-            return self._in_range(column, values, condition)
-        if not isinstance(condition, (list, set, frozenset)):
-            condition = [condition]
-        if is_number:
-            if not all(_is_number(each) for each in condition):
-                raise UserError(
-                    f"where: {column} is a number; give one, a list of them or a pair "
-                    f"(least, most), not {condition!r}."
-                )
-            met = pc.is_in(values, value_set=pa.array(list(condition), pa.float64()))
-            return _flags(met)
+    def _no_column(self, column):
+        return (
+            f"there is no column '{column}'.{did_you_mean(column, self.types)} The "
+            f"columns are {', '.join(self.types)}."
+        )
+
+    def _meets_text(self, column, condition):
+        wanted = condition if _is_several(condition) else [condition]
         try:
-            wanted = {_id(each) for each in condition}
-        except TypeError:
+            if isinstance(condition, tuple):
+                raise TypeError
+            wanted = {id_of(each) for each in wanted}
+        except (TypeError, ValueError):
             raise UserError(
-                f"where: {column} holds text; give a value or a list of values, not "
-                f"{condition!r}."
+                f"where: {column} holds text ({self.types[column]}); give a value, or a "
+                f"list of values in square brackets, not {condition!r}."
             ) from None
         if self.types[column].endswith("_seq"):
-            separator = self.seq_separator
-            each = values.fill_null("").to_pylist()
-            return np.array([bool(wanted & {*v.split(separator)}) for v in each], bool)
-        return _flags(pc.is_in(values, value_set=pa.array(sorted(wanted), pa.string())))
+            return self._any(column, lambda value: value in wanted)
+        values = pa.array(sorted(wanted), pa.string())
+        met = pc.is_in(self.table[column].fill_null(""), value_set=values)
+        return met.to_numpy().astype(bool)
 
-    def _in_range(self, column, values, pair):
-        if self.types[column] != "float":
+    def _meets_number(self, column, condition):
+        is_range = isinstance(condition, tuple)
+        given = condition if _is_several(condition) else [condition]
+        try:
+            numbers = [_number(each, is_range) for each in given]
+            if is_range and len(numbers) != 2:
+                raise ValueError
+        except (TypeError, ValueError, OverflowError):
             raise UserError(
-                f"where: {column} holds no numbers ({self.types[column]}), so it has no "
-                "range. Give a value, or a list of values in square brackets."
-            )
-        fine = len(pair) == 2 and all(each is None or _is_number(each) for each in pair)
-        if not fine:
-            raise UserError(
-                f"where: the range of {column} must be a pair (least, most) of numbers, "
-                f"either may be None, not {pair!r}."
-            )
-        met = np.isfinite(numbers := values.to_numpy().astype(np.float64))
-        least, most = pair
-        with np.errstate(invalid="ignore"):
-            if least is not None:
-                met &= numbers >= least
-            if most is not None:
-                met &= numbers <= most
-        return met
+                f"where: {column} is a number; give one, a list of them in square "
+                "brackets, or a pair (least, most) of which either may be None, not "
+                f"{condition!r}."
+            ) from None
+        if is_range:
+            least = -np.inf if numbers[0] is None else numbers[0]
+            most = np.inf if numbers[1] is None else numbers[1]
+        if self.types[column] == "float":
+            # NaN where there is no value, which meets nothing
+            values = self.table[column].to_numpy().astype(np.float64)
+            if is_range:
+                return (least <= values) & (values <= most)
+            return np.isin(values, numbers)
+        if is_range:
+            return self._any(column, lambda value: least <= float(value) <= most)
+        return self._any(column, lambda value: float(value) in numbers)
 
-    def with_items(self, frame: pd.DataFrame, gone: np.ndarray) -> Catalogue:
+    def _any(self, column, met):
+        """Return whether one of the values of a ``_seq`` column is met, ``[n_items]``."""
+        cells = self.table[column].fill_null("").combine_chunks().dictionary_encode()
+        each = (cell.split(self.seq_separator) for cell in cells.dictionary.to_pylist())
+        if self.types[column] == "float_seq":
+            each = (filter(_is_written_number, values) for values in each)
+        distinct = np.array([any(map(met, values)) for values in each], dtype=bool)
+        return distinct[cells.indices.to_numpy()]
+
+    def with_items(self, frame: pd.DataFrame) -> Catalogue:
         """Return the catalogue with items added at the end.
 
         Args:
-            frame (pandas.DataFrame): With the column of ids and some column of the text;
-                others are empty where they are absent.
-            gone (numpy.ndarray): Which items were removed, bool ``[n_items]``; their
-                ids are free.
+            frame (pandas.DataFrame): Of objects; with the column of ids and some column
+                of the text. Others are empty where they are absent.
 
         Raises:
             UserError: If a column is unknown or missing, an id empty, known or twice, a
                 text empty, or a number none.
         """
-        columns, n_before = {}, len(self)
-        unknown = [column for column in frame.columns if column not in self.types]
+        names = list(frame.columns)
+        unknown = [name for name in names if name not in self.types]
         if unknown:
+            raise UserError(f"add_items: {self._no_column(unknown[0])}")
+        if self.id_field not in names or len({*names}) < len(names):
             raise UserError(
-                f"add_items: there is no column '{unknown[0]}'."
-                f"{did_you_mean(unknown[0], self.types)} The columns are "
-                f"{', '.join(self.types)}."
+                f"add_items: there must be a column '{self.id_field}', and no column "
+                f"twice; the columns are {', '.join(names) or 'none'}."
             )
-        if self.id_field not in frame:
-            raise UserError(
-                f"add_items: there is no column '{self.id_field}'; the columns are "
-                f"{', '.join(map(str, frame.columns)) or 'none'}."
-            )
+        columns = {}
         for column, kind in self.types.items():
-            given = frame[column].tolist() if column in frame else [None] * len(frame)
-            columns[column] = [self._value(column, kind, value) for value in given]
-        ids = columns[self.id_field]
-        known = set()
-        for number, id_ in enumerate(ids):
+            given = [None] * len(frame)
+            if column in names:
+                given = frame[column].where(frame[column].notna(), None).tolist()
+            columns[column] = [
+                self._value(column, kind, row, value) for row, value in enumerate(given)
+            ]
+        ids, known = columns[self.id_field], {*self.row_of}
+        for row, id_ in enumerate(ids):
             if not id_:
+                raise UserError(f"add_items, row {row}: the {self.id_field} is empty.")
+            if id_ in known:
+                where = "in the catalogue" if id_ in self.row_of else "in the frame"
                 raise UserError(
-                    f"add_items, row {number}: the {self.id_field} is empty."
-                )
-            if id_ in known or (id_ in self.row_of and not gone[self.row_of[id_]]):
-                where = "twice in the frame" if id_ in known else "in the catalogue"
-                raise UserError(
-                    f"add_items, row {number}: the item '{id_}' is already {where}. To "
+                    f"add_items, row {row}: the item '{id_}' is already {where}. To "
                     "replace an item, remove it first."
                 )
             known.add(id_)
         texts = zip(*(columns[field] for field in self.text_fields))
-        columns[TEXT] = [join_fields(_text(v) for v in values) for values in texts]
-        for number, text in enumerate(columns[TEXT]):
+        columns[TEXT] = [join_fields(map(_text, values)) for values in texts]
+        for row, text in enumerate(columns[TEXT]):
             if not text:
                 raise UserError(
-                    f"add_items, row {number}: the item '{ids[number]}' has no text; fill "
-                    f"one of {', '.join(self.text_fields)}."
+                    f"add_items, row {row}: the item '{ids[row]}' has no text; fill one "
+                    f"of {', '.join(self.text_fields)}."
                 )
         added = pa.table(columns, schema=self.table.schema)
-        table = pa.concat_tables([self.table, added]).combine_chunks()
-        other = self._like(table)
-        other.__dict__["row_of"] = {
-            **self.row_of,
-            **{id_: n_before + number for number, id_ in enumerate(ids)},
-        }
-        return other
+        return self._like(pa.concat_tables([self.table, added]).combine_chunks())
 
-    def _value(self, column, kind, value):
-        missing = value is None or value != value or value == ""
-        if kind == "float":
-            if missing:
-                return None
-            try:
-                return float(value)
-            except (TypeError, ValueError):
-                raise UserError(
-                    f"add_items: the {column} '{value}' is not a number."
-                ) from None
-        if missing:
-            return ""
-        if isinstance(value, (list, tuple, set)):
-            return self.seq_separator.join(map(str, value))
-        return _id(value)
+    def _value(self, column, kind, row, value):
+        try:
+            if _is_several(value):
+                if not kind.endswith("_seq"):
+                    raise TypeError
+                values = [id_of(each) for each in value]
+                if not is_list(value):
+                    values.sort()
+                return self.seq_separator.join(filter(None, values))
+            missing = value is None or isinstance(value, str) and not value
+            if kind != "float":
+                return "" if missing else id_of(value)
+            return None if missing else _number(value)
+        except (TypeError, ValueError, OverflowError):
+            accepted = "text or a whole number"
+            if kind == "float":
+                accepted = "a number"
+            elif kind.endswith("_seq"):
+                accepted = "a list of values, or text"
+            raise UserError(
+                f"add_items, row {row}: {column} must be {accepted}, not {value!r}."
+            ) from None
 
     def keep_items(self, rows: np.ndarray) -> Catalogue:
         """Return the catalogue of some items only, in the order given."""
-        return self._like(self.table.take(pa.array(rows)))
+        return self._like(self.table.take(_indices(rows)))
 
     def _like(self, table):
         return Catalogue(
@@ -293,11 +304,16 @@ class Catalogue:
         }
 
 
-def _id(value):
-    """Return an id as text: 7, 7.0 of pandas and '7' are the same."""
+def id_of(value: object) -> str:
+    """Return an id as text: 7, 7.0 of pandas and '7' are the same.
+
+    Raises:
+        TypeError: If it is neither text nor a number.
+    """
     if isinstance(value, str):
-        return value
-    if isinstance(value, (bool, np.bool_)) or value is None:
+        value.encode()  # half a surrogate pair could not be written
+        return str(value)
+    if isinstance(value, (bool, np.bool_)) or value != value:
         raise TypeError
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         value = int(value)
@@ -306,16 +322,38 @@ def _id(value):
     raise TypeError
 
 
+def is_list(value: object) -> bool:
+    """Return whether a value is several in an order: a list, a tuple, or an array or
+    Series of one dimension."""
+    if isinstance(value, (list, tuple)):
+        return True
+    return hasattr(value, "__array__") and getattr(value, "ndim", 0) == 1
+
+
+def _is_several(value):
+    return is_list(value) or isinstance(value, (set, frozenset))
+
+
+def _number(value, may_be_none=False):
+    if value is None and may_be_none:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not np.isfinite(number := float(value)):
+        raise ValueError
+    return number
+
+
+def _is_written_number(text):
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
 def _text(value):
     if isinstance(value, float):
         return f"{value:g}"
     return value or ""
 
 
-def _is_number(value):
-    is_bool = isinstance(value, (bool, np.bool_))
-    return isinstance(value, (int, float, np.number)) and not is_bool
-
-
-def _flags(mask):
-    return mask.fill_null(False).to_numpy().astype(bool)
+def _indices(rows):
+    return pa.array(rows, pa.int64())

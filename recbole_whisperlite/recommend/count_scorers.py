@@ -6,7 +6,7 @@ import copy
 import re
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from recbole_whisperlite.recommend.counts import (
     RequestCounts,
@@ -144,6 +144,10 @@ class WordScorer(LinearScorer):
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         return {"text": take(batch.corrections, items)}
 
+    def similar(self, item: int, text: str) -> np.ndarray:
+        nobody = np.zeros(0, dtype=np.int64)
+        return self.scores(self.encode(Asked([text], [nobody])))[0]
+
     def with_items(self, new: NewItems) -> WordScorer:
         found = {word for text in new.texts for word in words_of(text)}
         unheard = sorted(found - {*self._row_of})
@@ -220,6 +224,9 @@ class SimilarItemsScorer(LinearScorer):
 
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         return {"neighbors": take(batch.corrections, items)}
+
+    def similar(self, item: int, text: str) -> np.ndarray:
+        return self.similarity[item].toarray()[0]
 
     def with_items(self, new: NewItems) -> SimilarItemsScorer:
         n = self.n_items + len(new.texts)

@@ -2,52 +2,80 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 
-@dataclasses.dataclass(frozen=True)
 class RequestCounts:
-    """How often each item was chosen for each request text.
+    """How often each item was chosen for each request text. Immutable.
 
-    Attributes:
+    Args:
         texts (list of str): The texts of the rows.
-        matrix (scipy.sparse.csr_matrix): float32 ``[n_texts, n_items]``.
+        matrix (scipy.sparse.csr_matrix): float32 ``[n_texts, n_items]``, without
+            duplicates.
     """
 
-    texts: list[str]
-    matrix: csr_matrix
+    def __init__(self, texts: list[str], matrix: csr_matrix):
+        self._texts, self._matrix = texts, matrix
+        self._row_of = {text: row for row, text in enumerate(texts)}
+        # Rows that replace those of the matrix: a choice must not copy all of it.
+        self._changed = {}
 
-    def __post_init__(self):
-        row_of = {text: row for row, text in enumerate(self.texts)}
-        object.__setattr__(self, "_row_of", row_of)
+    @property
+    def n_items(self) -> int:
+        return self._matrix.shape[1]
+
+    @property
+    def texts(self) -> list[str]:
+        """list of str: All texts that something was chosen for."""
+        new = (text for text in self._changed if text not in self._row_of)
+        return [*self._texts, *new]
+
+    @property
+    def matrix(self) -> csr_matrix:
+        """scipy.sparse.csr_matrix: Of all :attr:`texts`, float32 ``[n_texts, n_items]``."""
+        return self.of(self.texts) if self._changed else self._matrix
+
+    def _row(self, text):
+        """Return the items chosen for a text, int ``[n]``, and how often, float32."""
+        if text in self._changed:
+            return self._changed[text]
+        row = self._row_of.get(text)
+        begin, end = (0, 0) if row is None else self._matrix.indptr[row : row + 2]
+        return self._matrix.indices[begin:end], self._matrix.data[begin:end]
 
     def of(self, texts: list[str]) -> csr_matrix:
         """Return the counts of texts, which may be unknown: csr ``[len(texts), n_items]``."""
-        rows = [[self._row_of[text]] if text in self._row_of else [] for text in texts]
-        rows = [np.array(row, dtype=np.int64) for row in rows]
-        return (incidence(rows, len(self.texts)) @ self.matrix).tocsr()
+        rows = [self._row(text) for text in texts]
+        begin = np.cumsum([0, *(len(items) for items, _ in rows)])
+        items = np.concatenate([np.zeros(0, np.int32), *(items for items, _ in rows)])
+        times = np.concatenate([np.zeros(0, np.float32), *(times for _, times in rows)])
+        return csr_matrix((times, items, begin), shape=(len(texts), self.n_items))
 
     def times(self, request: str, item: int) -> int:
         """Return how often an item was chosen for a text."""
-        row = self._row_of.get(request)
-        return 0 if row is None else int(self.matrix[row, item])
+        items, times = self._row(request)
+        return int(times[items == item].sum())
 
     def with_choice(self, request: str, item: int) -> RequestCounts:
         """Return the counts with one more choice of ``item`` for ``request``."""
-        texts, row = self.texts, self._row_of.get(request, len(self.texts))
-        if request not in self._row_of:
-            texts = [*texts, request]
-        shape = len(texts), self.matrix.shape[1]
-        one = csr_matrix((np.ones(1, np.float32), ([row], [item])), shape=shape)
-        return RequestCounts(texts, (resized(self.matrix, shape) + one).tocsr())
+        items, times = self._row(request)
+        if item in items:
+            times = times + (items == item).astype(np.float32)
+        else:
+            items, times = np.append(items, item), np.append(times, np.float32(1))
+        other = copy.copy(self)
+        other._changed = {**self._changed, request: (items.astype(np.int32), times)}
+        return other
 
     def with_items(self, n: int) -> RequestCounts:
         """Return the counts with ``n`` items added at the end, which have none."""
-        shape = len(self.texts), self.matrix.shape[1] + n
-        return RequestCounts(self.texts, resized(self.matrix, shape))
+        other = copy.copy(self)
+        shape = self._matrix.shape[0], self.n_items + n
+        other._matrix = resized(self._matrix, shape)
+        return other
 
     def keep_items(self, rows: np.ndarray) -> RequestCounts:
         """Return the counts of some items only, in the order given."""
@@ -69,16 +97,18 @@ def resized(matrix: csr_matrix, shape: tuple[int, int]) -> csr_matrix:
     return matrix
 
 
-def take(matrix: csr_matrix, items: np.ndarray) -> np.ndarray:
+def take(matrix: csr_matrix | None, items: np.ndarray) -> np.ndarray:
     """Return the values of a sparse matrix at the items of each row.
 
     Args:
-        matrix (scipy.sparse.csr_matrix): ``[n, n_items]``.
+        matrix (scipy.sparse.csr_matrix or None): ``[n, n_items]``; None for zeros.
         items (numpy.ndarray): int64 ``[n, k]``; -1 gives any value.
 
     Returns:
         numpy.ndarray: float32 ``[n, k]``.
     """
+    if matrix is None:
+        return np.zeros(items.shape, dtype=np.float32)
     row = np.repeat(np.arange(len(items)), items.shape[1])
     values = np.asarray(matrix[row, np.maximum(items, 0).ravel()])
     return values.reshape(items.shape).astype(np.float32)

@@ -42,6 +42,7 @@ class Tower(NamedTuple):
     def embed(self, vectors: np.ndarray) -> np.ndarray:
         """Return the embeddings of vectors ``[n, dim]``, float32 ``[n, embedding_size]``."""
         x = np.asarray(vectors, dtype=np.float32)
+        check_size(x, self.layers[0][0].shape[1], "the weights of the towers")
         for number, (weight, bias) in enumerate(self.layers):
             x = x @ weight.T + bias
             if number < len(self.layers) - 1:
@@ -170,9 +171,14 @@ class Sequences(Embedder):
         encoder (FittedEncoder): That of the training.
         weights (dict): Those of ``torch.nn.LSTM``, by ``request.<name>`` and
             ``item.<name>``, float32.
+
+    Raises:
+        ValueError: If the weights do not fit together.
     """
 
     def __init__(self, encoder: FittedEncoder, weights: dict[str, np.ndarray]):
+        for side in ("request", "item"):
+            _check_lstm(weights, side)
         self.encoder, self.weights = encoder, weights
 
     def requests(self, texts: list[str]) -> np.ndarray:
@@ -207,8 +213,12 @@ class Sequences(Embedder):
     def _embed(self, side, texts):
         import torch
 
+        # a blank text may have no token at all; what it gets is not used
+        texts = [text or "a" for text in texts]
         with _ENCODING:
             states, offsets = token_states(self.encoder.first, texts)
+        size = self.weights[f"{side}.weight_ih_l0"].shape[1]
+        check_size(states, size, "the weights of Whisper")
         sequences = [
             torch.from_numpy(states[begin:end]).float()
             for begin, end in zip(offsets, offsets[1:])
@@ -217,6 +227,15 @@ class Sequences(Embedder):
         with torch.inference_mode():
             _, (last, _) = self._lstms[side](packed)
         return unit(torch.cat([last[0], last[1]], dim=1).numpy())
+
+
+def check_size(vectors: np.ndarray, size: int, of: str) -> None:
+    """Raise a UserError unless vectors ``[n, dim]`` have the length that a model needs."""
+    if vectors.shape[1] != size:
+        raise UserError(
+            f"The model is damaged, or its encoder is another: vectors have "
+            f"{vectors.shape[1]} numbers, and {of} are made for {size}."
+        )
 
 
 def encoded(encoder: FittedEncoder, texts: list[str]) -> np.ndarray:
@@ -274,7 +293,7 @@ def tower_of_arrays(arrays: dict[str, Any], name: str, normalize: bool) -> Tower
     """Return a tower from ``<name>.<layer>.weight`` and ``.bias``.
 
     Raises:
-        UserError: If its layers do not fit together.
+        ValueError: If its layers do not fit together.
     """
     layers = []
     while f"{name}.{len(layers)}.weight" in arrays:
@@ -282,8 +301,32 @@ def tower_of_arrays(arrays: dict[str, Any], name: str, normalize: bool) -> Tower
         bias = arrays.get(f"{name}.{len(layers)}.bias")
         fits = weight.ndim == 2 and bias is not None and bias.shape == weight.shape[:1]
         if not fits or (layers and layers[-1][0].shape[0] != weight.shape[1]):
-            raise UserError(f"The weights of {name} do not fit together.")
+            raise ValueError(f"the weights of {name} do not fit together")
+        _check_finite(name, weight, bias)
         layers.append((weight, bias))
     if not layers:
-        raise UserError(f"There are no weights of {name}.")
+        raise ValueError(f"there are no weights of {name}")
     return Tower(layers, normalize)
+
+
+def _check_finite(name, *arrays):
+    if not all(each.dtype.kind == "f" and np.isfinite(each).all() for each in arrays):
+        raise ValueError(f"the weights of {name} are not finite numbers")
+
+
+def _check_lstm(weights, side):
+    """Raise a ValueError unless these are the weights of one bidirectional layer."""
+    hidden, dim = weights[f"{side}.weight_hh_l0"].shape[1], None
+    for end in ("", "_reverse"):
+        dim = dim or weights[f"{side}.weight_ih_l0"].shape[1]
+        shapes = {
+            "weight_ih": (4 * hidden, dim),
+            "weight_hh": (4 * hidden, hidden),
+            "bias_ih": (4 * hidden,),
+            "bias_hh": (4 * hidden,),
+        }
+        for name, shape in shapes.items():
+            array = weights[f"{side}.{name}_l0{end}"]
+            if array.shape != shape:
+                raise ValueError(f"the weights of {side} do not fit together")
+            _check_finite(side, array)

@@ -11,9 +11,12 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +28,10 @@ from recbole_whisperlite.files import plain, whole_file
 
 CONFIG, CARD = "config.json", "README.md"
 FORMAT, VERSION = "recbole-whisperlite model", 1
-#: The whole of a file is hashed up to this size, in bytes; of larger ones, samples.
-_HASHED_WHOLE = 2**26
+# Held while a model is changed; it stays, as another process may wait for it.
+_LOCK, _PATIENCE = ".lock", 60
+#: Files of more bytes are hashed by samples, and arrays are not read when loaded.
+LARGE = 2**26
 _SAMPLES, _SAMPLE = 64, 2**20
 
 
@@ -50,14 +55,12 @@ def write(
     folder = Path(folder)
     try:
         _check_replaceable(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = folder.resolve().with_name(f".{folder.name}.lock")
-        with FileLock(lock):
-            if folder.is_dir() and (folder / CONFIG).is_file():
+        if (folder / CONFIG).is_file():
+            with FileLock(folder / _LOCK, timeout=_PATIENCE):
                 _update(folder, config, arrays, card)
-            else:
-                _create(folder, config, arrays, card)
-        lock.unlink(missing_ok=True)
+        else:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _create(folder, config, arrays, card)
     except OSError as error:
         raise UserError(
             f"The model cannot be written to {folder}: {error.strerror or error}."
@@ -76,9 +79,14 @@ def _check_replaceable(folder):
 
 
 def _is_ours(folder):
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return json.loads((folder / CONFIG).read_text("utf-8"))["format"] == FORMAT
-    return False
+    config = _config_of(folder)
+    return isinstance(config, dict) and config.get("format") == FORMAT
+
+
+def _config_of(folder):
+    """Return the content of ``config.json``, None if there is none."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        return json.loads((folder / CONFIG).read_text("utf-8"))
 
 
 def _create(folder, config, arrays, card):
@@ -95,29 +103,48 @@ def _create(folder, config, arrays, card):
 
 
 def _update(folder, config, arrays, card):
-    before = {}
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        before = json.loads((folder / CONFIG).read_text("utf-8"))["files"]
-    files, new = {}, []
+    before, contents = _entries(_config_of(folder)), _by_file(arrays)
     try:
-        for name, content in _by_file(arrays).items():
-            files[name] = _keep_or_write(folder, name, content, before.get(name))
-            if files[name] != before.get(name):
-                new.append(folder / files[name]["stored"])
+        files = {
+            name: _keep_or_write(folder, name, content, before.get(name))
+            for name, content in contents.items()
+        }
         config = {"format": FORMAT, "version": VERSION, **config, "files": files}
         with whole_file(folder / CONFIG) as file:
             file.write_text(json.dumps(config, indent=2, default=plain) + "\n", "utf-8")
-    except BaseException:
-        for path in new:
-            path.unlink(missing_ok=True)
-        raise
-    if card is not None:
-        with whole_file(folder / CARD) as file:
-            file.write_text(card, "utf-8")
-    used = {each["stored"] for each in files.values()} | {CONFIG}
-    for entry in before.values():
-        if entry["stored"] not in used:
-            (folder / entry["stored"]).unlink(missing_ok=True)
+        if card is not None:
+            with whole_file(folder / CARD) as file:
+                file.write_text(card, "utf-8")
+    finally:
+        # whatever happened, the model is what config.json says now
+        used = {entry["stored"] for entry in _entries(_config_of(folder)).values()}
+        _remove_unused(folder, {*before, *contents}, used)
+
+
+def _remove_unused(folder, names, used):
+    """Remove what was replaced, and what a process left that was stopped in between."""
+    ours = "|".join(
+        rf"{re.escape(stem)}(\.\d+)?\.{suffix}|\.{re.escape(stem)}\.{suffix}\.\d+\.part"
+        for stem, _, suffix in (name.rpartition(".") for name in names)
+    )
+    for path in folder.iterdir():
+        if path.name not in used and re.fullmatch(ours, path.name):
+            with contextlib.suppress(OSError):  # the model is whole without
+                path.unlink()
+
+
+def _entries(config):
+    """Return the files that ``config.json`` lists, those of a broken one left out."""
+    files = config.get("files") if isinstance(config, dict) else None
+    files = files if isinstance(files, dict) else {}
+    return {name: entry for name, entry in files.items() if _stored(entry)}
+
+
+def _stored(entry):
+    """Return the name under which a file is stored, None if that is no plain name."""
+    stored = entry.get("stored") if isinstance(entry, dict) else None
+    is_plain = isinstance(stored, str) and Path(stored).name == stored != CONFIG
+    return stored if is_plain else None
 
 
 def _by_file(arrays):
@@ -134,19 +161,28 @@ def _by_file(arrays):
 def _keep_or_write(folder, name, content, before):
     """Write a file unless it is there already; return its entry in ``config.json``."""
     if before and isinstance(content, np.memmap):
-        if content.filename and Path(content.filename) == folder / before["stored"]:
+        if _holds(folder / before["stored"], content):
             return before
     part = folder / f".{name}.{os.getpid()}.part"
     try:
         _write_one(part, name, content)
         entry = {"bytes": part.stat().st_size, "digest": digest(part)}
-        if before and all(before[key] == entry[key] for key in entry):
+        if before and entry.items() <= before.items():
             return before
         stored = _unused(folder, name) if before else name
         os.replace(part, folder / stored)
         return {"stored": stored, **entry}
     finally:
         part.unlink(missing_ok=True)
+
+
+def _holds(path, content):
+    """Return whether a memory-mapped array is that of a file, and still its content."""
+    if content.filename and Path(content.filename) == path:
+        with contextlib.suppress(OSError, ValueError):
+            on_disk = np.load(path, mmap_mode="r", allow_pickle=False)
+            return np.array_equal(on_disk, content)
+    return False
 
 
 def _unused(folder, name):
@@ -191,7 +227,7 @@ def digest(path: Path) -> str:
     """Return the hash of a file: of all of it, or of samples of a large one."""
     size, result = path.stat().st_size, hashlib.blake2b(digest_size=20)
     with open(path, "rb") as file:
-        if size <= _HASHED_WHOLE:
+        if size <= LARGE:
             result.update(file.read())
         else:
             for begin in np.linspace(0, size - _SAMPLE, _SAMPLES).astype(int).tolist():
@@ -200,7 +236,7 @@ def digest(path: Path) -> str:
     return result.hexdigest()
 
 
-class ModelFolder(Mapping):
+class ModelFolder:
     """An exported model on disk: its config, and its arrays by ``file`` or ``file/name``.
 
     All files are compared with ``config.json`` when it is opened, and read when they are
@@ -220,29 +256,33 @@ class ModelFolder(Mapping):
         self._mode = "r" if memory_map else None
         self.config = self._read_config()
         self._opened = {}
-        for name, entry in self.config["files"].items():
-            self._check(name, entry)
+        with self.reading():
+            for name, entry in self.config["files"].items():
+                self._check(name, entry)
 
     def _read_config(self):
-        path = self.folder / CONFIG
         if not self.folder.is_dir():
             raise UserError(f"There is no folder {self.folder}.")
         try:
-            config = json.loads(path.read_text("utf-8"))
+            config = json.loads((self.folder / CONFIG).read_text("utf-8"))
         except FileNotFoundError:
             raise UserError(
                 f"{self.folder} is not an exported model: it has no {CONFIG}. Write one "
                 "with recbole-whisperlite export."
             ) from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}.") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{self.folder / CONFIG} cannot be read: {error}. Export the model again."
+            ) from None
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise UserError(
                 f"{self.folder} is not an exported model of recbole-whisperlite: its "
                 f"{CONFIG} says something else."
             )
         version = config.get("version")
-        if not isinstance(version, int) or version > VERSION:
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            self.refuse(f"{CONFIG} has the version {version!r}")
+        if version > VERSION:
             raise UserError(
                 f"{self.folder} has version {version} of the format, and this package "
                 f"reads versions up to {VERSION}. Install a later recbole-whisperlite."
@@ -251,40 +291,50 @@ class ModelFolder(Mapping):
             self.refuse(f"{CONFIG} lists no files")
         return config
 
-    def refuse(self, what: object) -> None:
+    def card(self) -> str | None:
+        """Return the model card, None if there is none."""
+        path = self.folder / CARD
+        return path.read_text("utf-8", "replace") if path.is_file() else None
+
+    def refuse(self, what: object) -> NoReturn:
         """Raise the UserError of a damaged model."""
         raise UserError(
             f"{self.folder} is damaged or was altered: {what}. Export the model again."
         )
 
     def _check(self, name, entry):
-        stored = entry.get("stored") if isinstance(entry, dict) else None
-        if not isinstance(stored, str) or Path(stored).name != stored:
+        stored = _stored(entry)
+        if stored is None:
             self.refuse(f"{CONFIG} names no file for {name!r}")
         path = self.folder / stored
         if not path.is_file():
             self.refuse(f"{stored} is missing")
         if path.stat().st_size != entry.get("bytes"):
             self.refuse(
-                f"{stored} has {path.stat().st_size} bytes, not {entry['bytes']}"
+                f"{stored} has {path.stat().st_size} bytes, not {entry.get('bytes')}"
             )
         if digest(path) != entry.get("digest"):
             self.refuse(f"the content of {stored} is not what was exported")
 
     @contextlib.contextmanager
-    def reading(self):
-        """Turn whatever goes wrong while the content is read into one UserError."""
+    def reading(self) -> Iterator[None]:
+        """Turn whatever goes wrong while the model is read into one UserError."""
         try:
             yield
-        except UserError:
-            raise
+        except UserError as error:
+            if str(self.folder) in str(error):
+                raise
+            raise UserError(f"{self.folder}: {error}") from error
         except KeyError as error:
             self.refuse(f"{error.args[0]} is missing")
         except Exception as error:
             # numpy, pyarrow and safetensors raise many kinds for broken content
             self.refuse(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
-    def __getitem__(self, key):
+    def __contains__(self, file: str) -> bool:
+        return file in self.config["files"]
+
+    def __getitem__(self, key: str) -> object:
         file, _, name = key.partition("/")
         if file not in self._opened:
             entry = self.config["files"][file]
@@ -293,17 +343,15 @@ class ModelFolder(Mapping):
         content = self._opened[file]
         return content[name] if name else content
 
-    def __iter__(self):
-        return iter(self.config["files"])
-
-    def __len__(self):
-        return len(self.config["files"])
-
 
 def _read_one(path, name, mode):
     if name.endswith(".npy"):
         return np.load(path, mmap_mode=mode, allow_pickle=False)
     if name.endswith(".npz"):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > path.stat().st_size:  # we do not compress
+            raise ValueError(f"{name} would take {size} bytes")
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     if name.endswith(".parquet"):

@@ -46,7 +46,10 @@ class FusionScorer(Scorer):
         return Batch(asked, (), np.zeros(n, np.float32), nothing, standardised)
 
     def _standardise(self, scores):
-        known = scores[:, self.known]
+        # over all items, if none of the training is left
+        known = scores[:, self.known] if self.known.any() else scores
+        if not self.n_items:
+            return scores
         mean, deviation = known.mean(axis=1, keepdims=True), known.std(axis=1)[:, None]
         # a deviation that is 0 but for rounding must not be amplified
         flat = deviation <= 1e-6 * np.abs(mean)
@@ -63,9 +66,10 @@ class FusionScorer(Scorer):
             for name, scores in batch.of_parts.items()
         }
 
-    def vectors(self) -> np.ndarray | None:
-        found = (part.vectors() for part in self.of.values())
-        return next((vectors for vectors in found if vectors is not None), None)
+    def similar(self, item: int, text: str) -> np.ndarray | None:
+        """Return what the first part says that can compare items."""
+        found = (part.similar(item, text) for part in self.of.values())
+        return next((each for each in found if each is not None), None)
 
     def splits(self, text: str) -> tuple[str, str]:
         splits = [part.splits(text) for part in self.of.values()]

@@ -9,6 +9,8 @@ from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend.folder import CARD, CONFIG, ModelFolder
 
 PREFIX = "hf-hub:"
+# Nothing else that a repository may hold is downloaded.
+_FILES = ["*.json", "*.md", "*.npy", "*.npz", "*.parquet", "*.safetensors"]
 
 
 def download(
@@ -17,27 +19,26 @@ def download(
     """Return the folder of a model, downloaded if need be.
 
     Args:
-        name (str): ``<owner>/<name>``, with or without ``hf-hub:``; or a folder.
+        name (str): ``<owner>/<name>``, with or without ``hf-hub:``.
         revision (str, optional): A branch, tag or commit.
         cache_dir (str or Path, optional): Where downloads are kept.
 
     Raises:
         UserError: If it cannot be downloaded.
     """
-    name = os.fspath(name)
-    if not name.startswith(PREFIX) and os.path.isdir(name):
-        return Path(name)
-    name = name.removeprefix(PREFIX)
     from huggingface_hub import snapshot_download
 
+    name = name.removeprefix(PREFIX)
     try:
-        return Path(snapshot_download(name, revision=revision, cache_dir=cache_dir))
+        folder = snapshot_download(
+            name, revision=revision, cache_dir=cache_dir, allow_patterns=_FILES
+        )
+        return Path(folder)
     except Exception as error:
         # the library raises its own errors, those of its network library, and ValueError
         raise UserError(
-            f"{PREFIX}{name} could not be downloaded: "
-            f"{' '.join(str(error).split())[:300]} Without a network, copy the model's "
-            "folder here and load it by its path."
+            f"{PREFIX}{name} could not be downloaded: {_reason(error)} Without a network, "
+            "copy the model's folder here and load it by its path."
         ) from error
 
 
@@ -70,7 +71,11 @@ def upload(folder: Path, name: str, private: bool, token: str | None) -> str:
         )
     except Exception as error:
         raise UserError(
-            f"{PREFIX}{name} could not be uploaded: "
-            f"{' '.join(str(error).split())[:300]} Log in with: hf auth login"
+            f"{PREFIX}{name} could not be uploaded: {_reason(error)} Log in with: hf auth "
+            "login"
         ) from error
     return str(getattr(done, "repo_url", None) or f"{PREFIX}{name}")
+
+
+def _reason(error):
+    return " ".join(str(error).split())[:300].rstrip(".") + "."

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite import own_code
 from recbole_whisperlite.encoder import FittedEncoder
+from recbole_whisperlite.encoder.options import each_encoder
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend.catalogue import TEXT, Catalogue
 from recbole_whisperlite.recommend.count_scorers import (
@@ -27,7 +29,7 @@ from recbole_whisperlite.recommend.embed import (
     Towers,
     tower_of_arrays,
 )
-from recbole_whisperlite.recommend.folder import ModelFolder
+from recbole_whisperlite.recommend.folder import LARGE, ModelFolder
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
 from recbole_whisperlite.recommend.plus_scorer import LikeHistory, Memory, PlusScorer
 from recbole_whisperlite.recommend.scorer import Scorer
@@ -35,61 +37,113 @@ from recbole_whisperlite.recommend.text_scorer import TextScorer
 from recbole_whisperlite.recommend.users import Users
 
 
-class Parts(Mapping):
-    """The arrays of one model in a folder; of a part of LateFusion with its prefix."""
+class Parts:
+    """The settings and arrays of one model in a folder, checked as they are taken.
 
-    def __init__(self, folder: ModelFolder, prefix: str, n_items: int):
-        self.folder, self.prefix, self.n_items = folder, prefix, n_items
+    Args:
+        folder (ModelFolder): The folder.
+        kind (str): The name of the model.
+        settings (dict): Its settings.
+        n_items (int): The size of the catalogue.
+        prefix (str): Before the names of its files, for a part of LateFusion.
+    """
 
-    def __getitem__(self, key):
+    def __init__(
+        self, folder: ModelFolder, kind: str, settings: dict, n_items: int, prefix: str
+    ):
+        self.folder, self.kind, self.settings = folder, kind, settings
+        self.n_items, self.prefix = n_items, prefix
+
+    def __contains__(self, file: str) -> bool:
+        return self.prefix + file in self.folder
+
+    def __getitem__(self, key: str) -> object:
         return self.folder[self.prefix + key]
 
-    def __iter__(self):
-        return (key[len(self.prefix) :] for key in self.folder)
-
-    def __len__(self):
-        return len(self.folder)
-
-    def array(self, key: str, *shape: int | None) -> np.ndarray:
-        """Return an array of a shape, in which None is any length.
+    def flag(self, name: str) -> bool:
+        """Return a setting that is on or off.
 
         Raises:
-            UserError: If it has another shape, or values that are not finite.
+            UserError: If it is neither.
         """
-        array = self[key]
+        if not isinstance(self.settings[name], bool):
+            self.folder.refuse(f"{name} is {self.settings[name]!r}")
+        return self.settings[name]
+
+    def number(self, name: str, least: float = -np.inf) -> float:
+        """Return a setting that is a finite number above ``least``.
+
+        Raises:
+            UserError: If it is none.
+        """
+        value = self.settings[name]
+        if not _is_number(value) or not least < value < np.inf:
+            self.folder.refuse(f"{name} is {value!r}")
+        return value
+
+    def count(self, name: str) -> int:
+        """Return a setting that is a whole number above 0.
+
+        Raises:
+            UserError: If it is none.
+        """
+        if not isinstance(self.number(name, 0), int):
+            self.folder.refuse(f"{name} is {self.settings[name]!r}")
+        return self.settings[name]
+
+    def array(self, key: str, kind: str, *shape: int | None) -> np.ndarray:
+        """Return an array of a kind, as in ``numpy.dtype.kind``, and of a shape, in which
+        None is any length.
+
+        Raises:
+            UserError: If it has another kind or shape, or values that are not finite.
+        """
+        array, name = self[key], self.prefix + key
         fits = array.ndim == len(shape) and all(
             length is None or length == given
             for length, given in zip(shape, array.shape)
         )
-        if not fits:
-            self.folder.refuse(f"{self.prefix}{key} has the shape {array.shape}")
-        is_small = not isinstance(array, np.memmap)  # large ones are not read at once
-        if is_small and array.dtype.kind == "f" and not np.isfinite(array).all():
-            self.folder.refuse(f"{self.prefix}{key} has values that are not finite")
+        if not fits or array.dtype.kind != kind:
+            self.folder.refuse(f"{name} is {array.dtype} of shape {array.shape}")
+        # large ones are not read at once
+        if kind == "f" and not (array.nbytes > LARGE or np.isfinite(array).all()):
+            self.folder.refuse(f"{name} has values that are not finite")
         return array
 
     def strings(self, key: str) -> list[str]:
-        """Return a column of texts."""
-        return self[key].to_pylist()
+        """Return a column of texts.
 
-    def sparse(self, file: str, n_rows: int) -> csr_matrix:
-        """Return a sparse matrix ``[n_rows, n_items]``.
+        Raises:
+            UserError: If there is anything else.
+        """
+        strings = self[key].to_pylist()
+        if not all(isinstance(each, str) for each in strings):
+            self.folder.refuse(f"{self.prefix}{key} has something else than text")
+        return strings
+
+    def sparse(self, file: str, n_rows: int, least: float = -np.inf) -> csr_matrix:
+        """Return a sparse matrix ``[n_rows, n_items]`` of values of at least ``least``.
 
         Raises:
             UserError: If its arrays do not fit together.
         """
-        begin = self.array(f"{file}/begin", n_rows + 1)
+        begin = self.array(f"{file}/begin", "i", n_rows + 1)
         n = int(begin[-1])
-        item, value = self.array(f"{file}/item", n), self.array(f"{file}/value", n)
+        item = self.array(f"{file}/item", "i", n)
+        value = self.array(f"{file}/value", "f", n)
         ordered = begin[0] == 0 and (np.diff(begin) >= 0).all()
         if not ordered or (n and not 0 <= item.min() <= item.max() < self.n_items):
             self.folder.refuse(f"the rows of {self.prefix}{file} do not fit together")
-        return csr_matrix((value, item, begin), shape=(n_rows, self.n_items))
+        if n and value.min() < least:
+            self.folder.refuse(f"{self.prefix}{file} has values below {least}")
+        matrix = csr_matrix((value, item, begin), shape=(n_rows, self.n_items))
+        matrix.sum_duplicates()
+        return matrix
 
     def counts(self) -> RequestCounts:
         """Return the counts by request."""
         texts = self.strings("requests.parquet/request")
-        return RequestCounts(texts, self.sparse("memory.npz", len(texts)))
+        return RequestCounts(texts, self.sparse("memory.npz", len(texts), least=0))
 
 
 def read_encoder(
@@ -109,7 +163,7 @@ def read_encoder(
     """
     of = folder.config["encoder"]
     config = {**of["settings"], "show_progress": False, **(settings or {})}
-    names = of["names"]
+    names = [one["encoder"] for one in each_encoder(config)]
     own = [name for name in names if own_code.is_named(name)]
     if own and not own_code_allowed:
         raise UserError(
@@ -118,10 +172,12 @@ def read_encoder(
             "the model with own_code=True (--own_code)."
         )
     state = {
-        name: dict(folder[f"encoder-{number}.npz"])
+        name: folder[f"encoder-{number}.npz"]
         for number, name in enumerate(names)
         if f"encoder-{number}.npz" in folder
     }
+    if "tfidf" in names and not state.get("tfidf"):
+        folder.refuse("the words of the encoder tfidf are missing")
     encoder = FittedEncoder(config, [], state)
     for name, found in encoder.fingerprints().items():
         trained = of["fingerprints"].get(name, {})
@@ -142,35 +198,49 @@ def read_catalogue(
 ) -> Catalogue:
     """Return the item table of a model; ``pictures`` is where they are now."""
     of, table = folder.config["catalogue"], folder["items.parquet"]
-    pictures = None if pictures is None else os.path.abspath(pictures)
-    if pictures is None and of["pictures"] is not None:
-        pictures = of["pictures"]
-        pictures = os.path.normpath(os.path.join(folder.folder, pictures))
-    for column in (TEXT, of["id_field"], *of["types"], *of["text_fields"]):
-        if column not in table.column_names:
-            folder.refuse(f"the item table has no column '{column}'")
-    ids = table[of["id_field"]].to_pylist()
-    if len(set(ids)) < len(ids) or None in ids:
-        folder.refuse("an id is in the item table twice, or empty")
-    return Catalogue(
-        table,
-        of["id_field"],
-        of["text_fields"],
-        of["types"],
-        pictures,
-        of["seq_separator"],
-    )
+    id_field, text_fields, types = of["id_field"], of["text_fields"], of["types"]
+    separator, trained_with = of["seq_separator"], of["pictures"]
+    kinds = ("token", "token_seq", "float", "float_seq")
+    names_fit = {*types, TEXT} == {*table.column_names} and set(
+        [id_field, *text_fields]
+    ) <= {*types}
+    if not names_fit or not text_fields or not {*types.values()} <= {*kinds}:
+        folder.refuse("the columns of the item table are not those of the model")
+    for column in table.column_names:
+        kind = pa.float64() if types.get(column) == "float" else pa.string()
+        if table[column].type != kind:
+            folder.refuse(f"the column '{column}' holds {table[column].type}")
+    ids = table[id_field].to_pylist()
+    if len({*ids}) < len(ids) or None in ids or table[TEXT].null_count:
+        folder.refuse("an item has no id or no text, or an id is there twice")
+    if not isinstance(separator, str) or not separator:
+        folder.refuse(f"seq_separator is {separator!r}")
+    if pictures is not None:
+        pictures = os.path.abspath(pictures)
+    elif trained_with is not None:
+        pictures = os.path.normpath(os.path.join(folder.folder, trained_with))
+    return Catalogue(table, id_field, list(text_fields), types, pictures, separator)
+
+
+def read_config(folder: ModelFolder, settings: dict | None) -> dict:
+    """Return what else a model says of itself: for ``save.write_model``."""
+    config = folder.config
+    if not isinstance(config["about"], dict):
+        folder.refuse("it does not say where it comes from")
+    of_encoder = {**config["encoder"]["settings"], **(settings or {})}
+    return {
+        "made_with": config["made_with"],
+        "model": config["model"],
+        "encoder": {"settings": of_encoder},
+        "about": config["about"],
+    }
 
 
 def read_users(folder: ModelFolder, n_items: int) -> Users | None:
     """Return the users of a model, or None if they were left out."""
     if "users.parquet" not in folder:
         return None
-    table = folder["users.parquet"]
-    items = table["items"].combine_chunks().flatten().to_numpy()
-    if len(items) and not 0 <= items.min() <= items.max() < n_items:
-        folder.refuse("a history has items that are not in the catalogue")
-    return Users.of_table(table)
+    return Users.of_table(folder["users.parquet"], n_items)
 
 
 def read_scorer(folder: ModelFolder, encoder: FittedEncoder, n_items: int) -> Scorer:
@@ -185,105 +255,118 @@ def _scorer(folder, kind, settings, encoder, n_items, prefix):
             f"{folder.folder} is a {kind}, which this version cannot load: it knows "
             f"{', '.join(_READERS)}."
         )
-    parts = Parts(folder, prefix, n_items)
-    return _READERS[kind](kind, settings, parts, encoder)
+    return _READERS[kind](Parts(folder, kind, settings, n_items, prefix), encoder)
 
 
-def _embedder(kind, settings, parts, encoder) -> Embedder:
-    if kind == "Whisper":
+def _embedder(parts, encoder) -> Embedder:
+    if parts.kind == "Whisper":
         return Sequences(encoder, parts[WEIGHTS])
     known = {}
     if KNOWN in parts:
         texts, vectors = parts.strings(f"{KNOWN}/request"), parts[f"{KNOWN}/vector"]
         vectors = np.stack(vectors.to_numpy()).astype(np.float32)
         known = dict(zip(texts, vectors))
-    if kind == "ZeroShot":
+    if parts.kind == "ZeroShot":
         return Frozen(encoder, known)
     towers = [
-        tower_of_arrays(parts[WEIGHTS], f"{side}_tower", settings["normalize"])
+        tower_of_arrays(parts[WEIGHTS], f"{side}_tower", parts.flag("normalize"))
         for side in ("request", "item")
     ]
-    return Towers(encoder, *towers, settings["use_text"], settings["use_image"], known)
+    return Towers(
+        encoder, *towers, parts.flag("use_text"), parts.flag("use_image"), known
+    )
 
 
-def _text(kind, settings, parts, encoder):
+def _text(parts, encoder):
     pictures = None
-    if settings.get("use_image"):
-        pictures = parts.array("item_pictures.npy", parts.n_items, None)
+    if parts.settings.get("use_image"):
+        pictures = parts.array("item_pictures.npy", "f", parts.n_items, None)
     return TextScorer(
-        kind,
-        _embedder(kind, settings, parts, encoder),
-        settings["scale"],
-        parts.array("item_embeddings.npy", parts.n_items, None),
+        parts.kind,
+        _embedder(parts, encoder),
+        parts.number("scale"),
+        parts.array("item_embeddings.npy", "f", parts.n_items, None),
         pictures,
     )
 
 
-def _plus(kind, settings, parts, encoder):
-    memory = like_history = neighbors = None
-    if "prior_count" in settings:
+def _plus(parts, encoder):
+    text, memory, like_history, neighbors = _text(parts, encoder), None, None, None
+    if "prior_count" in parts.settings:
+        popularity = parts.array("memory.npz/popularity", "f", parts.n_items)
+        if (popularity <= 0).any():
+            parts.folder.refuse("the popularity of an item is not above 0")
         memory = Memory(
             parts.counts(),
-            parts.array("memory.npz/popularity", parts.n_items),
-            parts.array("memory.npz/known", parts.n_items),
-            settings["total_popularity"],
-            settings["prior_count"],
-            settings["unseen"],
+            popularity,
+            parts.array("memory.npz/known", "b", parts.n_items),
+            parts.array("memory.npz/padding", "f", text.embeddings.shape[1]),
+            parts.number("prior_count", 0),
+            parts.number("unseen", 0),
         )
     if "neighbors.npz" in parts:
-        neighbors = parts.sparse("neighbors.npz", parts.n_items)
-    if "history_weight" in settings:
-        mean = parts.array("history.npz/mean", None)
-        vectors = parts.array("item_vectors.npy", parts.n_items, None)
+        neighbors = parts.sparse("neighbors.npz", parts.n_items, least=0)
+    if "history_weight" in parts.settings:
+        mean = parts.array("history.npz/mean", "f", None)
+        vectors = parts.array("item_vectors.npy", "f", parts.n_items, None)
         like_history = LikeHistory(
             vectors,
             mean,
-            parts.array("history.npz/projection", len(mean), vectors.shape[1]),
-            settings["history_weight"],
-            settings["attention_scale"],
+            parts.array("history.npz/projection", "f", len(mean), vectors.shape[1]),
+            parts.number("history_weight"),
+            parts.number("attention_scale"),
         )
     return PlusScorer(
-        _text(kind, settings, parts, encoder),
+        text,
         memory,
         like_history,
         neighbors,
-        settings["neighbors_weight"],
-        settings["splits_requests"],
-        settings["refusal_weight"],
-        settings["history_length"],
+        parts.number("neighbors_weight"),
+        parts.flag("splits_requests"),
+        parts.number("refusal_weight"),
+        parts.count("history_length"),
     )
 
 
-def _popularity(kind, settings, parts, encoder):
-    popularity = parts.array("memory.npz/popularity", parts.n_items)
-    return PopularityScorer(kind, popularity, parts.counts())
+def _popularity(parts, encoder):
+    popularity = parts.array("memory.npz/popularity", "f", parts.n_items)
+    return PopularityScorer(parts.kind, popularity, parts.counts())
 
 
-def _words(kind, settings, parts, encoder):
+def _words(parts, encoder):
     words = parts.strings("words.parquet/word")
     return WordScorer(
         words,
         parts.sparse("words.npz", len(words)),
-        parts.array("words.npz/idf", len(words)),
-        settings["n_trained"],
-        settings["average_length"],
-        settings["k1"],
-        settings["b"],
+        parts.array("words.npz/idf", "f", len(words)),
+        parts.count("n_trained"),
+        parts.number("average_length", 0),
+        parts.number("k1"),
+        parts.number("b"),
     )
 
 
-def _similar_items(kind, settings, parts, encoder):
-    return SimilarItemsScorer(kind, parts.sparse("neighbors.npz", parts.n_items))
+def _similar_items(parts, encoder):
+    return SimilarItemsScorer(parts.kind, parts.sparse("neighbors.npz", parts.n_items))
 
 
-def _fusion(kind, settings, parts, encoder):
+def _fusion(parts, encoder):
     folder, n_items = parts.folder, parts.n_items
+    if parts.prefix:
+        folder.refuse("a part of LateFusion is a LateFusion")
     scorers = {
         name: _scorer(folder, of["model"], of["settings"], encoder, n_items, f"{name}-")
-        for name, of in settings["parts"].items()
+        for name, of in parts.settings["parts"].items()
     }
-    known = parts.array("known.npz/known", n_items)
-    return FusionScorer(scorers, settings["weights"], known)
+    weights = parts.settings["weights"]
+    if {*weights} != {*scorers} or not all(map(_is_number, weights.values())):
+        folder.refuse(f"the weights of LateFusion are {weights!r}")
+    return FusionScorer(scorers, weights, parts.array("known.npz/known", "b", n_items))
+
+
+def _is_number(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) < np.inf
 
 
 _READERS: dict[str, Callable] = {

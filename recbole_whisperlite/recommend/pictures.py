@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from typing import TYPE_CHECKING
@@ -32,6 +33,11 @@ class PictureEncoder:
         from recbole_whisperlite.encoder.clip.source import ClipSource
 
         config = clip_settings(self._settings)
+        if config is None:
+            raise UserError(
+                "This model has no CLIP model among its encoders, so it cannot encode "
+                "pictures."
+            )
         return Clip(ClipSource.of(config), self._settings.get("device") or "cpu")
 
     def encode(self, pictures: list) -> np.ndarray:
@@ -66,10 +72,9 @@ def _opened(picture):
     if isinstance(picture, (str, os.PathLike, Image.Image)):
         return os.fspath(picture) if isinstance(picture, os.PathLike) else picture
     if isinstance(picture, np.ndarray):
-        try:
-            return Image.fromarray(picture).convert("RGB")
-        except (TypeError, ValueError):
-            pass
+        if picture.dtype == np.uint8 and picture.size:
+            with contextlib.suppress(TypeError, ValueError):
+                return Image.fromarray(picture).convert("RGB")
         raise UserError(
             "image: an array must be uint8 of shape [height, width, 3], not "
             f"{picture.dtype} of shape {list(picture.shape)}."

@@ -16,7 +16,7 @@ from recbole_whisperlite.recommend.counts import (
     resized,
     take,
 )
-from recbole_whisperlite.recommend.embed import unit
+from recbole_whisperlite.recommend.embed import check_size, unit
 from recbole_whisperlite.recommend.scorer import (
     Asked,
     Batch,
@@ -41,7 +41,8 @@ class Memory:
             is 0, float32 ``[n_items]``.
         known (numpy.ndarray): Whether an item was in the catalogue in training, bool
             ``[n_items]``: the others do not change what is left for these.
-        total_popularity (float): By which popularity is divided in the prior.
+        padding (numpy.ndarray): The embedding of RecBole's padding, which has a share in
+            the normalizer as an item that was never chosen, float32 ``[size]``.
         prior_count (float): The weight of the towers, in interactions.
         unseen (float): The popularity of an item that was never chosen.
     """
@@ -49,24 +50,36 @@ class Memory:
     counts: RequestCounts
     popularity: np.ndarray
     known: np.ndarray
-    total_popularity: float
+    padding: np.ndarray
     prior_count: float
     unseen: float
 
     @property
-    def weight(self) -> np.ndarray:
-        """numpy.ndarray: The popularity of known items, 0 for others; ``[n_items]``."""
-        return np.where(self.known, self.popularity, 0).astype(np.float32)
+    def total(self) -> float:
+        """float: The popularity of all items known in training, padding included."""
+        return float(self.popularity[self.known].sum()) + self.unseen
+
+    def log_normalizer(self, text: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
+        """Return the log of the mean of ``exp(logits)`` by popularity, float32 ``[n]``.
+
+        Args:
+            text (numpy.ndarray): Scaled embeddings of the requests, ``[n, size]``.
+            embeddings (numpy.ndarray): Of the items, ``[n_items, size]``.
+        """
+        padding = (text @ self.padding)[:, None]
+        known = slice(None) if self.known.all() else self.known
+        logits = np.concatenate([text @ embeddings[known].T, padding], axis=1)
+        weight = np.append(self.popularity[known], np.float32(self.unseen))
+        highest = logits.max(axis=1, keepdims=True)
+        mean = np.exp(logits - highest) @ (weight / weight.sum())
+        return highest[:, 0] + np.log(mean)
 
     def with_choice(self, request: str, item: int) -> Memory:
         popularity, counts = self.popularity.copy(), self.counts
         popularity[item] += 1
         if request:
             counts = counts.with_choice(request, item)
-        total = self.total_popularity + float(self.known[item])
-        return dataclasses.replace(
-            self, counts=counts, popularity=popularity, total_popularity=total
-        )
+        return dataclasses.replace(self, counts=counts, popularity=popularity)
 
     def with_items(self, n: int) -> Memory:
         return dataclasses.replace(
@@ -104,7 +117,8 @@ class LikeHistory:
     attention_scale: float
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
-        """Return the vectors of new items from their frozen ones, float32."""
+        """Return the vectors of new items from their frozen ones, float32 ``[n, dim]``."""
+        check_size(vectors, len(self.mean), "the components of the history")
         centred = (vectors - self.mean) * vectors.any(axis=1, keepdims=True)
         return unit((centred.astype(np.float64) @ self.projection).astype(np.float32))
 
@@ -171,13 +185,14 @@ class PlusScorer(TextScorer):
         n, of_parts = len(asked.requests), {}
         wish, refusal = zip(*map(self.splits, asked.requests))
         scale = np.float32(self.scale)
-        embedding = self.embedder.requests(list(wish)) * asked.has_text[:, None]
+        embedding = self._embed(list(wish)) * asked.has_text[:, None]
         text = embedding * scale
-        of_parts["text"] = query = text
+        of_parts["text"], of_parts["refusals"] = text, None
+        query = text
         if self.refusal_weight and any(refusal):
             refuses = np.array([bool(each) for each in refusal])[:, None]
-            away = self.embedder.requests(list(refusal)) * refuses
-            away = -np.float32(self.refusal_weight) * scale * away
+            away = np.where(refuses, self._embed(list(refusal)), 0)
+            away *= np.float32(-self.refusal_weight * self.scale)
             of_parts["refusals"], query = away, text + away
         queries, constant = [query], np.zeros(n, dtype=np.float32)
         corrections = []
@@ -190,6 +205,7 @@ class PlusScorer(TextScorer):
             of_parts["embedding"] = embedding
             of_parts["history"] = self._about(embedding, histories)
             queries.append(of_parts["history"])
+        of_parts["neighbors"] = None
         if self.neighbors is not None and any(map(len, histories)):
             shared = (incidence(histories, self.n_items) @ self.neighbors).tocsr()
             shared.data = np.float32(self.neighbors_weight) * np.log1p(shared.data)
@@ -204,24 +220,16 @@ class PlusScorer(TextScorer):
     def _remember(self, asked, text, of_parts):
         """Return the constants, ``[n]``, and what counts add, csr ``[n, n_items]``."""
         memory = self.memory
-        logits = text @ self.embeddings.T
-        weight = memory.weight
-        highest = logits.max(axis=1, keepdims=True)
-        log_z = np.log(np.exp(logits - highest) @ (weight / weight.sum()))
-        log_z += highest[:, 0]
         # the score of an item that was never chosen is logit + log popularity + expected,
         # less the log of all choices
-        prior = np.log(memory.prior_count / memory.total_popularity)
-        expected = np.float32(prior) - log_z
+        prior = np.float32(np.log(memory.prior_count / memory.total))
+        expected = prior - memory.log_normalizer(text, self.embeddings)
         count = memory.counts.of(asked.requests)
         n_chosen = np.asarray(count.sum(axis=1)).ravel()
         constant = expected - np.log(n_chosen + memory.prior_count).astype(np.float32)
         added = count.tocoo()
-        prior = (
-            logits[added.row, added.col]
-            + self.log_popularity[added.col, 0]
-            + expected[added.row]
-        )
+        logit = np.einsum("nd,nd->n", text[added.row], self.embeddings[added.col])
+        prior = logit + self.log_popularity[added.col, 0] + expected[added.row]
         raised = np.logaddexp(np.log(added.data), prior) - prior
         counted = csr_matrix(
             (raised.astype(np.float32), (added.row, added.col)), shape=count.shape
@@ -252,15 +260,13 @@ class PlusScorer(TextScorer):
             constant = of["constant"][:, None]
             parts["memory"] = prior + constant + take(of["counted"], items)
         if self.neighbors is not None:
-            none = np.zeros(items.shape, dtype=np.float32)
-            known = "neighbors" in of
-            parts["neighbors"] = take(of["neighbors"], items) if known else none
+            parts["neighbors"] = take(of["neighbors"], items)
         if self.like_history is not None:
             vectors = self.like_history.vectors
             parts["history"] = products(of["history"], vectors, items)
-        if "refusals" in of:
+        if self.refusal_weight:
             parts["refusals"] = products(of["refusals"], self.embeddings, items)
-        if batch.asked.pictures is not None:
+        if self.pictures is not None:
             parts["picture"] = products(batch.queries[-1], self.pictures, items)
         return parts
 
@@ -317,7 +323,6 @@ class PlusScorer(TextScorer):
             "neighbors_weight": self.neighbors_weight,
         }
         if self.memory is not None:
-            settings["total_popularity"] = self.memory.total_popularity
             settings["prior_count"] = self.memory.prior_count
             settings["unseen"] = self.memory.unseen
         if self.like_history is not None:
@@ -331,6 +336,7 @@ class PlusScorer(TextScorer):
             arrays.update(count_arrays(self.memory.counts))
             arrays["memory.npz/popularity"] = self.memory.popularity
             arrays["memory.npz/known"] = self.memory.known
+            arrays["memory.npz/padding"] = self.memory.padding
         if self.neighbors is not None:
             arrays.update(csr_arrays(self.neighbors, "neighbors.npz"))
         if self.like_history is not None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.recommend.catalogue import id_of, is_list
 from recbole_whisperlite.recommend.pictures import PictureEncoder
 from recbole_whisperlite.recommend.scorer import Asked
 from recbole_whisperlite.recommend.state import State
@@ -66,17 +67,16 @@ def question(
     Raises:
         UserError: If one is wrong.
     """
-    several = _is_list(request) or (request is None and _is_list(user))
-    n = len(request if request is not None else user) if several else 1
-    requests = [_text(each) for each in _each(request, n, several, "request")]
-    users = [_user(each) for each in _each(user, n, several, "user")]
-    images = _each(image, n, several, "image")
-    if history is not None and not several:
-        history = [history]
+    several = any(map(is_list, (request, user, image)))
+    n = len(next(filter(is_list, (request, user, image)))) if several else 1
+    originals = _each(request, n, "request")
+    requests = [_text(each) for each in originals]
+    users = [_user(each) for each in _each(user, n, "user")]
+    images = _each(image, n, "image")
     histories, notes = [], [[] for _ in range(n)]
-    for row, given in enumerate(_each(history, n, True, "history")):
+    for row, given in enumerate(_histories(history, n, several)):
         if given is not None:
-            histories.append(state.rows(given, "history"))
+            histories.append(state.catalogue.rows(given, "history"))
             continue
         histories.append(state.history(users[row]))
         if not is_known(state, users[row]):
@@ -89,9 +89,8 @@ def question(
                 "True, and export it again."
             )
         pictures = encoder.encode(images)
-    originals = _each(request, n, several, "request")
-    for row, (text, original) in enumerate(zip(requests, originals)):
-        if not text and original is not None and images[row] is None:
+    for row, text in enumerate(requests):
+        if not text and originals[row] is not None and images[row] is None:
             notes[row].append("The request is blank: ranked by all but its text.")
     return Question(requests, users, histories, pictures, notes, several)
 
@@ -120,14 +119,13 @@ def allowed(
     Raises:
         UserError: If an item or column is unknown, or a condition is wrong.
     """
-    result = ~state.gone
+    result = np.ones(len(state.catalogue), dtype=bool)
     if among is not None:
-        chosen = np.zeros_like(result)
-        chosen[state.rows(among, "among")] = True
-        result &= chosen
+        result[:] = False
+        result[state.catalogue.rows(among, "among")] = True
     if where is not None:
         result &= state.catalogue.where(where)
-    result[state.rows(exclude, "exclude")] = False
+    result[state.catalogue.rows(exclude, "exclude")] = False
     return result
 
 
@@ -143,25 +141,27 @@ def positive(value: object, what: str) -> int:
     return int(value)
 
 
-def _is_list(value):
-    return isinstance(value, (list, tuple)) or (
-        isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "UO"
-    )
-
-
-def _each(value, n, several, what):
+def _each(value, n, what):
     """Return the value of each request."""
-    if value is None:
-        return [None] * n
-    if not several:
-        return [value]
-    if what != "history" and not _is_list(value):
+    if not is_list(value):
         return [value] * n
     if len(value) != n:
         raise UserError(
             f"There are {n} requests, but {what} is a list of {len(value)}."
         )
     return list(value)
+
+
+def _histories(value, n, several):
+    if value is None or not several:
+        return [value] * n
+    fine = is_list(value) and all(each is None or is_list(each) for each in value)
+    if not fine:
+        raise UserError(
+            "With several requests, history must be a list with a list of item ids (or "
+            f"None) for each, not {value!r}."
+        )
+    return _each(value, n, "history")
 
 
 def _text(value):
@@ -171,15 +171,20 @@ def _text(value):
         raise UserError(
             f"A request must be a text, not {value!r} ({type(value).__name__})."
         )
-    return value if value.strip() else ""
+    # half a surrogate pair, which cannot be encoded or stored, becomes a question mark
+    text = value.encode("utf-8", "replace").decode("utf-8")
+    return text if text.strip() else ""
 
 
 def _user(value):
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return str(value)  # ids of users are text in the dataset, too
-    raise UserError(f"A user must be an id, not {value!r} ({type(value).__name__}).")
+    if value is None:
+        return None
+    try:
+        return id_of(value)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"A user must be an id, not {value!r} ({type(value).__name__})."
+        ) from None
 
 
 def choice_of(user: object, request: object) -> tuple[str, str]:

@@ -49,10 +49,15 @@ class Recommender:
     """
 
     def __init__(
-        self, state: State, encoder: FittedEncoder, config: dict, folder: Path | None
+        self,
+        state: State,
+        encoder: FittedEncoder,
+        config: dict,
+        card: str | None,
+        folder: Path | None,
     ):
         self._state, self._encoder = state, encoder
-        self._config, self._folder = config, folder
+        self._config, self._card, self._folder = config, card, folder
         self._pictures = PictureEncoder(config["encoder"]["settings"])
         self._changing = threading.Lock()
 
@@ -85,7 +90,12 @@ class Recommender:
         Raises:
             UserError: If there is no such model, or it is damaged.
         """
-        name = os.fspath(source)
+        if not isinstance(source, (str, os.PathLike)):
+            raise UserError(
+                f"A model is loaded from a folder, a checkpoint or {hub.PREFIX}"
+                f"<owner>/<name>, not from {source!r}."
+            )
+        name = os.path.expanduser(source)
         options = {"settings": settings, "pictures": pictures, "own_code": own_code}
         if name.startswith(hub.PREFIX):
             return cls.from_pretrained(name, **options)
@@ -99,15 +109,11 @@ class Recommender:
             encoder = load.read_encoder(folder, settings, own_code)
             catalogue = load.read_catalogue(folder, pictures)
             scorer = load.read_scorer(folder, encoder, len(catalogue))
-            gone = np.zeros(len(catalogue), dtype=bool)
             users = load.read_users(folder, len(catalogue))
-        config = dict(folder.config)
-        config["encoder"] = {
-            **config["encoder"],
-            "settings": {**config["encoder"]["settings"], **(settings or {})},
-        }
-        path = folder.folder.expanduser().resolve()
-        return cls(State(catalogue, scorer, gone, users), encoder, config, path)
+            config = load.read_config(folder, settings)
+            card = folder.card()
+        state = State(catalogue, scorer, users)
+        return cls(state, encoder, config, card, folder.folder.resolve())
 
     @classmethod
     def _of_checkpoint(cls, checkpoint, options):
@@ -141,7 +147,12 @@ class Recommender:
         Raises:
             UserError: If it cannot be downloaded, or is damaged.
         """
-        return cls.load(hub.download(name, revision, cache_dir), **options)
+        name = os.fspath(name)
+        if not name.startswith(hub.PREFIX) and os.path.isdir(name):
+            return cls.load(name, **options)
+        loaded = cls.load(hub.download(name, revision, cache_dir), **options)
+        loaded._folder = None  # what was downloaded stays as it is
+        return loaded
 
     def push(self, name: str, *, private: bool = True, token: str | None = None) -> str:
         """Upload the model to the Hugging Face Hub, as it was saved last.
@@ -162,13 +173,13 @@ class Recommender:
     def _saved_in(self):
         if self._folder is None:
             raise UserError(
-                "This model was loaded from a checkpoint and is in no folder yet: save it "
-                "first, save('shop-model')."
+                "This model is in no folder of its own yet: save it first, "
+                "save('shop-model')."
             )
         return self._folder
 
     def __len__(self):
-        return int((~self._state.gone).sum())
+        return len(self._state.catalogue)
 
     def __repr__(self):
         users = self._state.users
@@ -270,21 +281,17 @@ class Recommender:
                 were chosen.
         """
         state, k = self._state, question.positive(k, "k")
-        row = state.rows([item], "item")[0]
+        row = state.catalogue.row(item)
         allowed = question.allowed(state, exclude, among, where)
         allowed[row] = False
-        vectors, text = state.scorer.vectors(), state.catalogue.texts([row])[0]
-        if vectors is None:
-            if state.scorer.kind != "BM25":
-                raise UserError(
-                    f"{self.model} cannot compare items: it knows only how often they were "
-                    "chosen."
-                )
-            asked = question.question(state, self._pictures, text, None, None, None)
-            return _answers(state, asked, k, allowed, False)[0]
-        length = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vectors[row])
-        cosine = (vectors @ vectors[row]) / np.maximum(length, np.float32(1e-12))
-        scores = np.where(allowed, cosine, np.float32(-np.inf))[None]
+        text = state.catalogue.texts([row])[0]
+        similarity = state.scorer.similar(row, text)
+        if similarity is None:
+            raise UserError(
+                f"{self.model} cannot compare items: it knows only how often they were "
+                "chosen."
+            )
+        scores = np.where(allowed, similarity, np.float32(-np.inf))[None]
         nothing = csr_matrix(scores.shape, dtype=np.float32)
         items, scores = exact_top_k(DenseSearch(scores), nothing, k)
         found = _recommendations(state, items, scores, {"similarity": scores})
@@ -314,27 +321,27 @@ class Recommender:
             raise UserError("explain takes one request, not a list.")
         if history is None and not question.is_known(state, asked.users[0]):
             raise UserError(question.unknown(state, asked.users[0]))
-        row = state.rows([item], "item")
+        row = state.catalogue.row(item)
         scorer, batch = state.scorer, state.scorer.encode(asked.asked())
-        scores, parts = scorer.scores(batch)[0], scorer.parts(batch, row[None])
-        shown = ~state.gone
+        scores, parts = scorer.scores(batch)[0], scorer.parts(batch, np.array([[row]]))
+        shown = np.ones(len(state.catalogue), dtype=bool)
         shown[asked.histories[0]] = False
         shown[row] = True
         counted, weight = scorer.attended(batch)
         order = np.argsort(-weight, kind="stable")[:_SHOWN_OF_HISTORY]
         wish, ruled_out = scorer.splits(asked.requests[0])
         return Explanation(
-            item=state.catalogue.ids(row)[0],
-            text=state.catalogue.texts(row)[0],
-            score=float(scores[row[0]]),
+            item=state.catalogue.ids([row])[0],
+            text=state.catalogue.texts([row])[0],
+            score=float(scores[row]),
             parts={name: float(values[0, 0]) for name, values in parts.items()},
-            rank=1 + int((scores[shown] > scores[row[0]]).sum()),
+            rank=1 + int((scores[shown] > scores[row]).sum()),
             of=int(shown.sum()),
             request=asked.requests[0],
             user=asked.users[0],
             wish=wish,
             ruled_out=ruled_out,
-            chosen_before=scorer.times_chosen(asked.requests[0], int(row[0])),
+            chosen_before=scorer.times_chosen(asked.requests[0], row),
             history=tuple(
                 zip(state.catalogue.ids(counted[order]), weight[order].tolist())
             ),
@@ -357,7 +364,10 @@ class Recommender:
         import pandas as pd
 
         try:
-            frame = pd.DataFrame(items)
+            if items is None:
+                raise TypeError
+            # as objects, or a missing value would make floats of whole numbers
+            frame = pd.DataFrame(items, dtype=object)
         except (TypeError, ValueError):
             raise UserError(
                 "add_items takes a DataFrame or a list of dicts by column, not "
@@ -367,21 +377,19 @@ class Recommender:
             return
         with self._changing:
             state = self._state
-            catalogue = state.catalogue.with_items(frame, state.gone)
-            rows, pictures = np.arange(len(state.gone), len(catalogue)), None
+            catalogue = state.catalogue.with_items(frame)
+            rows, pictures = range(len(state.catalogue), len(catalogue)), None
             if state.scorer.knows_pictures:
                 pictures = self._pictures.encode(catalogue.pictures(rows))
             new = NewItems(catalogue.texts(rows), pictures)
             self._state = state._replace(
-                catalogue=catalogue,
-                scorer=state.scorer.with_items(new),
-                gone=np.append(state.gone, np.zeros(len(rows), dtype=bool)),
+                catalogue=catalogue, scorer=state.scorer.with_items(new)
             )
 
     def remove_items(self, ids: Iterable[str]) -> None:
-        """Remove products from the catalogue; they are no longer found.
+        """Remove products from the catalogue and from all histories.
 
-        In histories they count until :meth:`save`.
+        To remove many at once takes no longer than to remove one.
 
         Args:
             ids (iterable of str): Their ids.
@@ -390,9 +398,9 @@ class Recommender:
             UserError: If one is not in the catalogue. Then nothing is removed.
         """
         with self._changing:
-            gone = self._state.gone.copy()
-            gone[self._state.rows(ids, "remove_items")] = True
-            self._state = self._state._replace(gone=gone)
+            rows = self._state.catalogue.rows(ids, "remove_items")
+            if len(rows):
+                self._state = self._state.without_items(rows)
 
     def record(self, user: str, item: str, request: str | None = None) -> None:
         """Add a choice to the history of a user, and to the counts of its request.
@@ -410,13 +418,13 @@ class Recommender:
         user, request = question.choice_of(user, request)
         with self._changing:
             state = self._state
-            row = int(state.rows([item], "item")[0])
+            row = state.catalogue.row(item)
             users = (state.users or Users.none()).with_choice(user, row)
             scorer = state.scorer.with_choice(request, row)
             self._state = state._replace(users=users, scorer=scorer)
 
     def save(self, folder: str | os.PathLike | None = None) -> Path:
-        """Write the model with all changes; removed items are dropped.
+        """Write the model with all changes.
 
         Args:
             folder (str or Path, optional): Where; by default where it was loaded from.
@@ -428,26 +436,17 @@ class Recommender:
             UserError: If it cannot be written there.
         """
         with self._changing:
-            before, card = self._folder, None
             target = Path(folder).expanduser().resolve() if folder else self._saved_in()
-
-            if before is not None and target != before and (before / CARD).is_file():
-                card = (before / CARD).read_text("utf-8")
-            state = self._state.compact()
-            write_model(target, self._config, state, self._encoder, card)
-            self._state, self._folder = state, target
+            # a card that was edited there since is kept
+            kept = target == self._folder and (target / CARD).is_file()
+            card = None if kept else self._card
+            write_model(target, self._config, self._state, self._encoder, card)
+            self._folder = target
         return target
 
 
 def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
-    batch = state.scorer.encode(asked.asked())
-    allowed = allowed[None]
-    if exclude_seen and any(map(len, asked.histories)):
-        allowed = np.repeat(allowed, len(asked), axis=0)
-        for row, history in enumerate(asked.histories):
-            allowed[row, history] = False
-    items, scores = state.scorer.top(batch, min(k, state.scorer.n_items), allowed)
-    found = _recommendations(state, items, scores, state.scorer.parts(batch, items))
+    found = _found(state, asked, k, allowed, exclude_seen)
     answers = []
     for request, user, notes, of_row in zip(
         asked.requests, asked.users, asked.notes, found
@@ -455,6 +454,19 @@ def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
         wish, ruled_out = state.scorer.splits(request)
         answers.append(Answer(of_row, request, user, wish, ruled_out, tuple(notes)))
     return answers
+
+
+def _found(state, asked, k, allowed, exclude_seen) -> list[list[Recommendation]]:
+    if not allowed.any():  # nor need there be anything to compare requests with
+        return [[] for _ in range(len(asked))]
+    batch = state.scorer.encode(asked.asked())
+    allowed = allowed[None]
+    if exclude_seen and any(map(len, asked.histories)):
+        allowed = np.repeat(allowed, len(asked), axis=0)
+        for row, history in enumerate(asked.histories):
+            allowed[row, history] = False
+    items, scores = state.scorer.top(batch, min(k, state.scorer.n_items), allowed)
+    return _recommendations(state, items, scores, state.scorer.parts(batch, items))
 
 
 def _recommendations(state, items, scores, parts) -> list[list[Recommendation]]:

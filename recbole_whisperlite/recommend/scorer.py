@@ -121,8 +121,16 @@ class Scorer(abc.ABC):
         nothing = csr_matrix(scores.shape, dtype=np.float32)
         return exact_top_k(DenseSearch(scores), nothing, k)
 
-    def vectors(self) -> np.ndarray | None:
-        """Return what tells which items are alike, ``[n_items, dim]``, or None."""
+    def similar(self, item: int, text: str) -> np.ndarray | None:
+        """Return how similar the items are to one of them, float32 ``[n_items]``.
+
+        Args:
+            item (int): Its row.
+            text (str): Its text.
+
+        Returns:
+            numpy.ndarray or None: None if the model cannot compare items.
+        """
         return None
 
     def splits(self, text: str) -> tuple[str, str]:
@@ -195,8 +203,13 @@ class LinearScorer(Scorer):
         return exact_top_k(DenseSearch(inner), batch.corrections, k)
 
 
-def products(query: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Return the inner products of each query with its items, float32 ``[n, k]``."""
+def products(
+    query: np.ndarray | None, rows: np.ndarray, items: np.ndarray
+) -> np.ndarray:
+    """Return the inner products of each query with its items, float32 ``[n, k]``; 0
+    without queries."""
+    if query is None:
+        return np.zeros(items.shape, dtype=np.float32)
     return np.einsum("nd,nkd->nk", query, rows[np.maximum(items, 0)])
 
 

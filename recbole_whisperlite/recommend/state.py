@@ -17,33 +17,25 @@ class State(NamedTuple):
     Attributes:
         catalogue (Catalogue): The items.
         scorer (Scorer): The model.
-        gone (numpy.ndarray): Which items were removed, bool ``[n_items]``.
         users (Users or None): Their histories; None if they were left out.
     """
 
     catalogue: Catalogue
     scorer: Scorer
-    gone: np.ndarray
     users: Users | None
-
-    def rows(self, ids: object, what: str) -> np.ndarray:
-        """Return the rows of item ids, see :meth:`Catalogue.rows`."""
-        return self.catalogue.rows(ids, what, self.gone)
 
     def history(self, user: str | None) -> np.ndarray:
         """Return the rows of a user's history, int64 ``[n]``."""
         return (self.users or Users.none()).history(user)
 
-    def compact(self) -> State:
-        """Return the state without the removed items."""
-        if not self.gone.any():
-            return self
-        kept = np.flatnonzero(~self.gone)
-        new_row = np.full(len(self.gone), -1, dtype=np.int64)
+    def without_items(self, rows: np.ndarray) -> State:
+        """Return the state without the items ``rows``, int64; histories lose them, too."""
+        n_items = len(self.catalogue)
+        kept = np.setdiff1d(np.arange(n_items), rows)
+        new_row = np.full(n_items, -1, dtype=np.int64)
         new_row[kept] = np.arange(len(kept))
         return State(
             self.catalogue.keep_items(kept),
             self.scorer.keep_items(kept),
-            np.zeros(len(kept), dtype=bool),
             None if self.users is None else self.users.keep_items(new_row),
         )

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recbole_whisperlite.recommend.embed import Embedder, unit
+from recbole_whisperlite.recommend.embed import Embedder, check_size, unit
 from recbole_whisperlite.recommend.scorer import (
     Asked,
     Batch,
@@ -57,7 +57,7 @@ class TextScorer(LinearScorer):
         return (self.embeddings, *pictures)
 
     def encode(self, asked: Asked) -> Batch:
-        text = self.embedder.requests(asked.requests) * np.float32(self.scale)
+        text = self._embed(asked.requests) * np.float32(self.scale)
         text *= asked.has_text[:, None]
         n = len(asked.requests)
         queries = (text,)
@@ -70,19 +70,27 @@ class TextScorer(LinearScorer):
             csr_matrix((n, self.n_items), dtype=np.float32),
         )
 
+    def _embed(self, texts):
+        embeddings = self.embedder.requests(texts)
+        check_size(embeddings, self.embeddings.shape[1], "the embeddings of the items")
+        return embeddings
+
     def _picture_query(self, asked):
         if asked.pictures is None:
             return None
+        check_size(asked.pictures, self.pictures.shape[1], "the pictures of the items")
         return unit(asked.pictures) * np.float32(self.scale)
 
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         parts = {"text": products(batch.queries[0], self.embeddings, items)}
-        if batch.asked.pictures is not None:
-            parts["picture"] = products(batch.queries[1], self.pictures, items)
+        if self.pictures is not None:
+            parts["picture"] = products(batch.queries[-1], self.pictures, items)
         return parts
 
-    def vectors(self) -> np.ndarray:
-        return self.embeddings
+    def similar(self, item: int, text: str) -> np.ndarray:
+        of_item = unit(self.embeddings[item : item + 1])[0]
+        length = np.linalg.norm(self.embeddings, axis=1)
+        return self.embeddings @ of_item / np.maximum(length, np.float32(1e-12))
 
     def with_items(self, new: NewItems) -> TextScorer:
         other = copy.copy(self)

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from recbole_whisperlite.errors import UserError
+
 
 class DenseSearch:
     """The inner products of queries with all items, in memory.
@@ -13,9 +15,17 @@ class DenseSearch:
     Args:
         scores (numpy.ndarray): float32 ``[n, n_items]``; minus infinity for items that
             may not be found.
+
+    Raises:
+        UserError: If a score is not a number.
     """
 
     def __init__(self, scores: np.ndarray):
+        if np.isnan(scores.min(initial=0)):
+            raise UserError(
+                "The model is damaged: it gives scores that are not numbers. Export it "
+                "again."
+            )
         self._scores = scores
 
     def best(self, k: int) -> tuple[np.ndarray, np.ndarray]:

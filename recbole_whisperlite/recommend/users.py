@@ -22,6 +22,7 @@ class Users:
 
     def __init__(self, ids: list[str], begin: np.ndarray, items: np.ndarray):
         self._ids, self._begin, self._items = list(ids), begin, items
+        # Histories that replace those above: a choice must not copy all of them.
         self._changed = {}
 
     @classmethod
@@ -41,7 +42,7 @@ class Users:
 
     def __iter__(self) -> Iterator[str]:
         yield from self._ids
-        yield from (each for each in list(self._changed) if each not in self._row_of)
+        yield from (each for each in self._changed if each not in self._row_of)
 
     def history(self, user: str) -> np.ndarray:
         """Return the history of a user, int64 ``[n]``; empty if the user is unknown."""
@@ -59,6 +60,15 @@ class Users:
         other._changed = {**self._changed, user: history}
         return other
 
+    def merged(self) -> Users:
+        """Return the same users with all histories in one array."""
+        if not self._changed:
+            return self
+        histories = [self.history(user) for user in self]
+        begin = np.cumsum([0, *map(len, histories)])
+        items = np.concatenate([np.zeros(0, dtype=np.int64), *histories])
+        return Users(list(self), begin, items.astype(np.int32))
+
     def keep_items(self, new_row: np.ndarray) -> Users:
         """Return the users after a change of the catalogue.
 
@@ -66,28 +76,39 @@ class Users:
             new_row (numpy.ndarray): The row that each item has then, -1 for an item that
                 is gone, int64 ``[n_items]``.
         """
-        ids = list(self)
-        histories = [new_row[self.history(user)] for user in ids]
-        histories = [history[history >= 0] for history in histories]
-        begin = np.cumsum([0, *map(len, histories)])
-        items = np.concatenate([np.zeros(0, dtype=np.int64), *histories])
-        return Users(ids, begin, items.astype(np.int32))
+        merged = self.merged()
+        items = new_row[merged._items]
+        n_kept = np.append(0, np.cumsum(items >= 0))  # before each place
+        begin = n_kept[merged._begin]
+        return Users(merged._ids, begin, items[items >= 0].astype(np.int32))
 
     def table(self) -> pa.Table:
         """Return users and histories, for a parquet file."""
+        merged = self.merged()
+        begin, items = merged._begin, merged._items
         return pa.table(
             {
-                "user": pa.array(self._ids, pa.string()),
+                "user": pa.array(merged._ids, pa.string()),
                 "items": pa.LargeListArray.from_arrays(
-                    pa.array(self._begin, pa.int64()), pa.array(self._items, pa.int32())
+                    pa.array(begin, pa.int64()), pa.array(items, pa.int32())
                 ),
             }
         )
 
     @classmethod
-    def of_table(cls, table: pa.Table) -> Users:
-        """Return the users of :meth:`table`."""
-        lists = table["items"].combine_chunks()
-        items = lists.flatten().to_numpy().astype(np.int32)
+    def of_table(cls, table: pa.Table, n_items: int) -> Users:
+        """Return the users of :meth:`table`.
+
+        Raises:
+            ValueError: If a user is empty or there twice, or a history has items that
+                are not in a catalogue of ``n_items``.
+        """
+        ids, lists = table["user"].to_pylist(), table["items"].combine_chunks()
+        if not all(isinstance(id_, str) for id_ in ids) or len({*ids}) < len(ids):
+            raise ValueError("a user is there twice, or is no text")
+        items = lists.flatten().to_numpy()
+        known = items.dtype.kind == "i" and lists.null_count == 0
+        if not known or (len(items) and not 0 <= items.min() <= items.max() < n_items):
+            raise ValueError("a history has items that are not in the catalogue")
         begin = np.cumsum([0, *np.diff(lists.offsets.to_numpy())])
-        return cls(table["user"].to_pylist(), begin, items)
+        return cls(ids, begin, items.astype(np.int32))

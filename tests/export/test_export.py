@@ -60,7 +60,7 @@ def test_late_fusion_of_other_parts(exported, parts):
             ("use_memory", "use_neighbors", "use_history", "use_refusals"), False
         ),
         {"normalize": False, "temperature": 0.5, "mlp_hidden_size": []},
-        {"encoder": ["whisperlite-mini", "tfidf"], "vector_dtype": "float32"},
+        {"encoder": ["whisperlite-mini", "tfidf"]},
     ],
     ids=str,
 )

@@ -1,5 +1,6 @@
 """A checkpoint means what it meant: its scores do not change with the files of the dataset."""
 
+import copy
 import json
 import random
 
@@ -453,4 +454,19 @@ def test_a_record_is_the_same_after_writing_and_reading():
     again.__setstate__(record.__getstate__())
     assert again.rows_digest == record.rows_digest
     assert again.request_texts.tolist() == tokens.tolist()
-    assert not again.is_loaded and again.encoder_state == {}
+    assert again.is_loaded and again.encoder_state == {}
+    assert not copy.deepcopy(record).is_loaded and copy.deepcopy(again).is_loaded
+
+
+@pytest.mark.parametrize("model", ["WhisperLite", "ZeroShot", "BM25", "RequestPop"])
+def test_what_remains_after_a_product_is_removed_keeps_its_scores(
+    shop, monkeypatch, model
+):
+    path, expected = shop.trained(model)
+    left = {item: text for item, text in shop.items.items() if item != UNSOLD[0]}
+    monkeypatch.setattr(shop, "items", left)
+    shop.write()
+    found = loaded(path)[1]
+    assert_same(
+        found, {q: {item: row[item] for item in left} for q, row in expected.items()}
+    )

@@ -1,0 +1,299 @@
+"""The scores of exported models, against formulas written out for one item at a time."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+import shops
+from recbole_whisperlite.recommend.count_scorers import PopularityScorer
+from recbole_whisperlite.recommend.counts import RequestCounts
+from recbole_whisperlite.recommend.scorer import Asked, NewItems
+
+KINDS = [*shops.KINDS, "WhisperLitePlus with pictures"]
+HISTORIES = [np.array(each, dtype=np.int64) for each in shops.HISTORIES.values()]
+ASKED = Asked(
+    ["red dress", "jeans, no stripes", "no heels", "", "blue shirt, no red"], HISTORIES
+)
+
+
+def make(kind):
+    pictures = None
+    if kind.endswith("pictures"):
+        pictures = shops.picture_vectors()
+    options = {} if pictures is None else {"pictures": pictures}
+    return shops.scorer(kind.split()[0], **options)
+
+
+def dense(matrix):
+    return matrix.toarray().astype(np.float64)
+
+
+def through_tower(tower, vector):
+    """An MLP with ReLUs between its layers, one number after the other."""
+    x = [float(v) for v in vector]
+    for number, (weight, bias) in enumerate(tower.layers):
+        x = [
+            sum(w * v for w, v in zip(row, x)) + b
+            for row, b in zip(weight.astype(float).tolist(), bias.tolist())
+        ]
+        if number < len(tower.layers) - 1:
+            x = [max(v, 0.0) for v in x]
+    length = math.sqrt(sum(v * v for v in x))
+    return np.array(x) / length
+
+
+def request_embedding(scorer, text):
+    vectors = shops.encoder().encode([text or "a"])[0] * bool(text)
+    return through_tower(scorer.embedder.request_tower, vectors)
+
+
+def item_embeddings(scorer, pictures=None):
+    embeddings = []
+    for item, vector in enumerate(shops.encoder().encode(shops.TEXTS)):
+        if pictures is not None:
+            has_picture = float(any(pictures[item]))
+            vector = [*vector, *pictures[item], has_picture]
+        embeddings.append(through_tower(scorer.embedder.item_tower, vector))
+    return np.array(embeddings)
+
+
+def test_whisperlite_scores_by_the_scaled_dot_product_of_its_towers():
+    scorer = make("WhisperLite")
+    items = item_embeddings(scorer)
+    scores = scorer.scores(scorer.encode(ASKED))
+    for row, request in enumerate(ASKED.requests):
+        expected = 7.5 * items @ request_embedding(scorer, request) * bool(request)
+        np.testing.assert_allclose(scores[row], expected, atol=1e-4)
+
+
+def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
+    """The parts of WhisperLitePlus, as in model/whisperliteplus.py and model/terms.py."""
+    items, memory, n = item_embeddings(scorer, pictures), scorer.memory, 12
+    request = ", ".join(filter(None, [wish, refusal]))
+    blank = not request
+    e = request_embedding(scorer, wish) * (not blank)
+    t = 7.5 * items @ e
+    text = {"jeans, stripes": "jeans, no stripes", "heels": "no heels"}.get(request)
+    texts = memory.counts.texts
+    name = text or request
+    counts = (
+        dense(memory.counts.matrix)[texts.index(name)] if name in texts else np.zeros(n)
+    )
+    popularity = memory.popularity.astype(float)
+    share = [p if k else 0.0 for p, k in zip(popularity, memory.known)]
+    # RecBole's padding counts as an item that was never chosen
+    share, logits = [*share, memory.unseen], [*t, 7.5 * memory.padding @ e]
+    z = sum(p / sum(share) * math.exp(x) for p, x in zip(share, logits))
+    a = memory.prior_count
+    parts = {"text": t, "memory": np.zeros(n), "neighbors": np.zeros(n)}
+    for i in range(n):
+        prior = popularity[i] / sum(share) * math.exp(t[i]) / z
+        smoothed = (counts[i] + a * prior) / (counts.sum() + a)
+        parts["memory"][i] = math.log(smoothed) - t[i]
+        cosines = sum(dense(scorer.neighbors)[j, i] for j in history[-4:])
+        parts["neighbors"][i] = scorer.neighbors_weight * math.log1p(cosines)
+    parts["history"] = np.zeros(n)
+    if history:
+        latest, vectors = history[-4:], scorer.like_history.vectors.astype(float)
+        logits = [10.0 * items[j] @ e for j in latest]
+        weights = np.exp(logits) / np.exp(logits).sum()
+        about = sum(w * vectors[j] for w, j in zip(weights, latest))
+        parts["history"] = 2.5 * vectors @ about
+    if refusal:
+        away = request_embedding(scorer, refusal)
+        parts["refusals"] = -scorer.refusal_weight * 7.5 * items @ away
+    if asked_picture is not None:
+        parts["picture"] = 7.5 * pictures @ asked_picture
+    return parts
+
+
+CASES = [
+    ("red dress", "red dress", ""),
+    ("black coat", "black coat", ""),
+    ("jeans, no stripes", "jeans", "stripes"),
+    ("no heels", "", "heels"),
+    ("blue shirt", "blue shirt", ""),
+    ("", "", ""),
+]
+
+
+@pytest.mark.parametrize("with_pictures", [False, True])
+@pytest.mark.parametrize("request_, wish, refusal", CASES)
+def test_whisperliteplus_scores_by_its_formula(request_, wish, refusal, with_pictures):
+    pictures = shops.picture_vectors() if with_pictures else None
+    scorer = make("WhisperLitePlus" + " with pictures" * with_pictures)
+    # three items are new since the training
+    scorer.memory.known[[2, 5, 11]] = False
+    asked_picture = pictures[1] if with_pictures else None
+    for history in shops.HISTORIES.values():
+        asked = Asked(
+            [request_],
+            [np.array(history, dtype=np.int64)],
+            None if asked_picture is None else asked_picture[None],
+        )
+        batch = scorer.encode(asked)
+        parts = plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture)
+        found = scorer.parts(batch, np.arange(12)[None])
+        assert set(parts) <= set(found)
+        for name in found:
+            expected = parts.get(name, np.zeros(12))
+            np.testing.assert_allclose(found[name][0], expected, atol=2e-4)
+        total = scorer.scores(batch)[0]
+        np.testing.assert_allclose(total, sum(parts.values()), atol=5e-4)
+
+
+def test_requestpop_counts_choices_and_breaks_ties_by_popularity():
+    matrix = csr_matrix(np.array([[2, 0, 1], [0, 3, 0]], dtype=np.float32))
+    scorer = PopularityScorer(
+        "RequestPop", np.float32([2, 3, 1]), RequestCounts(["a", "b"], matrix)
+    )
+    nobody = [np.zeros(0, dtype=np.int64)] * 3
+    scores = scorer.scores(scorer.encode(Asked(["a", "b", "c"], nobody)))
+    # popularity over 3 + 1
+    expected = [[2.5, 0.75, 1.25], [0.5, 3.75, 0.25], [0.5, 0.75, 0.25]]
+    np.testing.assert_allclose(scores, expected)
+
+
+def test_pop_is_popularity_over_the_highest():
+    none = RequestCounts([], csr_matrix((0, 3), dtype=np.float32))
+    scorer = PopularityScorer("Pop", np.float32([2, 4, 1]), none)
+    scores = scorer.scores(scorer.encode(Asked(["a"], [np.zeros(0, dtype=np.int64)])))
+    np.testing.assert_allclose(scores, [[0.5, 1, 0.25]])
+
+
+def test_bm25_sums_the_weights_of_shared_words():
+    scorer = make("BM25")
+    weights, words = dense(scorer.weights), scorer.words
+    asked = Asked(["Red WINTER red unknown"], [np.zeros(0, dtype=np.int64)])
+    expected = 2 * weights[words.index("red")] + weights[words.index("winter")]
+    np.testing.assert_allclose(
+        scorer.scores(scorer.encode(asked))[0], expected, rtol=1e-6
+    )
+
+
+def test_similar_items_sums_the_similarities_to_the_history():
+    scorer = shops.similar_scorer(np.random.default_rng(0))
+    asked = Asked(["x", "x"], [np.array([1, 5, 5]), np.array([], dtype=np.int64)])
+    similarity = dense(scorer.similarity)
+    scores = scorer.scores(scorer.encode(asked))
+    np.testing.assert_allclose(scores[0], similarity[1] + 2 * similarity[5], rtol=1e-6)
+    assert not scores[1].any()
+
+
+def test_latefusion_adds_standardised_scores_by_their_weights():
+    scorer = make("LateFusion")
+    scorer.known[[0, 3]] = False
+    scores = scorer.scores(scorer.encode(ASKED))
+    expected = np.zeros_like(scores, dtype=float)
+    for name, part in scorer.of.items():
+        of_part = part.scores(part.encode(ASKED)).astype(float)
+        for row, values in enumerate(of_part):
+            known = [v for v, is_known in zip(values, scorer.known) if is_known]
+            mean = sum(known) / 10
+            deviation = math.sqrt(sum((v - mean) ** 2 for v in known) / 10)
+            if deviation > 1e-6 * abs(mean):
+                expected[row] += scorer.weights[name] * (values - mean) / deviation
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_parts_of_a_score_add_up_to_it(kind):
+    scorer = make(kind)
+    asked = ASKED
+    if scorer.knows_pictures:
+        asked = asked._replace(pictures=scorer.pictures[:5])
+    batch = scorer.encode(asked)
+    items = np.tile(np.arange(12), (5, 1))
+    total = sum(scorer.parts(batch, items).values())
+    np.testing.assert_allclose(total, scorer.scores(batch), atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_scores_like_its_rows_alone(kind):
+    scorer = make(kind)
+    together = scorer.scores(scorer.encode(ASKED))
+    for row in range(5):
+        alone = Asked(ASKED.requests[row : row + 1], ASKED.histories[row : row + 1])
+        np.testing.assert_allclose(
+            scorer.scores(scorer.encode(alone))[0], together[row], atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keeping_all_items_in_another_order_moves_the_scores_with_them(kind):
+    scorer, order = make(kind), np.random.default_rng(5).permutation(12)
+    moved = scorer.keep_items(order)
+    place = np.argsort(order)
+    histories = [place[history] for history in ASKED.histories]
+    scores = scorer.scores(scorer.encode(ASKED))
+    found = moved.scores(moved.encode(ASKED._replace(histories=histories)))
+    np.testing.assert_allclose(found, scores[:, order], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["WhisperLite", "ZeroShot", "BM25"])
+def test_an_item_that_is_added_scores_like_the_same_text_that_was_there(kind):
+    scorer = make(kind)
+    wider = scorer.with_items(NewItems([shops.TEXTS[3], shops.TEXTS[0]], None))
+    scores = wider.scores(wider.encode(ASKED))
+    np.testing.assert_allclose(scores[:, [12, 13]], scores[:, [3, 0]], atol=1e-5)
+    before = scorer.scores(scorer.encode(ASKED))
+    np.testing.assert_allclose(scores[:, :12], before, atol=1e-5)
+
+
+def test_an_item_that_is_added_to_whisperliteplus_is_like_one_never_chosen():
+    scorer = make("WhisperLitePlus with pictures")
+    picture = scorer.pictures[3:4]
+    wider = scorer.with_items(NewItems([shops.TEXTS[3]], picture))
+    items = np.tile([[3, 12]], (5, 1))
+    parts = wider.parts(wider.encode(ASKED), items)
+    for name in ("text", "history", "refusals"):
+        np.testing.assert_allclose(parts[name][:, 0], parts[name][:, 1], atol=1e-5)
+    assert not parts["neighbors"][:, 1].any()
+    assert wider.memory.popularity[12] == np.float32(0.1)
+    # the others keep their scores: a new item takes nothing of their share
+    before = scorer.scores(scorer.encode(ASKED))
+    np.testing.assert_allclose(
+        wider.scores(wider.encode(ASKED))[:, :12], before, atol=1e-4
+    )
+
+
+def test_a_new_item_far_better_than_all_others_leaves_numbers():
+    scorer = make("WhisperLitePlus")
+    scorer.scale = 500.0
+    scorer.memory.known[:] = False
+    scorer.memory.known[int(scorer.scores(scorer.encode(ASKED))[0].argmin())] = True
+    assert np.isfinite(scorer.scores(scorer.encode(ASKED))).all()
+
+
+@pytest.mark.parametrize("kind", ["WhisperLitePlus", "LateFusion"])
+def test_when_no_item_of_the_training_is_left_there_are_still_numbers(kind):
+    scorer = make(kind).with_items(NewItems(["grey hat", "red hat", "hat"], None))
+    left = scorer.keep_items(np.arange(12, 15))
+    nobody = Asked(["red hat", ""], [np.zeros(0, dtype=np.int64)] * 2)
+    scores = left.scores(left.encode(nobody))
+    assert scores.shape == (2, 3) and np.isfinite(scores).all()
+
+
+def test_counts_change_as_a_dictionary_of_counters_would():
+    rng = np.random.default_rng(0)
+    counts = RequestCounts(["a", "b"], csr_matrix((2, 5), dtype=np.float32))
+    expected = {}
+    for _ in range(200):
+        text, item = "abcd"[rng.integers(4)], int(rng.integers(5))
+        before, counts = counts, counts.with_choice(text, item)
+        assert counts.times(text, item) == before.times(text, item) + 1
+        expected[text, item] = expected.get((text, item), 0) + 1
+    wider = counts.with_items(2)
+    for found in (counts, wider, RequestCounts(counts.texts, counts.matrix)):
+        matrix = dense(found.matrix)
+        assert sorted(found.texts) == list("abcd")
+        for row, text in enumerate(found.texts):
+            for item in range(5):
+                assert matrix[row, item] == expected.get((text, item), 0)
+        assert found.of(["nobody", "c"]).toarray()[:, :5].tolist() == [
+            [0] * 5,
+            [expected.get(("c", item), 0) for item in range(5)],
+        ]
+    assert counts.keep_items(np.array([4, 0])).times("a", 0) == expected["a", 4]
