@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -262,3 +263,16 @@ def test_an_item_with_spaces_fits_no_run_file(tmp_path):
         with pytest.raises(UserError, match="'red hat' has spaces"):
             parts.finish("trec", "x")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_model_is_known_by_what_it_is(shop_model, tmp_path, monkeypatch):
+    source, digest = batch.model_on_disk(str(shop_model))
+    assert source == str(shop_model)
+    copy = tmp_path / "copy"
+    shutil.copytree(shop_model, copy)
+    assert batch.model_on_disk(str(copy)) == (str(copy), digest)
+    # downloaded once, and loaded from there
+    monkeypatch.setattr(batch.hub, "download", lambda name: copy)
+    assert batch.model_on_disk("hf-hub:shop/model") == (str(copy), digest)
+    (copy / "config.json").write_text("{}")
+    assert batch.model_on_disk(str(copy))[1] != digest
