@@ -181,7 +181,11 @@ def _value(text, kind):
     least, dots, most = (each.strip() for each in text.partition(".."))
     if dots and (least or most):
         if all(_NUMBER.fullmatch(each) for each in (least, most) if each):
-            # a range of a column of texts, too: the catalogue says that it has none
+            if kind not in ("float", None):  # None: the catalogue says what there is
+                raise UserError(
+                    f"--where: '{text}' is a range, but the column holds text ({kind}), "
+                    "so it has no range. Give a value, or several conditions."
+                )
             return tuple(float(each) if each else None for each in (least, most))
     if kind != "float":
         return text
