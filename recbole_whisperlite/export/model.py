@@ -23,6 +23,7 @@ from recbole_whisperlite.export.scorers import scorer_of
 from recbole_whisperlite.model.names import settings_files
 from recbole_whisperlite.paths import PROPERTIES
 from recbole_whisperlite.recommend.catalogue import TEXT, Catalogue
+from recbole_whisperlite.recommend.load import ENCODER_SETTINGS
 from recbole_whisperlite.recommend.save import write_model
 from recbole_whisperlite.recommend.state import State
 from recbole_whisperlite.recommend.users import Users
@@ -34,19 +35,6 @@ if TYPE_CHECKING:
     from recbole.trainer import Trainer
 
     from recbole_whisperlite.data.dataset import RequestDatasetMixin
-
-#: The settings of the encoder that an exported model keeps.
-_ENCODER_SETTINGS = (
-    "encoder",
-    "encoder_dim",
-    "clip_model",
-    "clip_pretrained",
-    "sentence_transformers_model",
-    "long_text",
-    "encode_batch_size",
-    "missing_image",
-    "vector_dtype",
-)
 
 
 def export_checkpoint(
@@ -162,7 +150,7 @@ def export_model(
         "settings": _settings(config, model),
         "versions": versions(),
     }
-    settings = {name: config[name] for name in _ENCODER_SETTINGS}
+    settings = {name: config[name] for name in ENCODER_SETTINGS}
     write_model(
         folder,
         {

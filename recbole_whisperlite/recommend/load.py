@@ -36,6 +36,19 @@ from recbole_whisperlite.recommend.scorer import Scorer
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 from recbole_whisperlite.recommend.users import Users
 
+#: The settings of the encoder that an exported model keeps.
+ENCODER_SETTINGS = (
+    "encoder",
+    "encoder_dim",
+    "clip_model",
+    "clip_pretrained",
+    "sentence_transformers_model",
+    "long_text",
+    "encode_batch_size",
+    "missing_image",
+    "vector_dtype",
+)
+
 
 class Parts:
     """The settings and arrays of one model in a folder, checked as they are taken.
@@ -162,7 +175,7 @@ def read_encoder(
             model that encodes is another than in training.
     """
     of = folder.config["encoder"]
-    config = {**of["settings"], "show_progress": False, **(settings or {})}
+    config = {**encoder_settings(folder, settings), "show_progress": False}
     names = [one["encoder"] for one in each_encoder(config)]
     own = [name for name in names if own_code.is_named(name)]
     if own and not own_code_allowed:
@@ -191,6 +204,16 @@ def read_encoder(
                     "settings={'clip_pretrained': '/path/to/it'}."
                 )
     return encoder
+
+
+def encoder_settings(folder: ModelFolder, settings: dict | None) -> dict:
+    """Return the settings of a model's encoder: its own, then those that replace them.
+
+    A folder decides nothing else, such as where vectors are cached.
+    """
+    own = folder.config["encoder"]["settings"]
+    kept = {name: own[name] for name in own if name in ENCODER_SETTINGS}
+    return {**kept, **(settings or {})}
 
 
 def read_catalogue(
@@ -227,11 +250,10 @@ def read_config(folder: ModelFolder, settings: dict | None) -> dict:
     config = folder.config
     if not isinstance(config["about"], dict):
         folder.refuse("it does not say where it comes from")
-    of_encoder = {**config["encoder"]["settings"], **(settings or {})}
     return {
         "made_with": config["made_with"],
         "model": config["model"],
-        "encoder": {"settings": of_encoder},
+        "encoder": {"settings": encoder_settings(folder, settings)},
         "about": config["about"],
     }
 
