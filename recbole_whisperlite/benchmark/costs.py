@@ -24,6 +24,7 @@ from recbole.utils import get_model, get_trainer, init_seed
 from tqdm import tqdm
 
 from recbole_whisperlite import Recommender
+from recbole_whisperlite.benchmark import newcomers as new_products
 from recbole_whisperlite.export.model import export_model
 
 BASELINES = ("NGCF", "LightGCN", "BPR")
@@ -64,6 +65,7 @@ def main(argv: list[str]) -> int:
         "convergence": convergence,
         "cold": cold,
         "asking": asking,
+        "newcomers": newcomers,
     }
     parser = argparse.ArgumentParser(
         prog="recbole-whisperlite costs", description=__doc__.split("\n")[0]
@@ -262,6 +264,13 @@ def asking(args: argparse.Namespace) -> dict[str, float]:
         rate = len(texts) / statistics.median(batches)
         figures[f"{name}, requests a second in batches"] = rate
     return figures
+
+
+def newcomers(args: argparse.Namespace) -> dict[str, float]:
+    """Products that are added after the training, and the requests that led to them."""
+    settings = {"item_text_fields": args.item_text_fields, "state": "ERROR"}
+    models = ("ZeroShot", *OURS)
+    return new_products.measure(models, args.dataset, args.data_path, settings)
 
 
 def convergence(args: argparse.Namespace) -> dict[str, float]:

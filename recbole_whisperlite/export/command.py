@@ -10,7 +10,8 @@ def main(argv: list[str]) -> int:
     """Write a trained model as a folder that stands on its own, or its test set.
 
     Args:
-        argv (list of str): ``--checkpoint --output --without-users``, or
+        argv (list of str): ``--checkpoint --output --without-users --push
+            --public``, or
             ``qrels --checkpoint --output``.
 
     Returns:
@@ -25,6 +26,10 @@ def main(argv: list[str]) -> int:
     from recbole_whisperlite.export.model import export_checkpoint
 
     folder = export_checkpoint(args.checkpoint, args.output, not args.without_users)
+    if args.push:
+        from recbole_whisperlite.recommend.hub import upload
+
+        print(f"Model uploaded to {upload(folder, args.push, not args.public, None)}")
     print(
         f"Model written to {folder}\n\nNext: ask it\n"
         f'  recbole-whisperlite recommend "something warm" --model {args.output}'
@@ -63,6 +68,14 @@ def _parser():
         "--without-users",
         action="store_true",
         help="leave out the histories of the users, which are personal data",
+    )
+    parser.add_argument(
+        "--push",
+        metavar="OWNER/NAME",
+        help="upload the model to the Hugging Face Hub, too, as a private repository",
+    )
+    parser.add_argument(
+        "--public", action="store_true", help="make the new repository public"
     )
     return parser
 

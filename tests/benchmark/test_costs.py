@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recbole_whisperlite.benchmark import costs
+from recbole_whisperlite.benchmark import costs, newcomers
 from tiny import write_tiny
 
 
@@ -49,3 +49,27 @@ def test_asking_is_measured_one_by_one_and_in_batches(tmp_path):
         assert 0 < single < 1000 * figures[f"{model}, seconds to load"] + 1000
         # a batch shares what each request of its own pays
         assert figures[f"{model}, requests a second in batches"] > 1000 / single
+
+
+def test_newcomers_are_left_out_of_the_training_and_found_by_their_texts(tmp_path):
+    # a request has the words of its product, so texts alone find each
+    names = [
+        f"{colour} {garment}"
+        for colour in ("red", "blue", "green", "black", "white")
+        for garment in ("dress", "shoes", "hat", "coat")
+    ]
+    items = {f"i{n}": name for n, name in enumerate(names)}
+    choices = [(f"u{n % 15}", f"i{n % 20}", f"r{n}", n) for n in range(120)]
+    requests = {f"r{n}": items[f"i{n % 20}"] for n in range(120)}
+    folder = write_tiny(tmp_path, choices=choices, requests=requests, items=items)
+    figures = newcomers.measure(
+        ("ZeroShot",),
+        "tiny",
+        str(folder),
+        {"encoder": "whisperlite-mini", "state": "ERROR"},
+    )
+    assert figures["new products"] == 2 and figures["their requests"] == 12
+    assert figures["ZeroShot, NDCG@10"] == pytest.approx(1)
+    assert figures["ZeroShot, NDCG@10, among new products"] == pytest.approx(1)
+    # the data itself is left as it was
+    assert len((folder / "tiny/tiny.inter").read_text().splitlines()) == 121

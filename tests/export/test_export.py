@@ -11,6 +11,7 @@ import pytest
 import yaml
 from recbole.quick_start import run_recbole
 
+from recbole_whisperlite.cli import main
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend.recommender import Recommender
 
@@ -190,6 +191,31 @@ def test_a_checkpoint_is_asked_like_its_export(shop_data, tmp_path):
         of_checkpoint.push("me/shop")
     of_checkpoint.save(tmp_path / "other")
     assert len(Recommender.load(tmp_path / "other")) == 30
+
+
+def test_the_command_exports_and_uploads_in_private(shop_data, monkeypatch, capsys):
+    settings = {"encoder": "tfidf", "epochs": 1, "state": "ERROR"}
+    settings["data_path"] = str(shop_data)
+    run_recbole(model="WhisperLite", dataset="shop", config_dict=settings)
+    (checkpoint,) = Path("saved").glob("*.pth")
+    uploaded = []
+    monkeypatch.setattr(
+        "recbole_whisperlite.recommend.hub.upload",
+        lambda *given: uploaded.append(given) or "https://hub/me/shop",
+    )
+    flags = ["--output=model", "--without-users", "--push=me/shop"]
+    assert main(["export", f"--checkpoint={checkpoint}", *flags]) == 0
+    assert uploaded == [(Path("model").resolve(), "me/shop", True, None)]
+    assert "uploaded to https://hub/me/shop" in capsys.readouterr().out
+    shop = Recommender.load("model")
+    assert shop.about["test"]["ndcg@10"] > 0  # measured again
+    assert "no users" in repr(shop)
+    # over a folder of something else nothing is written
+    Path("notes").mkdir()
+    Path("notes/plan.txt").write_text("buy milk")
+    assert main(["export", f"--checkpoint={checkpoint}", "--output=notes"]) == 2
+    assert [path.name for path in Path("notes").iterdir()] == ["plan.txt"]
+    assert "not an exported model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", ["WhisperLitePlus", "LateFusion", "BM25"])
