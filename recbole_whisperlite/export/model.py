@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from logging import getLogger
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,10 +59,31 @@ def export_checkpoint(
         UserError: As :func:`export_model`, or if the checkpoint cannot be loaded.
     """
     config, model, _, train_data, _, test_data = load(checkpoint)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    trainer.eval_collector.data_collect(train_data)
-    result = trainer.evaluate(test_data, load_best_model=False)
+    with _without_log():
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+        trainer.eval_collector.data_collect(train_data)
+        result = trainer.evaluate(test_data, load_best_model=False)
     return export_model(config, model, test_data, None, result, folder, with_users)
+
+
+@contextlib.contextmanager
+def _without_log():
+    """Keep RecBole from printing settings and data, and from changing the log's handlers.
+
+    Warnings pass, but for those that pandas 3 will break RecBole: an earlier one is
+    required.
+    """
+    root = logging.getLogger()
+    level, handlers, disabled = root.level, list(root.handlers), root.manager.disable
+    logging.disable(max(disabled, logging.INFO))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+            yield
+    finally:
+        logging.disable(disabled)
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def load(checkpoint: str | os.PathLike) -> tuple:
@@ -77,7 +100,8 @@ def load(checkpoint: str | os.PathLike) -> tuple:
             f"There is no checkpoint {checkpoint}. Checkpoints are the .pth files that a "
             "run writes into saved/."
         )
-    loaded = load_data_and_model(os.fspath(checkpoint))
+    with _without_log():
+        loaded = load_data_and_model(os.fspath(checkpoint))
     for name in ("result_file", "unit_file", "show_examples", "export"):
         loaded[0][name] = None
     return loaded
@@ -96,7 +120,7 @@ def export_of_run(
         result,
         folder,
     )
-    getLogger().info(f"Model exported to {folder}")
+    logging.getLogger().info(f"Model exported to {folder}")
 
 
 def export_model(
