@@ -100,7 +100,7 @@ def run(argv: list[str]) -> int:
             return command.main(argv)
         args, flags = parser.parse_known_args(argv)
         plan.check_flags(flags)
-        return _run_one(args)
+        return _run_one(args, flags)
     except UserError as error:
         return _fail(error)
 
@@ -140,7 +140,7 @@ def _run_parser():
     return parser
 
 
-def _run_one(args):
+def _run_one(args, flags):
     from recbole_whisperlite.config_files import read_files
 
     read_files(args.config_files)  # reports mistakes before RecBole does
@@ -169,12 +169,13 @@ def _run_one(args):
         if not _is_about_settings(error):
             raise
         return _fail(error)
-    _print_result(args, result)
+    exported = next((f for f in reversed(flags) if f.startswith("--export=")), "")
+    _print_result(args, result, exported.partition("=")[2])
     return 0
 
 
-def _print_result(args, result):
-    """Print the metrics as a table, and suggest the next command."""
+def _print_result(args, result, exported):
+    """Print the metrics as a table, and suggest the next commands."""
     if not result or not result["test_result"]:
         return
     valid, test = result["best_valid_result"] or {}, result["test_result"]
@@ -190,6 +191,11 @@ def _print_result(args, result):
         f"  recbole-whisperlite benchmark --model={','.join([args.model, *others[:2]])} "
         f"--dataset={args.dataset}"
     )
+    if exported:
+        print(
+            "or ask it\n"
+            f'  recbole-whisperlite recommend "something warm" --model {exported}'
+        )
 
 
 def _check_before_spawning(args, files):
