@@ -151,10 +151,16 @@ def export_model(
             folder holds something else or cannot be written to.
     """
     dataset = test_data._dataset
-    if not hasattr(dataset, "request_texts") or not hasattr(dataset, "encoder"):
+    name = config["dataset"]
+    if not hasattr(dataset, "request_texts"):
         raise UserError(
-            f"The dataset '{config['dataset']}' has no requests, so its models have "
-            "nothing to ask and cannot be exported."
+            f"The dataset '{name}' has no requests, so its models have nothing to ask and "
+            "cannot be exported."
+        )
+    if not hasattr(dataset, "encoder"):
+        raise UserError(
+            f"The requests of '{name}' are a column of {name}.inter, which is enough to "
+            f"train WhisperLite but not to export it. Move their texts to {name}.request."
         )
     folder = Path(folder).expanduser().resolve()
     model.eval()

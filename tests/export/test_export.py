@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import yaml
 from recbole.quick_start import run_recbole
+from recbole.utils import get_model
 
 from recbole_whisperlite.cli import main
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.export.model import export_model
 from recbole_whisperlite.recommend.recommender import Recommender
 
 from exported_shop import assert_same_scores
@@ -262,3 +264,12 @@ def test_late_fusion_with_trained_ids_is_refused(exported):
 
 def _lines(path):
     return path.read_text("utf-8").splitlines()[1:]
+
+
+def test_a_dataset_without_requests_has_nothing_to_ask(prepare, shop_data, tmp_path):
+    (shop_data / "shop/shop.request").unlink()
+    config, _, (train_data, _, test_data) = prepare("BPR", shop_data, dataset="shop")
+    model = get_model("BPR")(config, train_data._dataset)
+    with pytest.raises(UserError, match="'shop' has no requests"):
+        export_model(config, model, test_data, None, None, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
