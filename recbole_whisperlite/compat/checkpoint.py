@@ -101,24 +101,37 @@ def load_checkpoint(
         object: What was saved; RecBole's trainer saves a dict.
 
     Raises:
-        UserError: If the file contains something that a RecBole checkpoint does not, or
-            a WhisperLite of version 0.1.
+        UserError: If the file is no checkpoint or damaged, contains something that a
+            RecBole checkpoint does not, or a WhisperLite of version 0.1.
     """
     name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else repr(file)
     if _is_torchscript(file):
         raise UserError(f"{name} is a TorchScript program, not a RecBole checkpoint.")
     unpickler = type("Unpickler", (_DataUnpickler,), {"file_name": name})
-    checkpoint = torch.load(
-        file,
-        map_location=map_location,
-        weights_only=False,
-        pickle_module=types.SimpleNamespace(
-            __name__=__name__,
-            Unpickler=unpickler,
-            load=lambda stream, **options: unpickler(stream, **options).load(),
-        ),
-    )
+    try:
+        checkpoint = torch.load(
+            file,
+            map_location=map_location,
+            weights_only=False,
+            pickle_module=types.SimpleNamespace(
+                __name__=__name__,
+                Unpickler=unpickler,
+                load=lambda stream, **options: unpickler(stream, **options).load(),
+            ),
+        )
+    except (UserError, FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:
+        if "CUDA" in str(error):
+            raise  # it is whole, but of a machine with another device
+        # torch and pickle raise many kinds for a file that is cut or of another kind
+        raise UserError(
+            f"{name} is no checkpoint, or damaged ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:120]}). Checkpoints are the .pth files that a "
+            "run writes into saved/."
+        ) from error
     _refuse_old_whisperlite(checkpoint, name)
+    _move_data(checkpoint)
     _check_record(checkpoint, name)
     return checkpoint
 
@@ -149,6 +162,31 @@ def _check_record(checkpoint, name):
     record = vars(config).setdefault("trained_on", None)
     if record is not None and _continued.get() is not None:
         _continued.get().refuse_other(record, name)
+
+
+# Where the datasets of the checkpoints that are read now are.
+_data_path = contextvars.ContextVar("data_path", default=None)
+
+
+@contextlib.contextmanager
+def data_in(data_path: str | os.PathLike | None) -> Iterator[None]:
+    """Let checkpoints find their dataset elsewhere than in training.
+
+    Args:
+        data_path (str, Path or None): The folder that contains the dataset's folder; None
+            changes nothing.
+    """
+    token = _data_path.set(data_path)
+    try:
+        yield
+    finally:
+        _data_path.reset(token)
+
+
+def _move_data(checkpoint):
+    config = checkpoint.get("config") if isinstance(checkpoint, dict) else None
+    if _data_path.get() is not None and hasattr(config, "final_config_dict"):
+        config["data_path"] = os.path.join(_data_path.get(), config["dataset"])
 
 
 def _refuse_old_whisperlite(checkpoint, name):

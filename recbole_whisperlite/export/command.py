@@ -10,8 +10,8 @@ def main(argv: list[str]) -> int:
     """Write a trained model as a folder that stands on its own, or its test set.
 
     Args:
-        argv (list of str): ``--checkpoint --output --without-users --push
-            --public``, or
+        argv (list of str): ``--checkpoint --output --data_path --without-users
+            --push --public``, or
             ``qrels --checkpoint --output``.
 
     Returns:
@@ -25,7 +25,9 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from recbole_whisperlite.export.model import export_checkpoint
 
-    folder = export_checkpoint(args.checkpoint, args.output, not args.without_users)
+    folder = export_checkpoint(
+        args.checkpoint, args.output, not args.without_users, args.data_path
+    )
     if args.push:
         from recbole_whisperlite.recommend.hub import upload
 
@@ -41,7 +43,7 @@ def _qrels(argv):
     args = _qrels_parser().parse_args(argv)
     from recbole_whisperlite.export.qrels import QRELS, REQUESTS, export_qrels
 
-    n = export_qrels(args.checkpoint, args.output)
+    n = export_qrels(args.checkpoint, args.output, args.data_path)
     requests = Path(args.output, REQUESTS)
     print(
         f"{n:,} queries written to {requests}, their positives to "
@@ -64,6 +66,9 @@ def _parser():
     )
     parser.add_argument("--checkpoint", required=True, help="saved/<model>-….pth")
     parser.add_argument("--output", required=True, help="the folder to write")
+    parser.add_argument(
+        "--data_path", help="the folder that contains the dataset's, if it moved"
+    )
     parser.add_argument(
         "--without-users",
         action="store_true",
@@ -90,4 +95,7 @@ def _qrels_parser():
     )
     parser.add_argument("--checkpoint", required=True, help="saved/<model>-….pth")
     parser.add_argument("--output", required=True, help="the folder to write to")
+    parser.add_argument(
+        "--data_path", help="the folder that contains the dataset's, if it moved"
+    )
     return parser

@@ -17,6 +17,7 @@ from recbole.quick_start import load_data_and_model
 from recbole.utils import get_trainer
 
 import recbole_whisperlite
+from recbole_whisperlite.compat.checkpoint import data_in
 from recbole_whisperlite.data.texts import IMAGE_FIELD
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.result_file import versions
@@ -43,14 +44,16 @@ def export_checkpoint(
     checkpoint: str | os.PathLike,
     folder: str | os.PathLike,
     with_users: bool = True,
+    data_path: str | os.PathLike | None = None,
 ) -> Path:
     """Export the model of a checkpoint; its test metrics are measured again.
 
     Args:
         checkpoint (str or Path): Written by RecBole's trainer; its dataset must be where
-            it was.
+            it was, seen from the current folder, or in ``data_path``.
         folder (str or Path): Where; see :func:`export_model`.
         with_users (bool): See :func:`export_model`.
+        data_path (str or Path, optional): The folder that contains the dataset's folder.
 
     Returns:
         Path: The folder.
@@ -58,7 +61,7 @@ def export_checkpoint(
     Raises:
         UserError: As :func:`export_model`, or if the checkpoint cannot be loaded.
     """
-    config, model, _, train_data, _, test_data = load(checkpoint)
+    config, model, _, train_data, _, test_data = load(checkpoint, data_path)
     with _without_log():
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
         trainer.eval_collector.data_collect(train_data)
@@ -86,8 +89,14 @@ def _without_log():
         root.handlers[:] = handlers
 
 
-def load(checkpoint: str | os.PathLike) -> tuple:
+def load(
+    checkpoint: str | os.PathLike, data_path: str | os.PathLike | None = None
+) -> tuple:
     """Load a checkpoint as RecBole does, without its output.
+
+    Args:
+        checkpoint (str or Path), data_path (str or Path, optional): See
+            :func:`export_checkpoint`.
 
     Returns:
         tuple: As from ``recbole.quick_start.load_data_and_model``.
@@ -101,7 +110,8 @@ def load(checkpoint: str | os.PathLike) -> tuple:
             "run writes into saved/."
         )
     with _without_log():
-        loaded = load_data_and_model(os.fspath(checkpoint))
+        with data_in(data_path):
+            loaded = load_data_and_model(os.fspath(checkpoint))
     for name in ("result_file", "unit_file", "show_examples", "export"):
         loaded[0][name] = None
     return loaded

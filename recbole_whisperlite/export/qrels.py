@@ -17,7 +17,11 @@ from recbole_whisperlite.export.model import load
 REQUESTS, QRELS = "requests.jsonl", "qrels.txt"
 
 
-def export_qrels(checkpoint: str | os.PathLike, folder: str | os.PathLike) -> int:
+def export_qrels(
+    checkpoint: str | os.PathLike,
+    folder: str | os.PathLike,
+    data_path: str | os.PathLike | None = None,
+) -> int:
     """Write the test set of a checkpoint as ``requests.jsonl`` and ``qrels.txt``.
 
     Each line of the requests is a query as the model got it in its test: ``id``,
@@ -30,6 +34,8 @@ def export_qrels(checkpoint: str | os.PathLike, folder: str | os.PathLike) -> in
         checkpoint (str or Path): Written by RecBole's trainer; its dataset must be where
             it was.
         folder (str or Path): Where to; created if it does not exist.
+        data_path (str or Path, optional): The folder that contains the dataset's folder,
+            if it moved.
 
     Returns:
         int: The number of queries.
@@ -41,7 +47,7 @@ def export_qrels(checkpoint: str | os.PathLike, folder: str | os.PathLike) -> in
     folder = Path(folder)
     paths = folder / REQUESTS, folder / QRELS
     checks.check_writable(*paths, read=[checkpoint])
-    config, _, _, train_data, _, test_data = load(checkpoint)
+    config, _, _, train_data, _, test_data = load(checkpoint, data_path)
     if not isinstance(test_data, RequestFullSortEvalDataLoader):
         raise UserError(
             f"The test of {checkpoint} does not rank the catalogue for requests: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from logging import getLogger
 
 import numpy as np
 import pyarrow as pa
@@ -242,6 +243,11 @@ def read_catalogue(
         pictures = os.path.abspath(pictures)
     elif trained_with is not None:
         pictures = os.path.normpath(os.path.join(folder.folder, trained_with))
+        if not os.path.isdir(pictures):
+            getLogger().warning(
+                f"The pictures of this model are not in {pictures}. Say where they are "
+                "with pictures=… (--pictures)."
+            )
     return Catalogue(table, id_field, list(text_fields), types, pictures, separator)
 
 

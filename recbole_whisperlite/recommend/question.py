@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recbole_whisperlite.data.negation import split_refusals
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend.catalogue import id_of, is_list
 from recbole_whisperlite.recommend.pictures import PictureEncoder
@@ -92,6 +93,11 @@ def question(
     for row, text in enumerate(requests):
         if not text and originals[row] is not None and images[row] is None:
             notes[row].append("The request is blank: ranked by all but its text.")
+        ruled_out = "" if state.scorer.splits(text)[1] else split_refusals(text)[1]
+        if ruled_out:
+            notes[row].append(
+                f"{state.scorer.kind} does not understand that '{ruled_out}' is ruled out."
+            )
     return Question(requests, users, histories, pictures, notes, several)
 
 

@@ -69,13 +69,14 @@ class Recommender:
         settings: dict | None = None,
         pictures: str | os.PathLike | None = None,
         own_code: bool = False,
+        data_path: str | os.PathLike | None = None,
     ) -> Recommender:
         """Load a model.
 
         Args:
             source (str or Path): The folder of an exported model; a checkpoint of
-                RecBole's, whose dataset must still be where it was (this needs RecBole);
-                or ``hf-hub:<owner>/<name>``.
+                RecBole's, whose dataset must still be where it was, or in ``data_path``
+                (this needs RecBole); or ``hf-hub:<owner>/<name>``.
             settings (dict, optional): Settings of the encoder that differ from those of
                 the training, such as ``cache_dir``, ``device``, or ``clip_pretrained``
                 where its weights are elsewhere now.
@@ -83,6 +84,8 @@ class Recommender:
                 are relative, if it is not where it was.
             own_code (bool): Whether a custom encoder (``module:Class``) that the model
                 names may be imported.
+            data_path (str or Path, optional): For a checkpoint: the folder that contains
+                its dataset's folder.
 
         Returns:
             Recommender: Ready to answer.
@@ -100,7 +103,7 @@ class Recommender:
         if name.startswith(hub.PREFIX):
             return cls.from_pretrained(name, **options)
         if os.path.isfile(name):
-            return cls._of_checkpoint(name, options)
+            return cls._of_checkpoint(name, data_path, options)
         while True:
             before = stamp(name)
             try:
@@ -123,14 +126,13 @@ class Recommender:
         return cls(state, encoder, config, card, folder.folder.resolve())
 
     @classmethod
-    def _of_checkpoint(cls, checkpoint, options):
+    def _of_checkpoint(cls, checkpoint, data_path, options):
         # by name, as it needs RecBole, and arrows run down
         export = importlib.import_module("recbole_whisperlite.export.model")
         with tempfile.TemporaryDirectory() as folder:
-            export.export_checkpoint(checkpoint, Path(folder, "model"))
-            loaded = cls._of_folder(
-                ModelFolder(Path(folder, "model"), memory_map=False), **options
-            )
+            target = Path(folder, "model")
+            export.export_checkpoint(checkpoint, target, data_path=data_path)
+            loaded = cls._of_folder(ModelFolder(target, memory_map=False), **options)
         loaded._folder = None
         return loaded
 
@@ -334,7 +336,9 @@ class Recommender:
         shown = np.ones(len(state.catalogue), dtype=bool)
         shown[asked.histories[0]] = False
         shown[row] = True
-        counted, weight = scorer.attended(batch)
+        attended, weight = scorer.attended(batch)
+        counted, place = np.unique(attended, return_inverse=True)  # some twice
+        weight = np.bincount(place, weight, minlength=len(counted))
         order = np.argsort(-weight, kind="stable")[:_SHOWN_OF_HISTORY]
         wish, ruled_out = scorer.splits(asked.requests[0])
         return Explanation(

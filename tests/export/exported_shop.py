@@ -29,8 +29,9 @@ def write_shop(folder, name="shop", seed=0):
         if n % 5:
             picture = f"pictures/{id_}.png"
             Image.new("RGB", (32, 32), (8 * n, 255 - 8 * n, 90)).save(home / picture)
-        rows.append((id_, title, price, kinds, picture))
-    types = {"item_id": "token", "title": "token", "price": "float"}
+        rows.append((id_, title, f"{title} for you", price, kinds, picture))
+    types = dict.fromkeys(("item_id", "title", "description"), "token")
+    types["price"] = "float"
     types |= {"kinds": "token_seq", "image": "token"}
     write_atomic(home / f"{name}.item", types, rows)
     inter, requests = [], []

@@ -98,9 +98,11 @@ def test_what_readme_asks_runs_as_it_stands(exported, tmp_path, capsys, monkeypa
         r"```python\n(from recbole_\w+ import Recomm.*?)```", readme, re.S
     )
     assert len([line for line in code.splitlines() if line]) < 10
-    exec(code, {})
-    assert "['new-1']" in capsys.readouterr().out
-    assert len(Recommender.load("shop-model")) == 31
+    # this model is not trained, and orders products at random
+    exec(code.replace("k=20", "k=31"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 6 and "new-1" in printed[-1]
+    assert len(Recommender.load("my-shop")) == 31
 
 
 def test_it_needs_neither_recbole_nor_torch_nor_the_data(exported, shop_data):
@@ -230,7 +232,7 @@ def test_what_came_after_the_training_is_in_the_export_of_its_checkpoint(
     (checkpoint,) = Path("saved").glob("*.pth")
     before = Recommender.load(checkpoint)
     with open(shop_data / "shop/shop.item", "a") as file:
-        file.write("i30\tred woollen hat\t5\twear\t\n")
+        file.write("i30\tred woollen hat\t\t5\twear\t\n")
     with open(shop_data / "shop/shop.inter", "a") as file:
         file.write("u3\ti30\t\t1000\n")
     after = Recommender.load(checkpoint)
@@ -273,3 +275,46 @@ def test_a_dataset_without_requests_has_nothing_to_ask(prepare, shop_data, tmp_p
     with pytest.raises(UserError, match="'shop' has no requests"):
         export_model(config, model, test_data, None, None, tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_a_checkpoint_finds_data_that_moved(shop_data, tmp_path, capsys):
+    settings = {"encoder": "tfidf", "epochs": 1, "state": "ERROR"}
+    run_recbole(
+        model="WhisperLite",
+        dataset="shop",
+        config_dict={**settings, "data_path": str(shop_data)},
+    )
+    (checkpoint,) = Path("saved").glob("*.pth")
+    moved = shop_data.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="no dataset 'shop'"):
+        Recommender.load(checkpoint)
+    assert len(Recommender.load(checkpoint, data_path=moved)) == 30
+    flags = [f"--checkpoint={checkpoint}", f"--data_path={moved}", "--output=judged"]
+    assert main(["export", "qrels", *flags]) == 0
+
+
+def test_a_request_that_rules_out_is_noted_by_a_model_that_does_not_see_it(exported):
+    _, _, shop = exported("WhisperLite")
+    assert "'heels' is ruled out" in shop.recommend("a hat, no heels").notes[0]
+    assert shop.recommend("a hat").notes == ()
+    _, _, plus = exported("WhisperLitePlus")
+    assert plus.recommend("a hat, no heels").notes == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"xx", b"PK\x03\x04" + 99 * b"x", b"{}\n"])
+def test_a_file_that_is_no_checkpoint_is_refused(content):
+    Path("fake.pth").write_bytes(content)
+    with pytest.raises(UserError, match="fake.pth is no checkpoint, or damaged"):
+        Recommender.load("fake.pth")
+
+
+def test_pictures_that_are_elsewhere_are_told_of(exported, tmp_path, caplog):
+    exported("WhisperLite")
+    (tmp_path / "WhisperLite-model").rename(tmp_path / "moved")
+    (tmp_path / "data").rename(tmp_path / "other")
+    shop = Recommender.load("moved")
+    assert "--pictures" in caplog.text
+    caplog.clear()
+    shop = Recommender.load("moved", pictures=tmp_path / "other" / "shop")
+    assert not caplog.text
+    assert Path(shop.recommend("x", among=["i1"])[0].picture).is_file()
