@@ -11,6 +11,7 @@ with the clause. The phrases are those of English-speaking shoppers and guests i
 clinicians.
 """
 
+import functools
 import re
 
 #: Negate what follows, up to the end of the scope.
@@ -99,6 +100,8 @@ _BACK = re.compile(r"^\W*" + _REFERRING_BACK, re.IGNORECASE)
 _KEEP = re.compile(r"^\W*(?:please )?keep\b", re.IGNORECASE)
 
 
+# A request that is asked is split when it is scored, answered and noted.
+@functools.lru_cache(maxsize=4096)
 def split_refusals(text: str) -> tuple[str, str]:
     """Separate what a request asks for from what it rules out.
 

@@ -61,6 +61,7 @@ class FittedEncoder:
     ):
         self._configs = options.each_encoder(config)
         self._fit_texts = fit_texts
+        self._texts_of_own = {}  # of encoders that may keep no state themselves
         state = state or {}
         self._parts = [
             self._make(each, state.get(options.setting(each, "encoder"), {}))
@@ -84,7 +85,7 @@ class FittedEncoder:
         if _FIT_TEXTS in state:
             fit_texts = json.loads(state[_FIT_TEXTS].tobytes())
         encoder = own_encoder(name)(config, fit_texts)
-        encoder.fit_texts_of_training = fit_texts
+        self._texts_of_own[name] = fit_texts
         if state and _FIT_TEXTS not in state:
             encoder.load_state(state)
         return encoder
@@ -107,7 +108,7 @@ class FittedEncoder:
                 continue
             state = encoder.state()
             if own_code.is_named(name) and type(encoder).state is Encoder.state:
-                texts = json.dumps(list(encoder.fit_texts_of_training)).encode()
+                texts = json.dumps(list(self._texts_of_own[name])).encode()
                 state = {_FIT_TEXTS: np.frombuffer(texts, dtype=np.uint8)}
             if state:
                 found[name] = state

@@ -56,18 +56,12 @@ def _qrels(argv):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = _parser_of_checkpoint(
         prog="recbole-whisperlite export",
         description="Write a trained model as a folder that needs neither RecBole nor the "
         "dataset nor the checkpoint.",
         epilog="recbole-whisperlite export qrels writes the requests and judgements of "
         "the test set, for evaluation tools.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--checkpoint", required=True, help="saved/<model>-….pth")
-    parser.add_argument("--output", required=True, help="the folder to write")
-    parser.add_argument(
-        "--data_path", help="the folder that contains the dataset's, if it moved"
     )
     parser.add_argument(
         "--without-users",
@@ -86,15 +80,19 @@ def _parser():
 
 
 def _qrels_parser():
-    parser = argparse.ArgumentParser(
+    return _parser_of_checkpoint(
         prog="recbole-whisperlite export qrels",
         description="Write the test set of a checkpoint: requests.jsonl, the queries as "
         "the model got them, for recbole-whisperlite recommend --requests; and qrels.txt, "
         "the judgements in TREC's format.",
-        allow_abbrev=False,
     )
+
+
+def _parser_of_checkpoint(**texts):
+    """Return a parser with what both commands need."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, **texts)
     parser.add_argument("--checkpoint", required=True, help="saved/<model>-….pth")
-    parser.add_argument("--output", required=True, help="the folder to write to")
+    parser.add_argument("--output", required=True, help="the folder to write")
     parser.add_argument(
         "--data_path", help="the folder that contains the dataset's, if it moved"
     )

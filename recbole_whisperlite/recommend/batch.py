@@ -224,7 +224,7 @@ def _in_words(n, counts):
         if count:
             words += f"; {count:,} {what}"
     if counts.get("answered with a note"):
-        words += " (an unknown user or a blank request)"
+        words += " (an unknown user, a blank request, a refusal that is not understood)"
     return words + "."
 
 

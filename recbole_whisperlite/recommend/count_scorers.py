@@ -209,8 +209,6 @@ class SimilarItemsScorer(LinearScorer):
             ``[n_items, n_items]``; row: an item of the history.
     """
 
-    reads_history = True
-
     def __init__(self, kind: str, similarity: csr_matrix | np.ndarray):
         self.kind, self.similarity = kind, csr_matrix(similarity)
 

@@ -31,10 +31,6 @@ class FusionScorer(Scorer):
     def n_items(self) -> int:
         return len(self.known)
 
-    @property
-    def reads_history(self) -> bool:
-        return any(part.reads_history for part in self.of.values())
-
     def encode(self, asked: Asked) -> Batch:
         standardised = {}
         for name, part in self.of.items():

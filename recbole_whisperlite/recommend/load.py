@@ -183,7 +183,7 @@ def read_encoder(
         raise UserError(
             f"{folder.folder} was trained with the encoder '{own[0]}', code that is not in "
             "the folder. If you trust the module of this name that is installed here, load "
-            "the model with own_code=True (--own_code)."
+            "the model with own_code=True (--own-code)."
         )
     state = {
         name: folder[f"encoder-{number}.npz"]

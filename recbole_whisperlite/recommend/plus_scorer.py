@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -26,9 +25,6 @@ from recbole_whisperlite.recommend.scorer import (
     products,
 )
 from recbole_whisperlite.recommend.text_scorer import TextScorer
-
-# A request is split when it is scored, and again when it is answered.
-_split = functools.lru_cache(maxsize=4096)(split_refusals)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,10 +164,6 @@ class PlusScorer(TextScorer):
             self.log_popularity = np.log(memory.popularity)[:, None]
 
     @property
-    def reads_history(self) -> bool:
-        return self.neighbors is not None or self.like_history is not None
-
-    @property
     def blocks(self) -> tuple[np.ndarray, ...]:
         blocks = [self.embeddings]
         if self.memory is not None:
@@ -181,7 +173,7 @@ class PlusScorer(TextScorer):
         return (*blocks, *super().blocks[1:])
 
     def splits(self, text: str) -> tuple[str, str]:
-        return _split(text) if self.splits_requests else (text, "")
+        return split_refusals(text) if self.splits_requests else (text, "")
 
     def encode(self, asked: Asked) -> Batch:
         n, of_parts = len(asked.requests), {}

@@ -29,9 +29,9 @@ def write_model(
     Raises:
         UserError: If the folder holds something else, or cannot be written to.
     """
-    arrays = dict(state.scorer.arrays())
+    arrays, fitted = dict(state.scorer.arrays()), encoder.state()
     for number, name in enumerate(encoder.names):
-        for key, array in encoder.state().get(name, {}).items():
+        for key, array in fitted.get(name, {}).items():
             arrays[f"encoder-{number}.npz/{key}"] = array
     arrays["items.parquet/"] = state.catalogue.table
     if state.users is not None:

@@ -75,13 +75,11 @@ class Scorer(abc.ABC):
     Attributes:
         kind (str): The name of the model, under which it is exported.
         n_items (int): The size of the catalogue.
-        reads_history (bool): Whether the score depends on the user's history.
         knows_pictures (bool): Whether a picture can be asked for.
     """
 
     kind: str
     n_items: int
-    reads_history = False
     knows_pictures = False
 
     @abc.abstractmethod
