@@ -80,6 +80,7 @@ def _register_datasets():
     # a saved dataset is reused only if these are unchanged
     dataset_arguments.extend(
         ["REQUEST_ID_FIELD", "REQUEST_FIELD", "request_template", "item_text_fields"]
+        + ["known_at_test"]
     )
 
 

@@ -92,7 +92,7 @@ class RequestEvalMixin:
     def _set_queries(self, config, dataset):
         self.logger = getLogger()
         self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
-        self.queries = make_queries(*dataset.held_out, dataset.seen)
+        self.queries = make_queries(*dataset.held_out, dataset.seen, dataset.known)
         self.sample_size = len(self.queries)
         self.query_feat = self._make_query_feat(config, dataset)
         self.ruled_out = None
@@ -118,12 +118,21 @@ class RequestEvalMixin:
             Interaction({field: feat[field] for field in feat if field in known})
         )
 
-    def _state_test_set(self, dataset, candidates=None):
+    def update_config(self, config: Config) -> None:
+        """Take over another config, for a dataloader that was saved; queries and sampled
+        candidates stay."""
+        self.config = config
+        self._init_batch_size_and_step()
+        self._state_test_set(self._dataset)
+
+    def _state_test_set(self, dataset):
         self.fingerprint = self.queries.fingerprint(
             dataset.field2id_token[dataset.uid_field],
             dataset.field2id_token[dataset.request_field],
             dataset.field2id_token[dataset.iid_field],
-            candidates,
+            dataset.all_chosen_items,
+            self.config["topk"],
+            vars(self).get("candidates"),
         )
         self.logger.info(
             set_color(f"[{dataset.phase}]: ", "pink")
@@ -206,7 +215,7 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         )
         self.candidates = self._draw(config, dataset, args)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
-        self._state_test_set(dataset, self.candidates)
+        self._state_test_set(dataset)
 
     def _draw(self, config, dataset, args):
         positives = np.diff(self.queries.positives.indptr)
@@ -225,11 +234,6 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         rows = max((len(drawn) for drawn in self.candidates), default=0) + 1
         self.step = max(self.config["eval_batch_size"] // rows, 1)
         self.set_batch_size(self.step * rows)
-
-    def update_config(self, config: Config) -> None:
-        """Take over another config; the drawn candidates stay."""
-        self.config = config
-        self._init_batch_size_and_step()
 
     def collate_fn(
         self, index: list[int]
