@@ -22,6 +22,7 @@ from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.queries import Queries, make_queries
 from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
+from recbole_whisperlite.evaluation.ties import TieOrder
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -95,6 +96,12 @@ class RequestEvalMixin:
         self.queries = make_queries(*dataset.held_out, dataset.seen, dataset.known)
         self.sample_size = len(self.queries)
         self.query_feat = self._make_query_feat(config, dataset)
+        self.ties = TieOrder.of_tokens(
+            config["seed"],
+            dataset.id2token(dataset.uid_field, self.queries.user),
+            dataset.id2token(dataset.request_field, self.queries.request),
+            dataset.field2id_token[dataset.iid_field],
+        )
         self.ruled_out = None
         if "violation" in (metric.lower() for metric in config["metrics"]):
             self.ruled_out = ruled_out_items(dataset)[self.queries.request]
@@ -146,6 +153,15 @@ class RequestEvalMixin:
             interaction["ruled_out_items"] = _padded(self.ruled_out[index])
         return interaction
 
+    def _with_ties(self, interaction, index):
+        """Give the interaction, which RecBole hands to the collector, what decides ties.
+
+        An attribute, because there is one number for each query and each item, not one for
+        each row; no model sees it.
+        """
+        interaction.ties = self.ties[index]
+        return interaction
+
 
 class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
     """Full ranking of the catalogue, once per query.
@@ -186,7 +202,7 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
         excluded = self.queries.excluded[index].tocoo()
         positive = self.queries.positives[index].tocoo()
         return (
-            self._query_interaction(index),
+            self._with_ties(self._query_interaction(index), index),
             (_long(excluded.row), _long(excluded.col)),
             _long(positive.row),
             _long(positive.col),
@@ -266,7 +282,7 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
             Interaction({self.iid_field: _long(item), self.label_field: _float(label)})
         )
         return (
-            self._dataset.join(interaction),
+            self._with_ties(self._dataset.join(interaction), index),
             _long(row),
             _long(positive.row),
             _long(positive.col),
