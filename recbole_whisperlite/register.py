@@ -31,7 +31,7 @@ from recbole_whisperlite.evaluation.case_study import scores_by_query
 from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
 from recbole_whisperlite.evaluation.metric import metric_names, register_metric
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
-from recbole_whisperlite.model import own
+from recbole_whisperlite.model import fold_in, own
 from recbole_whisperlite.model.names import our_models
 from recbole_whisperlite.model.trainer import LateFusionTrainer, WhisperLiteTrainer
 
@@ -43,6 +43,7 @@ def _register_models():
         module = importlib.import_module(f"recbole_whisperlite.model.{name}")
         sys.modules[f"{package.__name__}.{name}"] = module
         setattr(package, name, module)
+    fold_in.register()
     # get_trainer looks for <Model>Trainer
     recbole.trainer.WhisperLiteTrainer = WhisperLiteTrainer
     recbole.trainer.WhisperLitePlusTrainer = WhisperLiteTrainer

@@ -16,6 +16,7 @@ from recbole.data import dataset as recbole_datasets
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 
+from recbole_whisperlite.data.history import KNOWN_FIELDS
 from recbole_whisperlite.data.reading import RequestReading
 from recbole_whisperlite.data.splitting import RequestSplitting
 from recbole_whisperlite.data.vectors import RequestVectors
@@ -51,6 +52,8 @@ class RequestDatasetMixin(RequestReading, RequestVectors, RequestSplitting):
     trains_on_requests_only = False
     #: The fields that say which rows are the history of an interaction.
     history_fields = ()
+    #: The fields of a query that say what is known of its user, whatever the model.
+    known_fields = KNOWN_FIELDS
 
 
 class WhisperDataset(RequestDatasetMixin, Dataset):

@@ -3,6 +3,10 @@
 import numpy as np
 import torch
 
+#: The fields of a query that say what is known of its user: the items of ``known_length``
+#: interactions from index ``known_begin`` of the dataset's ``all_chosen_items`` on.
+KNOWN_FIELDS = ("known_begin", "known_length")
+
 
 class Histories:
     """Earlier rows of the same user, for rows sorted by user and time of the request.

@@ -19,6 +19,7 @@ from recbole.data.interaction import Interaction
 from recbole.sampler.sampler import AbstractSampler
 from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
 
+from recbole_whisperlite.data.history import KNOWN_FIELDS
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.queries import Queries, make_queries
 from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
@@ -121,9 +122,14 @@ class RequestEvalMixin:
                 field for field in feat if field.endswith(config["LIST_SUFFIX"])
             )
             known.add(dataset.item_list_length_field)
-        return dataset.join(
+        query_feat = dataset.join(
             Interaction({field: feat[field] for field in feat if field in known})
         )
+        # for every model alike; ItemKNN and others fold in what they say
+        query_feat.update(
+            Interaction(dict(zip(KNOWN_FIELDS, map(_long, self.queries.known))))
+        )
+        return query_feat
 
     def update_config(self, config: Config) -> None:
         """Take over another config, for a dataloader that was saved; queries and sampled

@@ -30,18 +30,7 @@ from recbole.model.general_recommender import (
     SLIMElastic,
 )
 
-#: The fields of an interaction that say which items are known, as begin and length in
-#: ``all_chosen_items`` of the dataset.
-KNOWN_FIELDS = ("known_begin", "known_length")
-
-
-def folds_in(model_class: type, settings: dict) -> bool:
-    r"""Whether a model of these settings is given the history of each query."""
-    if not hasattr(model_class, "user_rows"):
-        return False
-    # UserKNN compares users, so that a new row would need new neighbours
-    by_users = issubclass(model_class, ItemKNN) and settings.get("knn_method") == "user"
-    return not by_users
+from recbole_whisperlite.data.history import KNOWN_FIELDS
 
 
 def make_foldable(model_class: type) -> type:
@@ -76,14 +65,14 @@ def make_foldable(model_class: type) -> type:
 def _remembering(init):
     def __init__(self, config, dataset):
         init(self, config, dataset)
-        self.known_items = getattr(dataset, "all_chosen_items", None)
+        self._known_items = getattr(dataset, "all_chosen_items", None)
 
     return __init__
 
 
 def _folding(score):
     def folded(self, interaction):
-        items = getattr(self, "known_items", None)
+        items = getattr(self, "_known_items", None)
         if items is None or KNOWN_FIELDS[0] not in interaction:
             return score(self, interaction)
         histories, row = _histories(interaction, items, self.n_items)
@@ -125,7 +114,7 @@ def _histories(interaction, items, n_items):
 
 def _of_item_knn(self, histories):
     if self.method == "user":
-        return None
+        return None  # a new row would need neighbours of its own
     return {"pred_mat": (histories @ self.w).tocsr()}
 
 
@@ -141,9 +130,7 @@ def _of_autoencoder(self, histories):
     filled = np.arange(shape[1]) < length[:, None]
     item[filled], value[filled] = histories.indices, 1
     rows = {"history_item_id": item, "history_item_value": value}
-    return {
-        name: torch.from_numpy(each).to(self.device) for name, each in rows.items()
-    }
+    return {name: torch.from_numpy(each).to(self.device) for name, each in rows.items()}
 
 
 def register() -> None:
