@@ -15,7 +15,8 @@ fashion-dialogues.request.json, which records how the requests were made.
   session; between sessions they mean nothing.
 - Item text: six columns of attribute words (category, texture, fabric, shape, part,
   style), each word once. Several annotations of one garment, lists 7 to 12 and so on, are
-  joined. Garments without attributes have an empty text and are candidates like others.
+  joined. A garment without attributes has the one word "garment", as models need some
+  text of every product; it is a candidate like others.
 - Pictures are not used: the files hold only their addresses.
 """
 
@@ -31,6 +32,8 @@ from recbole_whisperlite.prepare.folder import replacing
 
 ATTRIBUTES = ("category", "texture", "fabric", "shape", "part", "style")
 FEEDBACK = ("all", "last")
+#: The text of a garment of which nothing is known.
+UNKNOWN = "garment"
 
 _GZIP = b"\x1f\x8b"
 
@@ -38,9 +41,7 @@ _GZIP = b"\x1f\x8b"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to ``parser``."""
     option = parser.add_argument
-    option(
-        "--input", required=True, help="folder of sessions.json and attributes.json"
-    )
+    option("--input", required=True, help="folder of sessions.json and attributes.json")
     option(
         "--output",
         required=True,
@@ -67,7 +68,8 @@ def run(args: argparse.Namespace) -> None:
         f"feedback; {counts['without_feedback']:,} sessions without any are left out.\n"
         f"Kept {counts['requests']:,} requests and {counts['history']:,} garments shown "
         f"before them; {counts['items']:,} garments in total, of which "
-        f"{counts['items_without_text']:,} have no attributes and so no text.\n"
+        f"{counts['items_without_attributes']:,} have no attributes: their text is "
+        f"'{UNKNOWN}'.\n"
         f"Wrote {output / name}.inter, .item, .request and .request.json.\n"
         f"Next: recbole-whisperlite run --model=WhisperLite --dataset={name}{folder}"
     )
@@ -97,13 +99,14 @@ def convert(input: str | Path, output: str | Path, feedback: str = "all") -> dic
         items = dict.fromkeys(
             item for shown, _, wanted in sessions.values() for item in (*shown, wanted)
         )
-        texts = {item: attributes.get(item, [""] * len(ATTRIBUTES)) for item in items}
+        unknown = [UNKNOWN, *[""] * (len(ATTRIBUTES) - 1)]
+        texts = {item: attributes.get(item, unknown) for item in items}
         counts.update(
             requests=len(sessions),
             distinct_requests=len({text for _, text, _ in sessions.values()}),
             history=sum(len(shown) for shown, _, _ in sessions.values()),
             items=len(items),
-            items_without_text=sum(not any(words) for words in texts.values()),
+            items_without_attributes=sum(words is unknown for words in texts.values()),
         )
         about = {
             "composed": False,
@@ -198,7 +201,8 @@ def _read_attributes(folder):
                 columns[number % len(ATTRIBUTES)].update(
                     dict.fromkeys(part.lower() for part in parts if part)
                 )
-        attributes[item] = [" ".join(words) for words in columns]
+        if any(columns):
+            attributes[_clean(item)] = [" ".join(words) for words in columns]
     return attributes
 
 
