@@ -124,6 +124,7 @@ class RequestEvalMixin:
             dataset.field2id_token[dataset.request_field],
             dataset.field2id_token[dataset.iid_field],
             candidates,
+            dataset.new_items,
         )
         self.logger.info(
             set_color(f"[{dataset.phase}]: ", "pink")

@@ -41,6 +41,7 @@ class Queries:
         request_tokens: np.ndarray,
         item_tokens: np.ndarray,
         candidates: list[np.ndarray] | None = None,
+        new_items: np.ndarray | None = None,
     ) -> str:
         """Hash the test set, so that equal fingerprints prove equal test sets.
 
@@ -54,6 +55,8 @@ class Queries:
                 id (RecBole's ``field2id_token``).
             candidates (list of numpy.ndarray, optional): Sampled negatives of each
                 query (internal item ids, int64 ``[n_negatives]``).
+            new_items (numpy.ndarray, optional): The items that training lacks, bool
+                ``[n_items]``. With some, the hash covers them, too.
 
         Returns:
             str: 16 hexadecimal digits of a SHA-256.
@@ -76,6 +79,8 @@ class Queries:
         digest = hashlib.sha256()
         for text in ["\t".join(tokens(slice(1, None))), *sorted(lines())]:
             digest.update(text.encode() + b"\0")
+        if new_items is not None and new_items.any():
+            digest.update("\t".join(tokens(new_items)).encode() + b"\0")
         return digest.hexdigest()[:16]
 
 
