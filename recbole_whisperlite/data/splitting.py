@@ -113,7 +113,7 @@ class RequestSplitting:
         # training first: even if the split is not by time, held-out rows must not be in the
         # history of training rows
         by_user = np.lexsort((rank, phase, frame[self.uid_field]))
-        by_user = by_user[kept[by_user]]
+        by_user = by_user[(kept & (known_from < len(PHASES)))[by_user]]
         self.inter_feat = frame = frame.iloc[by_user].reset_index(drop=True)
         self._phase, self._known_from = phase[by_user], known_from[by_user]
         if isinstance(self, SequentialDataset) and self.benchmark_filename_list is None:
