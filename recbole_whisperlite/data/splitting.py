@@ -192,6 +192,11 @@ class RequestSplitting:
         if self.benchmark_filename_list is not None:
             file = np.repeat(np.arange(len(self.file_size_list)), self.file_size_list)
             phase = file[first]
+            if (self.config["folds"] or 1) != 1:
+                raise UserError(
+                    f"folds is {self.config['folds']}, but benchmark_filename gives the "
+                    "split. Set folds to 1, or let eval_args split one .inter file."
+                )
             self._check_benchmark(frame[self.request_field].to_numpy(), file)
         else:
             self._check_sharing(frame)
