@@ -45,6 +45,8 @@ class RequestDatasetMixin(RequestReading, RequestVectors, RequestSplitting):
             and how many they are, int64 ``[n]`` each. They do not depend on the model.
         seen (scipy.sparse.csr_matrix): In such a dataset: the items that each user has
             interacted with before the phase, bool ``[user_num, item_num]``.
+        new_items (numpy.ndarray): In such a dataset: the items that are in no training
+            part (setting ``new_items``), bool ``[item_num]``.
     """
 
     #: Whether interactions without a request are left out of the training part. They

@@ -7,6 +7,8 @@ import torch
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 
+from recbole_whisperlite.data.folds import check_folds, rolling_phases
+
 PHASES = ("train", "valid", "test")
 
 
@@ -92,7 +94,8 @@ class RequestTable(Dataset):
         )
 
     def phases(self) -> np.ndarray:
-        """Return the phase of each request: 0 train, 1 valid, 2 test.
+        """Return the phase of each request: 0 train, 1 valid, 2 test; 3 if it is later
+        than the test part of its fold (setting ``folds``).
 
         A random order depends only on ``seed``, not on what ran before, so that every
         model family has the same test set.
@@ -100,6 +103,16 @@ class RequestTable(Dataset):
         Returns:
             numpy.ndarray: int64 ``[n_requests]``.
         """
+        args, folds = self.config["eval_args"], self.config["folds"]
+        folds = 1 if folds is None else folds
+        check_folds(folds, args)
+        if folds > 1:
+            user = self.inter_feat[self.uid_field].numpy()
+            by_user = str(args["group_by"]).lower() == "user"
+            group = np.unique(user, return_inverse=True)[1] if by_user else user * 0
+            return rolling_phases(
+                group, args["split"]["RS"], folds, self.config["seed"]
+            )
         phase = np.zeros(len(self.inter_feat), dtype=np.int64)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config["seed"])

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from recbole_whisperlite.data import trained_on
 from recbole_whisperlite.data.history import Histories
 from recbole_whisperlite.data.incidence import incidence
+from recbole_whisperlite.data.new_items import draw_new_items, without_new_items
 from recbole_whisperlite.data.split import (
     PHASES,
     RequestTable,
@@ -37,12 +38,7 @@ class RequestSplitting:
         used = has_request | ((self._phase == 0) & (not self.trains_on_requests_only))
         self._drop_unused_col()
         if not (self._phase[used] == 0).any():
-            raise UserError(
-                f"Dataset '{self.dataset_name}' leaves no interaction to train on with "
-                f"eval_args {self.config['eval_args']}: none of {len(self._raw[0])} "
-                "interactions is in the training split and has a history, if the model "
-                "needs one. Choose another split, or use more data."
-            )
+            raise self._nothing_to_train_on()
         user, request, item, phase = self._raw
         parts = []
         histories = self.histories()
@@ -55,10 +51,21 @@ class RequestSplitting:
             answers = in_phase & (request > 0)
             part.held_out = user[answers], request[answers], item[answers]
             part.known = histories.begin[answers], histories.length[answers]
-            earlier = earlier + incidence(user[in_phase], item[in_phase], earlier.shape)
+            known = self._known_from == number
+            earlier = earlier + incidence(user[known], item[known], earlier.shape)
             parts.append(part)
         trained_on.keep(self.config, parts[0])
         return parts
+
+    def _nothing_to_train_on(self):
+        new = self.config["new_items"]
+        return UserError(
+            f"Dataset '{self.dataset_name}' leaves no interaction to train on with "
+            f"eval_args {self.config['eval_args']}{f' and new_items {new}' * bool(new)}: "
+            f"none of {len(self.inter_feat)} interactions is in the training split and "
+            "has a history, if the model needs one. Choose another split, or use more "
+            "data."
+        )
 
     @property
     def all_chosen_items(self) -> np.ndarray:
@@ -66,11 +73,6 @@ class RequestSplitting:
         return self._raw[2]
 
     def _check_sequential(self):
-        if self.config["eval_args"]["order"] != "TO":
-            raise UserError(
-                "Sequential models need interactions in order of time: in eval_args, set "
-                f"order to TO (it is {self.config['eval_args']['order']})."
-            )
         if self.config["benchmark_filename"] is not None:
             raise UserError(
                 "benchmark_filename cannot be used with sequential models on a dataset "
@@ -88,15 +90,37 @@ class RequestSplitting:
                 "cannot be used on a dataset with requests."
             )
 
+    def _check_in_time(self, user, rank):
+        """Raise a UserError if a user's rows, sorted by phase, are not in order of time.
+
+        In a random order they are where each user has one request, as in a dialogue.
+        """
+        order = self.config["eval_args"]["order"]
+        back = np.flatnonzero((user[1:] == user[:-1]) & (rank[1:] < rank[:-1]))
+        if order == "TO" or not len(back) and self.time_field in self.inter_feat:
+            return
+        reason = ""
+        if len(back):
+            token = self.field2id_token[self.uid_field][user[back[0]]]
+            reason = f", and interactions of user '{token}' would be in another one"
+        raise UserError(
+            "Sequential models need interactions in order of time: in eval_args, set "
+            f"order to TO (it is {order}{reason})."
+        )
+
     def _change_feat_format(self):
         """Sort by user and time of the request, store each row's phase, and convert."""
         frame, request = self.inter_feat, self.request_field
-        rank, phase = self._order_and_split(frame)
+        rank, known_from = self._order_and_split(frame)
+        kept, phase = self._leave_out_new_items(frame, rank, known_from)
         # training first: even if the split is not by time, held-out rows must not be in the
         # history of training rows
         by_user = np.lexsort((rank, phase, frame[self.uid_field]))
+        by_user = by_user[(kept & (known_from < len(PHASES)))[by_user]]
         self.inter_feat = frame = frame.iloc[by_user].reset_index(drop=True)
-        self._phase = phase[by_user]
+        self._phase, self._known_from = phase[by_user], known_from[by_user]
+        if isinstance(self, SequentialDataset) and self.benchmark_filename_list is None:
+            self._check_in_time(frame[self.uid_field].to_numpy(), rank[by_user])
         training = (self._phase == 0) & (frame[request] > 0)
         self._training_texts = np.unique(frame[self.request_text_field][training])
         if self.config["MODEL_TYPE"] == ModelType.CONTEXT:
@@ -111,6 +135,34 @@ class RequestSplitting:
             for field in (self.uid_field, request, self.iid_field)
         ) + (self._phase,)
         super()._change_feat_format()
+
+    def _leave_out_new_items(self, frame, rank, phase):
+        """Return which rows are kept and their phases, as :func:`without_new_items`."""
+        self.new_items = draw_new_items(
+            self.field2id_token[self.iid_field],
+            self.config["new_items"] or 0,
+            self.config["seed"],
+        )
+        if not self.new_items.any():
+            return np.ones(len(frame), dtype=bool), phase
+        fields = self.uid_field, self.request_field, self.iid_field
+        user, request, item = (frame[field].to_numpy(np.int64) for field in fields)
+        in_time = self.config["eval_args"]["order"] == "TO"
+        kept, phase = without_new_items(
+            user,
+            request,
+            rank,
+            phase,
+            self.new_items[item],
+            in_time or self.benchmark_filename_list is not None,
+        )
+        if not (phase[kept] == 0).any():
+            raise self._nothing_to_train_on()
+        self.logger.info(
+            f"{self.new_items.sum()} of {self.item_num - 1} items are new (new_items): "
+            f"{np.count_nonzero(~kept)} training interactions are left out."
+        )
+        return kept, phase
 
     def _order_and_split(self, frame):
         """Return the rank in time and the phase of each row, both int64 ``[n_rows]``.
@@ -143,6 +195,11 @@ class RequestSplitting:
         if self.benchmark_filename_list is not None:
             file = np.repeat(np.arange(len(self.file_size_list)), self.file_size_list)
             phase = file[first]
+            if (self.config["folds"] or 1) != 1:
+                raise UserError(
+                    f"folds is {self.config['folds']}, but benchmark_filename gives the "
+                    "split. Set folds to 1, or let eval_args split one .inter file."
+                )
             self._check_benchmark(frame[self.request_field].to_numpy(), file)
         else:
             self._check_sharing(frame)
@@ -202,8 +259,7 @@ class RequestSplitting:
         Returns:
             numpy.ndarray: int64 ``[user_num]``.
         """
-        user, _, _, phase = self._raw
-        earlier = user[phase < PHASES.index(self.phase)]
+        earlier = self._raw[0][self._known_from < PHASES.index(self.phase)]
         return np.bincount(earlier, minlength=self.user_num)
 
     def histories(self, max_length: int | None = None) -> Histories:
@@ -219,7 +275,9 @@ class RequestSplitting:
             Histories: Of the interactions of all phases, as in :attr:`all_chosen_items`.
         """
         user, request, _, phase = self._raw
-        known = phase == 0 if self.config["known_at_test"] == "train" else None
+        known = None
+        if self.config["known_at_test"] == "train":
+            known = self._known_from == 0
         return Histories(user, request, max_length or len(user), known)
 
     def all_histories(self) -> tuple[np.ndarray, np.ndarray]:

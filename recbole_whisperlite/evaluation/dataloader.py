@@ -146,6 +146,7 @@ class RequestEvalMixin:
             dataset.all_chosen_items,
             self.config["topk"],
             vars(self).get("candidates"),
+            dataset.new_items,
         )
         self.logger.info(
             set_color(f"[{dataset.phase}]: ", "pink")

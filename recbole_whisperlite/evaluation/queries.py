@@ -47,6 +47,7 @@ class Queries:
         known_items: np.ndarray,
         topk: list[int],
         candidates: list[np.ndarray] | None = None,
+        new_items: np.ndarray | None = None,
     ) -> str:
         """Hash the test set, so that equal fingerprints prove equal test sets.
 
@@ -63,6 +64,8 @@ class Queries:
             topk (list of int): The values of k of the metrics.
             candidates (list of numpy.ndarray, optional): Sampled negatives of each
                 query (internal item ids, int64 ``[n_negatives]``).
+            new_items (numpy.ndarray, optional): The items that training lacks, bool
+                ``[n_items]``. With some, the hash covers them, too.
 
         Returns:
             str: 16 hexadecimal digits of a SHA-256.
@@ -92,6 +95,8 @@ class Queries:
         at = "\t".join(map(str, sorted(set(topk))))
         for text in [catalogue, at, *sorted(lines())]:
             digest.update(text.encode() + b"\0")
+        if new_items is not None and new_items.any():
+            digest.update("\t".join(tokens(new_items)).encode() + b"\0")
         return digest.hexdigest()[:16]
 
 

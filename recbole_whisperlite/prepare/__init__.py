@@ -9,6 +9,7 @@ import argparse
 
 from recbole_whisperlite.prepare import (
     amazon,
+    fashion_dialogues,
     hm,
     movielens,
     renttherunway,
@@ -22,6 +23,7 @@ SOURCES = {
     "amazon": amazon,
     "yelp": yelp,
     "renttherunway": renttherunway,
+    "fashion-dialogues": fashion_dialogues,
     "table": table,
 }
 

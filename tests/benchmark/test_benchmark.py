@@ -300,6 +300,18 @@ def test_committed_benchmarks_name_models_and_settings_that_exist(file):
         assert all(len(values) > 1 for values in row.ranges.values())
 
 
+@pytest.mark.parametrize("file", sorted(ROOT.glob("properties/experiment/new-items-*")))
+def test_splits_by_product_differ_from_the_ordinary_one_in_nothing_else(file):
+    ordinary = file.with_name(file.name.replace("new-items-", "benchmark-"))
+    ours, theirs = (
+        plan.make_plan([f"--config_files={each}"]) for each in (file, ordinary)
+    )
+    assert ours.settings == {**theirs.settings, "new_items": 0.1}
+    assert ours.output != theirs.output and ours.dataset == theirs.dataset
+    rows = {row.name: row.settings for row in theirs.rows}
+    assert {row.name: row.settings for row in ours.rows}.items() <= rows.items()
+
+
 RUN = Path("results/tiny/runs/Pop/2020")
 
 

@@ -373,6 +373,8 @@ def test_presplit_files_keep_their_split(tmp_path, prepare):
     _, _, (_, valid, test) = prepare("BPR", tmp_path, benchmark_filename=names)
     assert exam(valid) == {("u1", "r3"): ({"i4"}, {"i1", "i2", "i3"})}
     assert exam(test) == {("u1", "r4"): ({"i1"}, {"i2", "i3", "i4"})}
+    with pytest.raises(UserError, match="folds is 2, but benchmark_filename"):
+        prepare("BPR", tmp_path, benchmark_filename=names, folds=2)
     (home / "tiny.test.inter").write_text("".join(lines[:1] + lines[3:4]))
     with pytest.raises(UserError, match="'r2'.*'train'.*'test'"):
         prepare("BPR", tmp_path, benchmark_filename=names)
