@@ -33,7 +33,11 @@ from recbole_whisperlite.evaluation.metric import metric_names, register_metric
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
 from recbole_whisperlite.model import fold_in, own
 from recbole_whisperlite.model.names import our_models
-from recbole_whisperlite.model.trainer import LateFusionTrainer, WhisperLiteTrainer
+from recbole_whisperlite.model.trainer import (
+    LateFusionTrainer,
+    WhisperLitePlusTrainer,
+    WhisperLiteTrainer,
+)
 
 
 def _register_models():
@@ -46,7 +50,7 @@ def _register_models():
     fold_in.register()
     # get_trainer looks for <Model>Trainer
     recbole.trainer.WhisperLiteTrainer = WhisperLiteTrainer
-    recbole.trainer.WhisperLitePlusTrainer = WhisperLiteTrainer
+    recbole.trainer.WhisperLitePlusTrainer = WhisperLitePlusTrainer
     recbole.trainer.LateFusionTrainer = LateFusionTrainer
 
 

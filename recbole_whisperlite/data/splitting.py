@@ -54,6 +54,10 @@ class RequestSplitting:
             known = self._known_from == number
             earlier = earlier + incidence(user[known], item[known], earlier.shape)
             parts.append(part)
+        # counts are of all training interactions, whatever the loss is trained on
+        if self.trains_on_requests_only:
+            in_training = np.flatnonzero(self._phase == 0)
+            parts[0].counted_feat = self.inter_feat[in_training]
         trained_on.keep(self.config, parts[0])
         return parts
 

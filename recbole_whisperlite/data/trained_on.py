@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recbole_whisperlite.data.history import Histories
 from recbole_whisperlite.encoder import digest
 from recbole_whisperlite.errors import UserError
 
@@ -241,6 +242,22 @@ class Choices:
         for new ones."""
         return _inverse(self.item_now, self.n_items)
 
+    def current_steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the latest item before each positive, and its item, in current ids.
+
+        Positives without an earlier one are left out, and so are items that the data has
+        no more. Neighbouring positives of one user and text are of one request.
+
+        Returns:
+            tuple: Two arrays, int64 ``[m]``.
+        """
+        before = Histories(self.user, self.request, 1)
+        later = np.flatnonzero(before.length)
+        steps = self.item[before.begin[later]], self.item[later]
+        previous, item = (self.item_now[each] for each in steps)
+        kept = (previous > 0) & (item > 0)
+        return previous[kept], item[kept]
+
     def user_then(self, n_users: int) -> np.ndarray:
         """Return the id in training of each current user, int64; 0 for new ones."""
         return _inverse(self.user_now, n_users)
@@ -357,7 +374,8 @@ def _tokens(dataset):
 
 
 def _rows(dataset):
-    inter, text = dataset.inter_feat, _text_field(dataset)
+    inter = getattr(dataset, "counted_feat", dataset.inter_feat)
+    text = _text_field(dataset)
     label = dataset.label_field
     return {
         "user": inter[dataset.uid_field].numpy(),

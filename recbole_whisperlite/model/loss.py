@@ -88,6 +88,42 @@ class InfoNCELoss(nn.Module):
         return (total - target).mean()
 
 
+class SampledSoftmaxLoss(nn.Module):
+    r"""Cross-entropy of a softmax over the catalogue, estimated from a sample of it.
+
+    .. math::
+        -\log \frac{e^{s(r_k, i_k)}}{\sum_{j \in C \setminus X_k} e^{s(r_k, j)} / \pi_j}
+
+    :math:`C` are the candidates, :math:`\pi_j` is the probability that item :math:`j` is
+    one of them, and :math:`X_k` are items that are not negatives of row :math:`k`. If all
+    items are candidates, :math:`\pi = 1` and the loss is exact.
+
+    References:
+        Bengio & Senécal. "Adaptive Importance Sampling to Accelerate Training of a Neural
+        Probabilistic Language Model." IEEE TNN 2008.
+
+    Shape:
+        - logits: (B, C), a row per pair
+        - target: (B), long, the column of each pair's item
+        - log_inclusion: (C), :math:`\log \pi`, or None for no correction
+        - excluded: (B, C), bool, :math:`X_k`, without the target, or None
+        - Output: scalar; 0 for no pairs.
+    """
+
+    def forward(self, logits, target, log_inclusion=None, excluded=None):
+        if len(target) == 0:
+            return logits.sum() * 0.0  # the mean over no pairs would be NaN
+        column = logits if log_inclusion is None else logits - log_inclusion
+        if excluded is not None:
+            column = column.masked_fill(excluded, -torch.inf)
+        own = _take(
+            logits.flatten(),
+            target
+            + torch.arange(0, logits.numel(), logits.shape[1], device=target.device),
+        )
+        return (torch.logsumexp(column, dim=1) - own).mean()
+
+
 def _take(values, index):
     r"""``values[index]`` of a vector, with a gradient that is summed in a fixed order.
 
@@ -125,8 +161,6 @@ class WhisperLiteLoss(nn.Module):
         - label: (N), float, 1 for a positive and 0 for a negative pair
         - scale: scalar, 1 / temperature
         - log_q: (I), log q of the items for InfoNCE, or None for no correction
-        - logits: (R, I), used by BCE and InfoNCE. Default: the scores
-        - excluded: (R, I), bool, items that are not negatives of a row in InfoNCE, or None
         - Output: scalar.
 
     Raises:
@@ -184,18 +218,13 @@ class WhisperLiteLoss(nn.Module):
         label,
         scale,
         log_q=None,
-        logits=None,
-        excluded=None,
     ):
         terms = []
         if self.needs_negatives:
             pair_request_e = F.embedding(request_index, request_e)
             pair_item_e = F.embedding(item_index, item_e)
         if self.bce_weight > 0:
-            if logits is None:
-                score = scale * torch.mul(pair_request_e, pair_item_e).sum(dim=1)
-            else:
-                score = logits[request_index, item_index]
+            score = scale * torch.mul(pair_request_e, pair_item_e).sum(dim=1)
             bce = F.binary_cross_entropy_with_logits(score, label)
             terms.append(self.bce_weight * bce)
         if self.compares_by_cosine:
@@ -204,10 +233,7 @@ class WhisperLiteLoss(nn.Module):
             terms.append(self.contrastive_weight * cosine)
         elif self.contrastive_weight > 0:
             positive = label == 1
-            if logits is None:
-                logits = scale * torch.matmul(request_e, item_e.transpose(0, 1))
-            if excluded is not None:
-                logits = logits.masked_fill(excluded, -torch.inf)
+            logits = scale * torch.matmul(request_e, item_e.transpose(0, 1))
             infonce = self.infonce(
                 logits,
                 request_index[positive],

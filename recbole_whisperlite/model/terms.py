@@ -8,6 +8,8 @@ a row must not see the very interaction that is its target, which is therefore l
 all counts.
 """
 
+import math
+
 import numpy as np
 import torch
 import torch.nn as nn
@@ -23,6 +25,8 @@ UNSEEN = 0.1
 _NEIGHBOR_SCALE = 30.0
 # The number of principal components of the items' vectors.
 _N_COMPONENTS = 256
+# The most cosines in memory at once: 64 MB as float32.
+_MOST_COSINES = 2**24
 # Components with less of the largest variance than this are rounding.
 _LEAST_VARIANCE = 1e-6
 
@@ -76,14 +80,16 @@ class SparseRows(nn.Module):
         return self.value[index] * (self.key[index] == key)
 
     def forward(
-        self, row: torch.LongTensor, candidates: Candidates
+        self, row: torch.LongTensor, candidates: Candidates, largest: bool = False
     ) -> torch.FloatTensor:
-        r"""Sum rows of the matrix.
+        r"""Sum rows of the matrix, or take the largest of their values.
 
         Args:
             row (torch.LongTensor): The row, or the rows to sum, for each row of the output,
                 shape: [n] or [n, length]
             candidates (Candidates): The columns
+            largest (bool): Whether to take the largest value instead of the sum, and 0 for
+                none
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
@@ -103,6 +109,10 @@ class SparseRows(nn.Module):
             known = position >= 0
             out_row, position, value = out_row[known], position[known], value[known]
         result = self.value.new_zeros(shape)
+        if largest:
+            index = out_row * len(candidates) + position
+            result.view(-1).scatter_reduce_(0, index, value, reduce="amax")
+            return result
         if result.is_cuda:  # where the order of additions in scatter_add_ is random
             return result.index_put_((out_row, position), value, accumulate=True)
         index = out_row * len(candidates) + position
@@ -126,6 +136,72 @@ def count_pairs(
     return csr_matrix((ones, (row, item)), shape=shape)
 
 
+class Popularity(nn.Module):
+    r"""Popularity knows how often each item was chosen in training, and how little it knows.
+
+    The number of choices of an item says how popular it is, unless there are none: a
+    product that has just arrived was not chosen because nobody could. It is taken for
+    :math:`e^b` times as popular as the average of the others. The factor is trained, by
+    items that are made new in training: in every batch a share of the candidates is
+    treated as if nobody had chosen them (dropout of what is known of an item: Volkovs et
+    al., "DropoutNet: Addressing Cold Start in Recommender Systems", NeurIPS 2017).
+
+    Args:
+        - item(numpy.ndarray): Of each training interaction, shape: [n_interactions]
+        - n_items(int): The number of items
+        - known_items(numpy.ndarray): The items that were in the catalogue in training, for
+          a model that is loaded with new ones, shape: [n_known]. Default: all
+    """
+
+    def __init__(self, item, n_items, known_items=None):
+        super(Popularity, self).__init__()
+        count = torch.from_numpy(np.bincount(item, minlength=n_items)).float()
+        in_catalogue = torch.zeros(n_items, dtype=torch.bool)
+        in_catalogue[slice(None) if known_items is None else known_items] = True
+        in_catalogue[0] = False  # padding
+        self.average = float(count.sum() / (count > 0).sum().clamp(min=1))
+        self.register_buffer("count", count, persistent=False)
+        self.register_buffer("is_new", count == 0, persistent=False)
+        self.register_buffer("in_catalogue", in_catalogue, persistent=False)
+        self.new_log_factor = nn.Parameter(torch.tensor(0.0))
+
+    def forward(
+        self,
+        candidates: Candidates,
+        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
+        made_new: torch.BoolTensor | None = None,
+        n_rows: int = 1,
+    ) -> tuple[torch.FloatTensor, torch.BoolTensor]:
+        r"""Return log popularity and whether an item is new.
+
+        Args:
+            candidates (Candidates): The items
+            positives (tuple): In training, the rows that have a target and the positions of
+                their targets among the candidates, shape: [n_positives] each. They are left
+                out of the counts
+            made_new (torch.BoolTensor): In training, the candidates that are treated as
+                new, shape: [n_candidates]
+            n_rows (int): The number of rows, with ``positives``
+
+        Returns:
+            tuple: shape: [n_rows, n_candidates] and [n_candidates]; without ``positives``
+            there is one row
+        """
+        is_new = self.is_new[candidates.item]
+        if made_new is not None:
+            is_new = is_new | made_new
+        log_count = (self.count[candidates.item] + UNSEEN).log()
+        of_new = math.log(self.average + UNSEEN) + self.new_log_factor
+        result = torch.where(is_new, of_new, log_count).unsqueeze(0)
+        if positives is not None:
+            row, position = positives
+            known = ~is_new[position]
+            row, position = row[known], position[known]
+            without = (self.count[candidates.item[position]] - 1).clamp(min=0) + UNSEEN
+            result = result.repeat(n_rows, 1).index_put((row, position), without.log())
+        return result, is_new
+
+
 class RequestMemory(nn.Module):
     r"""RequestMemory scores items by how often they occur with the same request text.
 
@@ -136,58 +212,31 @@ class RequestMemory(nn.Module):
     with the training counts :math:`n`, popularity :math:`p`, the logits :math:`t` of the
     towers and a constant :math:`a`: Dirichlet smoothing (Zhai & Lafferty 2004) with the
     towers as prior. A text that is not in training is ranked by the towers, and a frequent
-    one by its interactions, whatever the towers may have memorised.
+    one by its interactions, whatever the towers may have memorised. For an item that is
+    new, :math:`n(r) = 0`: all that was chosen for the request was chosen without it.
 
     Args:
-        - request(numpy.ndarray): Of each training interaction, shape: [n_interactions]
+        - request(numpy.ndarray): Of each training interaction, 0 without a request, shape:
+          [n_interactions]
         - item(numpy.ndarray): Of each training interaction, shape: [n_interactions]
         - n_requests(int): The number of request texts
         - n_items(int): The number of items
-        - known_items(numpy.ndarray): The items over which :math:`P(i|r)` is normalised, for
-          a model that is loaded with new ones, shape: [n_known]. Default: all
     """
 
-    def __init__(self, request, item, n_requests, n_items, known_items=None):
+    def __init__(self, request, item, n_requests, n_items):
         super(RequestMemory, self).__init__()
+        asked = request > 0
+        request, item = request[asked], item[asked]
         self.count = SparseRows(count_pairs(request, item, (n_requests, n_items)))
         total = torch.from_numpy(np.bincount(request, minlength=n_requests)).float()
-        popularity = torch.from_numpy(np.bincount(item, minlength=n_items)).float()
-        popularity += UNSEEN
-        known = popularity
-        if known_items is not None:
-            # new ones must not take from the share of the others
-            known = torch.zeros_like(popularity)
-            known[known_items] = popularity[known_items]
-        self.total_popularity = float(known.sum())
         self.register_buffer("total", total, persistent=False)
-        self.register_buffer("popularity", popularity, persistent=False)
-        self.register_buffer("known_popularity", known, persistent=False)
-
-    def log_normalizer(
-        self, logits: torch.FloatTensor, drawn: torch.LongTensor | None = None
-    ) -> torch.FloatTensor:
-        r"""The logarithm of the denominator of :math:`P(i|r)`.
-
-        Args:
-            logits (torch.FloatTensor): Those of the towers, shape: [n, n_items], or
-                [n, n_columns] with ``drawn``
-            drawn (torch.LongTensor): In training, the number of positives in the batch for
-                each column, shape: [n_columns]. As they are drawn by popularity, their mean
-                estimates the sum
-
-        Returns:
-            torch.FloatTensor: shape: [n, 1]
-        """
-        weight = self.known_popularity if drawn is None else drawn.to(logits.dtype)
-        log_share = (weight / weight.sum()).log()
-        return torch.logsumexp(logits + log_share, dim=1, keepdim=True)
 
     def forward(
         self,
         request: torch.LongTensor,
         candidates: Candidates,
-        logits: torch.FloatTensor,
-        log_normalizer: torch.FloatTensor,
+        log_prior: torch.FloatTensor,
+        is_new: torch.BoolTensor,
         positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
     ) -> torch.FloatTensor:
         r"""Score candidates.
@@ -195,28 +244,23 @@ class RequestMemory(nn.Module):
         Args:
             request (torch.LongTensor): shape: [n]
             candidates (Candidates): The items
-            logits (torch.FloatTensor): Those of the towers, shape: [n, n_candidates]
-            log_normalizer (torch.FloatTensor): shape: [n, 1]
-            positives (tuple): In training, the rows that have a target and the positions of
-                their targets among the candidates, shape: [n_positives] each. They are left
-                out of the counts
+            log_prior (torch.FloatTensor): :math:`\log P(i|r)`, shape: [n, n_candidates]
+            is_new (torch.BoolTensor): Whether an item is new, shape: [n_candidates]
+            positives (tuple): As for :class:`Popularity`
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
         """
         count, total = self.count(request, candidates), self.total[request]
-        popularity = self.popularity[candidates.item].expand(len(request), -1)
         if positives is not None:
-            popularity = popularity.clone()
-            popularity[positives] -= 1
             count[positives] -= 1
             total[positives[0]] -= 1
-        prior = (PRIOR_COUNT / self.total_popularity * popularity).log()
-        expected = logits + (prior - log_normalizer)
-        total = (total + PRIOR_COUNT).log().unsqueeze(1)
+        count.masked_fill_(is_new, 0)
+        total = torch.log(total + PRIOR_COUNT).unsqueeze(1)
+        total = torch.where(is_new, math.log(PRIOR_COUNT), total)
         # the logarithm of 0 is slow, and that of the smallest number is small enough
         log_count = count.clamp_(min=torch.finfo(count.dtype).tiny).log_()
-        return torch.logaddexp(log_count, expected).sub_(total)
+        return torch.logaddexp(log_count, log_prior + math.log(PRIOR_COUNT)) - total
 
 
 class Neighbors(nn.Module):
@@ -291,6 +335,63 @@ class Neighbors(nn.Module):
         return score.log1p_()
 
 
+class Transitions(nn.Module):
+    r"""Transitions scores items by how often they followed the latest item of the history.
+
+    .. math::
+        \log\Big(1 + 30 \frac{n(j \to i)}{\sqrt{n(i)\, n(j)}}\Big)
+
+    where :math:`j` is the latest item, and :math:`n(j \to i)` how often a user chose
+    :math:`i` with :math:`j` as the latest item before (a first-order Markov chain, as in
+    Rendle et al., "Factorizing Personalized Markov Chains", WWW 2010), scaled as
+    :class:`Neighbors`. Unlike there, direction and distance matter: a garment that is shown
+    next to another in one session tends to be so in others.
+
+    Args:
+        - previous(numpy.ndarray): The latest item before each of some interactions, shape:
+          [n_steps]
+        - following(numpy.ndarray): The item of each of these, shape: [n_steps]
+        - item(numpy.ndarray): Of each training interaction, shape: [n_interactions]
+        - n_items(int): The number of items
+    """
+
+    def __init__(self, previous, following, item, n_items):
+        super(Transitions, self).__init__()
+        n = np.bincount(item, minlength=n_items).astype(np.float32)
+        inverse_norm = np.divide(1, np.sqrt(n), where=n > 0, out=np.zeros_like(n))
+        count = count_pairs(previous, following, (n_items, n_items))
+        scaled = _NEIGHBOR_SCALE * diags(inverse_norm) @ count @ diags(inverse_norm)
+        self.scaled_count = SparseRows(csr_matrix(scaled, dtype=np.float32))
+        inverse_norm = torch.from_numpy(inverse_norm)
+        self.register_buffer("inverse_norm", inverse_norm, persistent=False)
+
+    def forward(
+        self,
+        latest: torch.LongTensor,
+        candidates: Candidates,
+        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
+    ) -> torch.FloatTensor:
+        r"""Score candidates.
+
+        Args:
+            latest (torch.LongTensor): The latest item of each history, 0 if there is none,
+                shape: [n]
+            candidates (Candidates): The items
+            positives (tuple): As for :class:`Popularity`; the step to the target of such a
+                row is not counted
+
+        Returns:
+            torch.FloatTensor: shape: [n, n_candidates]
+        """
+        score = self.scaled_count(latest, candidates)
+        if positives is not None:
+            row, position = positives
+            own = self.inverse_norm[latest[row]]
+            own = _NEIGHBOR_SCALE * own * self.inverse_norm[candidates.item[position]]
+            score[positives] = (score[positives] - own).clamp_(min=0)
+        return score.log1p_()
+
+
 class LikeHistory(nn.Module):
     r"""LikeHistory compares items with those items of the history that fit the request.
 
@@ -348,6 +449,57 @@ class LikeHistory(nn.Module):
         return F.embedding_bag(
             history, self.vectors, mode="sum", per_sample_weights=weight
         )
+
+
+class NearestItem(nn.Module):
+    r"""NearestItem compares items with that item of the history which is most like it.
+
+    The score is the largest cosine of an item with an item of the history; it is 0 where
+    the two are not among each other's nearest, as most pairs are not. Where a mean looks
+    for one garment between a coat and a bathing suit, this finds the next coat.
+
+    Args:
+        - vectors(torch.FloatTensor): Of the items, of unit length, shape: [n_items, dim]
+        - max_neighbors(int): The number of nearest items kept of each item
+        - known_items(numpy.ndarray): Items that may be kept whatever the others are, for a
+          model that is loaded with new ones, shape: [n_known]; of the others those that are
+          at least as near. Default: all
+    """
+
+    def __init__(self, vectors, max_neighbors, known_items=None):
+        super(NearestItem, self).__init__()
+        known = slice(1, None) if known_items is None else known_items[known_items > 0]
+        known = torch.arange(len(vectors))[known]
+        rows, columns, values = [], [], []
+        step = max(_MOST_COSINES // len(vectors), 1)
+        for begin in range(1, len(vectors), step):
+            row = torch.arange(begin, min(begin + step, len(vectors)))
+            cosine = torch.matmul(vectors[row], vectors.transpose(0, 1))
+            cosine[torch.arange(len(row)), row] = 0
+            cosine[:, 0] = 0
+            least = cosine[:, known].topk(min(max_neighbors, len(known)), dim=1)[0]
+            kept = (cosine >= least[:, -1:]) & (cosine > 0)
+            of_row, column = torch.where(kept)
+            rows.append(row[of_row].numpy())
+            columns.append(column.numpy())
+            values.append(cosine[kept].numpy())
+        rows, columns, values = map(np.concatenate, (rows, columns, values))
+        shape = len(vectors), len(vectors)
+        self.cosine = SparseRows(csr_matrix((values, (rows, columns)), shape=shape))
+
+    def forward(
+        self, history: torch.LongTensor, candidates: Candidates
+    ) -> torch.FloatTensor:
+        r"""Score candidates.
+
+        Args:
+            history (torch.LongTensor): Items, padded by 0, shape: [n, length]
+            candidates (Candidates): The items
+
+        Returns:
+            torch.FloatTensor: shape: [n, n_candidates]
+        """
+        return self.cosine(history, candidates, largest=True)
 
 
 def _renumbered(matrix, values, now, n):

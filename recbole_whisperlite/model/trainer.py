@@ -23,7 +23,9 @@ from recbole.utils import (
     set_color,
 )
 
+from recbole_whisperlite.compat.checkpoint import load_checkpoint
 from recbole_whisperlite.evaluation.violation import RequestCollector
+from recbole_whisperlite.model.fitting import fit_weights
 from recbole_whisperlite.model.latefusion import weight_grid
 
 
@@ -59,6 +61,47 @@ class WhisperLiteTrainer(Trainer):
             self.eval_collector.data_collect(train_data)
             _, self.best_valid_result = self._valid_epoch(valid_data)
         return super().fit(train_data, valid_data, *args, **kwargs)
+
+
+class WhisperLitePlusTrainer(WhisperLiteTrainer):
+    r"""WhisperLitePlusTrainer fits the weights of the terms on validation after training.
+
+    The best epoch is chosen with the trained weights; ``fit_queries`` validation queries
+    then say how much each term counts in evaluation. Without validation data, with
+    sampled candidates or in several processes the trained weights stay.
+    """
+
+    def _build_optimizer(self, **kwargs):
+        groups = self.model.parameter_groups(self.learning_rate)
+        kwargs.setdefault("params", [each for each in groups if each["params"]])
+        return super()._build_optimizer(**kwargs)
+
+    def fit(
+        self,
+        train_data: AbstractDataLoader,
+        valid_data: AbstractDataLoader | None = None,
+        verbose: bool = True,
+        saved: bool = True,
+        *args,
+        **kwargs,
+    ) -> tuple[float | None, dict | None]:
+        self.model.fitted_weight.fill_(torch.nan)
+        result = super().fit(train_data, valid_data, verbose, saved, *args, **kwargs)
+        n_queries = self.config["fit_queries"]
+        if not (n_queries and self.config["single_spec"]):
+            return result
+        if not isinstance(valid_data, FullSortEvalDataLoader) or not len(valid_data):
+            return result
+        if saved:
+            checkpoint = load_checkpoint(self.saved_model_file, self.device)
+            self.model.load_state_dict(checkpoint["state_dict"])
+        weights = fit_weights(self.model, valid_data, n_queries)
+        told = ", ".join(f"{name} {value:.2f}" for name, value in weights.items())
+        self.logger.info(set_color(f"Weights fitted on validation: {told}", "pink"))
+        if saved:
+            checkpoint |= {"state_dict": self.model.state_dict(), "config": self.config}
+            torch.save(checkpoint, self.saved_model_file, pickle_protocol=4)
+        return result
 
 
 class LateFusionTrainer(TraditionalTrainer):

@@ -6,6 +6,7 @@ the history of the user, and what a request rules out.
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -15,45 +16,72 @@ import torch.nn.functional as F
 from recbole.data.interaction import Interaction
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.loss import SampledSoftmaxLoss
+from recbole_whisperlite.model.similarity import LearnedSimilarity
 from recbole_whisperlite.model.terms import (
     Candidates,
     LikeHistory,
+    NearestItem,
     Neighbors,
+    Popularity,
     RequestMemory,
     SparseRows,
+    Transitions,
     count_pairs,
 )
 from recbole_whisperlite.model.whisperlite import WhisperLite
 
 #: The factor of the towers' cosines before the softmax over the history.
 ATTENTION_SCALE = 10.0
+#: The terms of the score in their order, and the weights with which training begins.
+WEIGHTS = {
+    "memory": 1.0,
+    "towers": 0.0,
+    "popularity": 0.0,
+    "unchosen": 0.0,
+    "refusals": 0.5,
+    "neighbors": 0.5,
+    "transitions": 0.5,
+    "history": 2.0,
+    "nearest": 2.0,
+    "similarity": 1.0,
+}
+#: Terms of counts, which may only raise a score: what never happened is no reason against.
+NEVER_NEGATIVE = ("memory", "refusals", "neighbors", "transitions", "nearest")
 
 
 class WhisperLitePlus(WhisperLite):
-    r"""WhisperLitePlus adds four parts to WhisperLite, each with its own switch.
+    r"""WhisperLitePlus adds to WhisperLite what a shop knows; each part has its own switch.
 
     - ``use_memory``: how often an item occurs in training with the same request text; the
-      scores of the towers are the prior.
+      scores of the towers and the popularity of items are the prior.
     - ``use_neighbors``: how many users an item shares with the items of the history.
+    - ``use_transitions``: how often an item followed the latest one of the history.
     - ``use_history``: how similar an item is to those items of the history that fit the
-      request.
+      request, and to the one that it is most like.
+    - ``use_similarity``: a similarity of histories and items that is learned.
     - ``use_refusals``: what a request rules out ("no heels") has a vector of its own, whose
       score is subtracted.
 
-    The weights of the last three are trained. In training, the target interaction is left
-    out of all counts. ``mask_user_items`` keeps the other items of the user out of the
-    negatives. With all five switched off, the model is WhisperLite.
+    The score is a sum of terms with weights. In training, towers, similarity and weights
+    learn by a softmax over the catalogue or a sample of it, with the target interaction
+    left out of all counts, and some candidates made new, as if nobody had chosen them.
+    Then the trainer fits the weights on the validation queries. ``mask_user_items`` keeps
+    the other items of the user out of the negatives. With all of it switched off, the
+    scores are those of WhisperLite.
 
     Raises:
-        UserError: As WhisperLite, if the dataset has no histories, or if a part is used
-            with the contrastive term ``cosine``, which compares only texts.
+        UserError: As WhisperLite, if the dataset has no histories, if ``contrastive`` is
+            ``cosine``, which compares only texts, or if a setting is out of range.
     """
 
     @staticmethod
     def inputs(settings: dict) -> list[str]:
+        of_pairs = settings["use_neighbors"] or settings["use_transitions"]
+        of_pairs = of_pairs or settings["use_similarity"]
         inputs = {
-            "history": settings["use_neighbors"] or settings["use_history"],
-            "item id": settings["use_neighbors"] or settings["use_memory"],
+            "history": of_pairs or settings["use_history"],
+            "item id": of_pairs or settings["use_memory"],
         }
         return WhisperLite.inputs(settings) + [name for name in inputs if inputs[name]]
 
@@ -63,29 +91,42 @@ class WhisperLitePlus(WhisperLite):
         # load parameters info
         self.use_memory = config["use_memory"]
         self.use_neighbors = config["use_neighbors"]
+        self.use_transitions = config["use_transitions"]
         self.use_history = config["use_history"]
+        self.use_similarity = config["use_similarity"]
         self.refusal_strength = config["refusal_strength"]
         self.mask_user_items = config["mask_user_items"]
         self.max_seq_length = config["MAX_ITEM_LIST_LENGTH"]
-        self.reads_history = self.use_neighbors or self.use_history
-        if self.loss.compares_by_cosine and (
-            self.use_memory or self.reads_history or self.use_refusals
-        ):
+        self.n_candidates = config["n_candidates"]
+        self.new_item_rate = config["new_item_rate"]
+        self.offset_decay = config["offset_decay"]
+        self.reads_history = (
+            self.use_neighbors
+            or self.use_transitions
+            or self.use_history
+            or self.use_similarity
+        )
+        if self.loss.compares_by_cosine:
             raise UserError(
-                "contrastive: cosine compares only texts. Set use_memory, use_neighbors, "
-                "use_history and use_refusals to False, or contrastive to infonce."
+                "contrastive: cosine compares only texts, and WhisperLitePlus more than "
+                "texts: set contrastive to infonce, or train WhisperLite."
+            )
+        if not 0 <= self.new_item_rate < 1:
+            raise UserError(
+                f"new_item_rate is {self.new_item_rate}; it must be at least 0 and below 1."
             )
         if self.reads_history and not dataset.history_fields:
             raise UserError(
-                f"The dataset of {config['model']} has no histories: set use_neighbors and "
-                "use_history to False."
+                f"The dataset of {config['model']} has no histories: set use_neighbors, "
+                "use_transitions, use_history and use_similarity to False."
             )
 
-        # define layers
-        if self.mask_user_items or self.use_memory or self.reads_history:
-            choices = dataset.training_choices()
-            user, item, request = choices.current()
-            known_items = choices.known_items
+        # define layers and loss
+        self.softmax = SampledSoftmaxLoss()
+        choices = dataset.training_choices()
+        user, item, request = choices.current()
+        known_items = choices.known_items
+        self.popularity = Popularity(item, self.n_items, known_items)
         if self.mask_user_items or self.use_neighbors:
             shape = max(self.n_users, user.max(initial=0) + 1), self.n_items
             self.user_items = SparseRows(count_pairs(user, item, shape))
@@ -93,10 +134,9 @@ class WhisperLitePlus(WhisperLite):
             self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
             history_items = dataset.history_items
             self.register_buffer("history_items", history_items, persistent=False)
-        # The initial weights are the best on hm's validation part before any training.
         if self.use_memory:
             self.memory = RequestMemory(
-                request, item, dataset.num(self.REQUEST), self.n_items, known_items
+                request, item, dataset.num(self.REQUEST), self.n_items
             )
         if self.use_neighbors:
             self.neighbors = Neighbors(
@@ -108,10 +148,70 @@ class WhisperLitePlus(WhisperLite):
                 None if known_items is None else choices.item_now,
                 self.n_items,
             )
-            self.neighbors_weight = nn.Parameter(torch.tensor(1.0))
-        if self.use_history:
+        if self.use_transitions:
+            previous, then = choices.current_steps()
+            self.transitions = Transitions(previous, then, item, self.n_items)
+        if self.use_history or self.use_similarity:
             self.like_history = LikeHistory(self.items.vectors, known_items)
-            self.history_weight = nn.Parameter(torch.tensor(5.0))
+        if self.use_history:
+            self.nearest = NearestItem(
+                self.like_history.vectors, config["neighbor_num"], known_items
+            )
+        if self.use_similarity:
+            self.similarity = LearnedSimilarity(
+                self.like_history.vectors,
+                config["similarity_size"],
+                config["history_dropout_prob"],
+                choices.item_then,
+                len(choices.item_now),
+            )
+            self.similarity.reset_parameters()
+        used = {
+            "memory": self.use_memory,
+            "towers": True,
+            "popularity": self.use_memory,
+            "unchosen": self.use_memory,
+            "refusals": self.use_refusals,
+            "neighbors": self.use_neighbors,
+            "transitions": self.use_transitions,
+            "history": self.use_history,
+            "nearest": self.use_history,
+            "similarity": self.use_similarity,
+        }
+        self.term_names = [name for name in WEIGHTS if used[name]]
+        weight = torch.tensor([WEIGHTS[name] for name in self.term_names])
+        if not self.use_memory:
+            weight[self.term_names.index("towers")] = 1.0
+        self.term_weight = nn.Parameter(weight)
+        # NaN until the trainer has fitted them on the validation queries
+        self.register_buffer("fitted_weight", torch.full_like(weight, torch.nan))
+
+    def parameter_groups(self, learning_rate: float) -> list[dict]:
+        r"""Return the parameters with their learning rates, for an optimizer.
+
+        Single numbers take larger steps than matrices; weight decay holds back what is
+        learned of single items, of which most are rarely chosen.
+        """
+        offsets = self.similarity.offsets() if self.use_similarity else []
+        numbers = [self.term_weight, self.popularity.new_log_factor]
+        special = {id(each) for each in (*offsets, *numbers)}
+        others = [each for each in self.parameters() if id(each) not in special]
+        return [
+            {"params": others},
+            {"params": numbers, "lr": 10 * learning_rate},
+            {"params": offsets, "weight_decay": self.offset_decay},
+        ]
+
+    @property
+    def weights(self) -> dict[str, torch.FloatTensor]:
+        r"""dict: The weight of each term, those fitted on validation if there are any."""
+        fitted = not self.training and not self.fitted_weight.isnan().any()
+        weight = self.fitted_weight if fitted else self.term_weight
+        weights = dict(zip(self.term_names, weight.unbind()))
+        if not fitted and self.use_similarity:
+            # in training its level is that of its parameters, which weight decay holds back
+            weights["similarity"] = weights["similarity"].detach()
+        return weights
 
     def _request_vectors(self, config, dataset):
         r"""Vectors of requests, shape: [n_requests, dim]; if any rules something out, followed
@@ -128,7 +228,6 @@ class WhisperLitePlus(WhisperLite):
         self.use_refusals = dataset.has_refusals(refusal)
         if not self.use_refusals:
             return wish
-        self.refusal_weight = nn.Parameter(torch.tensor(0.5))
         return np.concatenate([wish, refusal])
 
     def _refusal_e(self, request):
@@ -161,55 +260,82 @@ class WhisperLitePlus(WhisperLite):
         index = request_index.unsqueeze(1) * len(item) + item_index
         return ATTENTION_SCALE * F.embedding(index, cosine.view(-1, 1)).squeeze(2)
 
-    def _request_logits(self, request, request_e, candidates, item_e, positives=None):
-        r"""Logits that do not depend on the user: towers, memory and refusals.
+    def request_terms(
+        self,
+        request: torch.LongTensor,
+        candidates: Candidates,
+        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
+        made_new: torch.BoolTensor | None = None,
+        log_inclusion: torch.FloatTensor | None = None,
+    ) -> Iterator[tuple[str, torch.FloatTensor]]:
+        r"""Yield the terms that do not depend on the user: name, and shape [n, n_candidates]
+        or [1, n_candidates].
 
         Args:
             request (torch.LongTensor): shape: [n]
-            request_e (torch.FloatTensor): Their embeddings, shape: [n, embedding_size]
             candidates (Candidates): The items
-            item_e (torch.FloatTensor): shape: [n_candidates, embedding_size]
-            positives (tuple): As for :class:`RequestMemory`
-
-        Returns:
-            torch.FloatTensor: shape: [n, n_candidates]
+            positives, made_new: In training, see :class:`Popularity`
+            log_inclusion (torch.FloatTensor): In training, as for
+                :class:`SampledSoftmaxLoss`, shape: [n_candidates]
         """
         scale = self.logit_scale.exp()
-        logits = torch.matmul(scale * request_e, item_e.transpose(0, 1))
+        # each distinct text goes through its tower once
+        request_e = scale * self.requests(request)
+        item_e = self.items(candidates.item).transpose(0, 1)
+        logits = torch.matmul(request_e, item_e)
         if self.use_memory:
-            if positives is not None and len(positives[0]) > 0:
-                drawn = torch.bincount(positives[1], minlength=len(candidates))
-                normalizer = self.memory.log_normalizer(logits, drawn)
-            else:
-                all_logits = logits
-                if len(candidates) < self.n_items:
-                    all_e = self.items.embed_all()
-                    all_logits = torch.matmul(scale * request_e, all_e.transpose(0, 1))
-                normalizer = self.memory.log_normalizer(all_logits)
-            logits = self.memory(request, candidates, logits, normalizer, positives)
-        if self.use_refusals:
-            weight = self.refusal_weight * scale
-            if not self.training:
-                weight = self.refusal_strength * weight
-            logits = torch.addmm(
-                logits, -weight * self._refusal_e(request), item_e.transpose(0, 1)
+            log_popularity, is_new = self.popularity(
+                candidates, positives, made_new, len(request)
             )
-        return logits
+            normalizer = self._log_normalizer(
+                request_e, logits, candidates, made_new, log_inclusion
+            )
+            log_prior = logits + log_popularity - normalizer
+            yield "memory", self.memory(
+                request, candidates, log_prior, is_new, positives
+            )
+            yield "popularity", log_popularity
+            unchosen = self.popularity.is_new & self.popularity.in_catalogue
+            yield "unchosen", unchosen[candidates.item].to(logits.dtype).unsqueeze(0)
+        yield "towers", logits
+        if self.use_refusals:
+            strength = 1.0 if self.training else self.refusal_strength
+            refusal_e = -strength * scale * self._refusal_e(request)
+            yield "refusals", torch.matmul(refusal_e, item_e)
 
-    def _add_user_terms(self, logits, interaction, candidates, positives=None):
-        r"""Add the terms that depend on the user, in place: neighbors and history.
+    def _log_normalizer(self, request_e, logits, candidates, made_new, log_inclusion):
+        r"""The log of the sum of popularity · exp(towers) over the catalogue, shape: [n, 1].
+
+        Items that were not in the catalogue in training take nothing from the others.
+        """
+        if log_inclusion is None and len(candidates) < self.n_items:
+            candidates = Candidates(
+                torch.arange(self.n_items, device=request_e.device), self.n_items
+            )
+            logits = torch.matmul(request_e, self.items.embed_all().transpose(0, 1))
+        log_popularity, _ = self.popularity(candidates, made_new=made_new)
+        if log_inclusion is not None:
+            log_popularity = log_popularity - log_inclusion
+        known = self.popularity.in_catalogue[candidates.item]
+        log_popularity = log_popularity.masked_fill(~known, -torch.inf)
+        return torch.logsumexp(logits + log_popularity, dim=1, keepdim=True)
+
+    def user_terms(
+        self,
+        interaction: Interaction,
+        candidates: Candidates,
+        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
+        made_new: torch.BoolTensor | None = None,
+    ) -> Iterator[tuple[str, torch.FloatTensor]]:
+        r"""Yield the terms that depend on the user: name, and shape [n, n_candidates].
 
         Args:
-            logits (torch.FloatTensor): shape: [n, n_candidates]
             interaction (Interaction): n rows
             candidates (Candidates): The items
-            positives (tuple): As for :class:`RequestMemory`
-
-        Returns:
-            torch.FloatTensor: shape: [n, n_candidates]
+            positives, made_new: In training, see :class:`Popularity`
         """
         if not self.reads_history:
-            return logits
+            return
         history = self._history(interaction)
         if self.use_neighbors:
             in_training = None
@@ -217,13 +343,26 @@ class WhisperLitePlus(WhisperLite):
                 user = interaction[self.USER_ID].unsqueeze(1).expand_as(history)
                 in_training = self.user_items.at(user, history) > 0
             neighbors = self.neighbors(history, candidates, positives, in_training)
-            logits.addcmul_(self.neighbors_weight, neighbors)
+            yield "neighbors", _without(neighbors, made_new)
+        if self.use_transitions:
+            last = ((history > 0).sum(dim=1, keepdim=True) - 1).clamp(min=0)
+            latest = history.gather(1, last).squeeze(1)
+            transitions = self.transitions(latest, candidates, positives)
+            yield "transitions", _without(transitions, made_new)
         if self.use_history:
             attention = self._attention(interaction[self.REQUEST], history)
-            mean = self.history_weight * self.like_history(history, attention)
+            mean = self.like_history(history, attention)
             vectors = self.like_history.vectors[candidates.item]
-            logits.addmm_(mean, vectors.transpose(0, 1))
-        return logits
+            yield "history", torch.matmul(mean, vectors.transpose(0, 1))
+            yield "nearest", self.nearest(history, candidates)
+        if self.use_similarity:
+            is_new = self.popularity.is_new
+            query = self.similarity.summarize(history, is_new)
+            is_new = is_new[candidates.item]
+            if made_new is not None:
+                is_new = is_new | made_new
+            key, bias = self.similarity.keys(candidates.item, is_new)
+            yield "similarity", torch.addmm(bias, query, key.transpose(0, 1))
 
     def _other_user_items(self, interaction, candidates, positives):
         r"""Whether a candidate is an item of the user other than the target, shape:
@@ -235,50 +374,67 @@ class WhisperLitePlus(WhisperLite):
         other[positives] = False
         return other
 
+    def _draw_candidates(self, item, n_positives):
+        r"""The items of a batch and a uniform sample of the others, with the log of the
+        probability that each is drawn, shape: [n_candidates]."""
+        sampled = min(self.n_candidates, self.n_items - 1)
+        drawn = torch.randperm(self.n_items - 1, device=item.device)[:sampled] + 1
+        item = torch.unique(torch.cat([item, drawn]))
+        share = self.popularity.count[item] / self.popularity.count.sum().clamp(min=1)
+        missed = (1 - sampled / (self.n_items - 1)) * (1 - share) ** n_positives
+        # an item that is chosen without a request only comes from the sample
+        log_inclusion = torch.log1p(-missed.clamp(max=1 - 1e-6))
+        return Candidates(item, self.n_items), log_inclusion
+
     def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
         # a temperature below 0.01 makes training unstable (as in CLIP)
         self.logit_scale.data.clamp_(max=math.log(100))
         interaction, label = self._trained_pairs(interaction)
-        # each distinct text goes through its tower once, but there is a row per pair: pairs
-        # with the same request have different users
-        request, request_index = torch.unique(
-            interaction[self.REQUEST], return_inverse=True
-        )
-        request_e = F.embedding(request_index, self.requests.embed(request))
-        item, item_index = torch.unique(interaction[self.ITEM_ID], return_inverse=True)
-        item_e = self.items.embed(item)
-        candidates = Candidates(item, self.n_items)
-        row = torch.arange(len(label), device=label.device)
         positive_row = torch.where(label == 1)[0]
-        positives = positive_row, item_index[positive_row]
-        logits = self._request_logits(
-            interaction[self.REQUEST], request_e, candidates, item_e, positives
+        candidates, log_inclusion = self._draw_candidates(
+            interaction[self.ITEM_ID], len(positive_row)
         )
-        logits = self._add_user_terms(logits, interaction, candidates, positives)
+        column = candidates.position[interaction[self.ITEM_ID]]
+        positives = positive_row, column[positive_row]
+        made_new = None
+        if self.new_item_rate > 0:
+            drawn = torch.rand(len(candidates), device=column.device)
+            made_new = drawn < self.new_item_rate
+        weights, logits = self.weights, 0.0
+        for name, term in self.request_terms(
+            interaction[self.REQUEST], candidates, positives, made_new, log_inclusion
+        ):
+            logits = logits + weights[name] * term
+        for name, term in self.user_terms(interaction, candidates, positives, made_new):
+            logits = logits + weights[name] * term
         excluded = None
         if self.mask_user_items:
             excluded = self._other_user_items(interaction, candidates, positives)
-        return self.loss(
-            request_e,
-            item_e,
-            row,
-            item_index,
-            label,
-            self.logit_scale.exp(),
-            self._log_q(item),
-            logits,
+            excluded = excluded[positive_row]
+        loss = self.loss.contrastive_weight * self.softmax(
+            logits[positive_row],
+            column[positive_row],
+            log_inclusion if self.popularity_correction else None,
             excluded,
         )
+        if self.loss.bce_weight > 0:
+            row = torch.arange(len(column), device=column.device)
+            bce = F.binary_cross_entropy_with_logits(logits[row, column], label)
+            loss = loss + self.loss.bce_weight * bce
+        return loss
 
     def _logits(self, interaction, item):
         r"""Logits of items for the user and request of each row, shape: [n, n_items]."""
         # requests with the same text differ only by their users
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
-        candidates = Candidates(item, self.n_items)
-        logits = self._request_logits(
-            request, self.requests(request), candidates, self.items(item)
-        )
-        return self._add_user_terms(logits[index], interaction, candidates)
+        candidates, weights = Candidates(item, self.n_items), self.weights
+        logits = 0.0
+        for name, term in self.request_terms(request, candidates):
+            logits = logits + weights[name] * term
+        logits = logits[index]
+        for name, term in self.user_terms(interaction, candidates):
+            logits.addcmul_(weights[name], term)
+        return logits
 
     def predict(self, interaction: Interaction) -> torch.FloatTensor:
         candidate, index = torch.unique(interaction[self.ITEM_ID], return_inverse=True)
@@ -288,3 +444,8 @@ class WhisperLitePlus(WhisperLite):
     def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
         item = torch.arange(self.n_items, device=self.logit_scale.device)
         return self._logits(interaction, item).view(-1)
+
+
+def _without(term, made_new):
+    r"""A term of counts, without those of items that are treated as new."""
+    return term if made_new is None else term.masked_fill(made_new, 0)

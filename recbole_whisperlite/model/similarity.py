@@ -1,0 +1,105 @@
+r"""
+recbole_whisperlite.model.similarity
+####################################
+A learned similarity of histories and items
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+# Positions from the end of a history that have weights of their own.
+_N_POSITIONS = 4
+# Below any weight of a position.
+_LEAST = 1e-30
+
+
+class LearnedSimilarity(nn.Module):
+    r"""LearnedSimilarity learns from who chose what which items go with a history.
+
+    .. math::
+        s(H, i) = \frac{\sqrt{|H|}}{\sum_j w_j} \sum_{j \in H} w_j\, q_j \cdot k_i + b_i,
+        \quad q_j = A v_j + e_j, \quad k_i = B v_i + f_i
+
+    Two projections :math:`A, B` of the frozen item vectors carry over to items that nobody
+    has chosen; small offsets :math:`e, f, b` of each item, held back by weight decay, learn
+    what texts do not say. The weights :math:`w` depend on the position from the end of the
+    history: a session is about what was shown last, a wardrobe is not. (A history as the
+    sum of its items, with a root as in FISM: Kabbur et al., KDD 2013; queries and keys that
+    differ: goes-with is not symmetric.)
+
+    Args:
+        - vectors(torch.FloatTensor): Frozen vectors of the items, shape: [n_items, dim]
+        - size(int): The size of the projections
+        - dropout_prob(float): In training, the share of a history's items that is left out
+        - item_then(numpy.ndarray): The row of each item in the tables of offsets, shape:
+          [n_items]; 0 for items that came after the training
+        - n_then(int): The number of rows
+    """
+
+    def __init__(self, vectors, size, dropout_prob, item_then, n_then):
+        super(LearnedSimilarity, self).__init__()
+        dim = vectors.shape[1]
+        self.register_buffer("vectors", vectors, persistent=False)
+        item_then = torch.from_numpy(item_then)
+        self.register_buffer("item_then", item_then, persistent=False)
+        self.dropout_prob = dropout_prob
+        self.query = nn.Linear(dim, size, bias=False)
+        self.key = nn.Linear(dim, size, bias=False)
+        self.query_offset = nn.Embedding(n_then, size)
+        self.key_offset = nn.Embedding(n_then, size)
+        self.bias = nn.Embedding(n_then, 1)
+        self.position = nn.Parameter(torch.zeros(_N_POSITIONS))
+
+    def reset_parameters(self):
+        r"""Start almost at 0, so that the other terms are what training begins with."""
+        for linear in (self.query, self.key):
+            nn.init.normal_(linear.weight, std=0.05)
+        for offset in (self.query_offset, self.key_offset):
+            nn.init.normal_(offset.weight, std=0.01)
+        nn.init.zeros_(self.bias.weight)
+
+    def offsets(self):
+        r"""Return the parameters of single items, which weight decay holds back."""
+        return [self.query_offset.weight, self.key_offset.weight, self.bias.weight]
+
+    def keys(self, item, is_new):
+        r"""Keys and biases of items; without offsets for those that are new.
+
+        Args:
+            item (torch.LongTensor): shape: [n]
+            is_new (torch.BoolTensor): shape: [n]
+
+        Returns:
+            tuple: torch.FloatTensor, shape: [n, size] and [n]
+        """
+        then, known = self.item_then[item], (~is_new).unsqueeze(1)
+        key = self.key(self.vectors[item]) + self.key_offset(then) * known
+        return key, (self.bias(then) * known).squeeze(1)
+
+    def summarize(self, history, is_new):
+        r"""The weighted sum of the queries of histories.
+
+        Args:
+            history (torch.LongTensor): Items, padded by 0, the latest last, shape:
+                [n, length]
+            is_new (torch.BoolTensor): Of all items, shape: [n_items]
+
+        Returns:
+            torch.FloatTensor: shape: [n, size]; 0 where there is no history
+        """
+        present = history > 0
+        from_end = present.sum(dim=1, keepdim=True) - 1
+        from_end = from_end - torch.arange(history.shape[1], device=history.device)
+        weight = self.position.exp()[from_end.clamp(0, _N_POSITIONS - 1)]
+        if self.training and self.dropout_prob > 0:
+            present = present & (torch.rand_like(weight) >= self.dropout_prob)
+        weight = weight * present
+        item, index = torch.unique(history, return_inverse=True)
+        query = self.query(self.vectors[item])
+        offset = self.query_offset(self.item_then[item])
+        query = query + offset * (~is_new[item]).unsqueeze(1)
+        # the sum of n items has a root of n for its length; the weights are only relative
+        root = present.sum(dim=1, keepdim=True).sqrt()
+        weight = weight * root / weight.sum(dim=1, keepdim=True).clamp(min=_LEAST)
+        return F.embedding_bag(index, query, mode="sum", per_sample_weights=weight)
