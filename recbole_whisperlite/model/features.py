@@ -20,6 +20,7 @@ from recbole.data.dataset import Dataset
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.bm25 import check_bm25, words
+from recbole_whisperlite.model.terms import LikeHistory
 
 #: The features, in their order.
 NAMES = (
@@ -58,8 +59,8 @@ class Features(torch.nn.Module):
     log popularity        :math:`\log p(i)`, plus a constant
     log ItemKNN           log1p of the sum of cosines, as columns of users, with the history
     EASE, log EASE        the item's EASE score (Steck 2019), clipped and as log1p
-    mean, nearest cosine  of the item's frozen vector with the history's mean and with the
-                          nearest item of it
+    mean, nearest cosine  of the item's half-whitened frozen vector with the history's mean
+                          and with the nearest item of it
     recency               log popularity where an interaction counts the less the older it
                           is, minus log popularity
     BM25, text cosine     match of request and item: by words, by frozen vectors
@@ -120,12 +121,15 @@ class Features(torch.nn.Module):
         return weights
 
     def _set_texts(self, config, dataset):
-        self.word_index = items = requests = None
+        self.word_index = items = requests = half_whitened = None
         if dataset.item_file is not None and any(dataset.item_texts):
-            items = _normalized(dataset.item_vectors())
+            items = dataset.item_vectors()
+            half_whitened = LikeHistory(torch.from_numpy(items)).vectors.numpy()
+            items = _normalized(items)
             requests = _normalized(dataset.request_vectors())
             self.request_words = words(dataset.request_texts)
             self.word_index = _word_index(dataset.item_texts, config)
+        self._keep("half_whitened", half_whitened)
         self._keep("item_vectors", items)
         self._keep("request_vectors", requests)
 
@@ -203,7 +207,7 @@ class Features(torch.nn.Module):
         if self.item_vectors is None:
             yield from [self._or_zero(None)] * 2
             return
-        vectors = self.item_vectors
+        vectors = self.half_whitened
         mean = F.normalize(self._sum(had, vectors), dim=1)
         yield mean @ vectors.T
         yield self._nearest(had)
@@ -220,7 +224,7 @@ class Features(torch.nn.Module):
             items, part.indices = np.unique(part.indices, return_inverse=True)
             if len(items):
                 items = torch.from_numpy(items.astype(np.int64)).to(self.device)
-                cosine = self.item_vectors[items] @ self.item_vectors.T
+                cosine = self.half_whitened[items] @ self.half_whitened.T
                 result[start:end] = self._sum(part, cosine, mode="max")
             start = end
         return result

@@ -24,7 +24,6 @@ from recbole_whisperlite.recommend.scorer import (
     products,
 )
 
-
 # As in model/requestpop.py: what popularity adds at most to the score of RequestPop.
 _TIE_BREAK = np.float32(1e-4)
 
