@@ -31,7 +31,7 @@ from recbole_whisperlite.evaluation.case_study import scores_by_query
 from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
 from recbole_whisperlite.evaluation.metric import metric_names, register_metric
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
-from recbole_whisperlite.model import own
+from recbole_whisperlite.model import fold_in, own
 from recbole_whisperlite.model.names import our_models
 from recbole_whisperlite.model.trainer import (
     LateFusionTrainer,
@@ -56,6 +56,7 @@ def _register_models():
         module = importlib.import_module(f"recbole_whisperlite.model.{name}")
         sys.modules[f"{package.__name__}.{name}"] = module
         setattr(package, name, module)
+    fold_in.register()
     # get_trainer looks for <Model>Trainer
     recbole.trainer.WhisperLiteTrainer = WhisperLiteTrainer
     recbole.trainer.WhisperLitePlusTrainer = WhisperLiteTrainer
@@ -95,6 +96,7 @@ def _register_datasets():
     # a saved dataset is reused only if these are unchanged
     dataset_arguments.extend(
         ["REQUEST_ID_FIELD", "REQUEST_FIELD", "request_template", "item_text_fields"]
+        + ["known_at_test"]
     )
 
 

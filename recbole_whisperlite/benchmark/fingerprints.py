@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 #: Settings that affect the test set, and so are the likely reason for a difference.
 SETTINGS = (
-    "dataset data_path benchmark_filename eval_args seed request_template "
+    "dataset data_path benchmark_filename eval_args known_at_test topk seed "
+    "request_template "
     "USER_ID_FIELD ITEM_ID_FIELD TIME_FIELD REQUEST_ID_FIELD REQUEST_FIELD "
     "load_col unload_col user_inter_num_interval item_inter_num_interval val_interval "
     "filter_inter_by_user_or_item rm_dup_inter threshold field_separator"

@@ -22,7 +22,11 @@ def inputs(row: Row, settings: dict) -> list[str] | None:
     """
     if row.inputs is not None:
         return row.inputs
-    settings = settings or {**defaults(row.model), **row.settings}
+    settings = settings or {
+        "known_at_test": "before_request",
+        **defaults(row.model),
+        **row.settings,
+    }
     return stated_inputs(model_class(row.model), settings)
 
 

@@ -29,6 +29,7 @@ from recbole_whisperlite.model.names import find_model, our_models, settings_fil
 from recbole_whisperlite.paths import PROPERTIES
 
 REQUEST_SETTINGS = PROPERTIES / "dataset" / "request.yaml"
+KNOWN_AT_TEST = ("before_request", "train")
 OUR_PROGRAMS = ("run_recbole.py", "__main__.py", "recbole-whisperlite")
 # The flags of run_recbole.py, and those that RecBole's ``run`` adds for its processes.
 RUN_FLAGS = (
@@ -110,11 +111,14 @@ def unquoted_list(value: object) -> object:
 
 
 def check_evaluation(settings: dict) -> None:
-    """Raise a UserError if the validation metric is not among those computed.
+    """Raise a UserError if the validation metric is not computed, or the time to which
+    users are known has no such name.
 
     Args:
-        settings (dict): Final settings, with ``metrics``, ``topk`` and ``valid_metric``.
+        settings (dict): Final settings, with ``metrics``, ``topk``, ``valid_metric`` and,
+            on a dataset with requests, ``known_at_test``.
     """
+    _check_known_at_test(settings.get("known_at_test"))
     metric, at, k = str(settings["valid_metric"]).partition("@")
     topk, metrics = settings["topk"], settings["metrics"]
     topk = topk if isinstance(topk, (list, tuple)) else [topk]
@@ -133,6 +137,16 @@ def check_evaluation(settings: dict) -> None:
             f"valid_metric is {settings['valid_metric']}, but metrics are "
             f"{', '.join(map(str, metrics))}. Add {metric} to metrics, or choose one of "
             "them as valid_metric."
+        )
+
+
+def _check_known_at_test(value):
+    # None: RecBole's model on a dataset without requests, or an older checkpoint
+    if value is not None and value not in KNOWN_AT_TEST:
+        raise UserError(
+            f"known_at_test is {value!r}; it must be before_request (every model knows all "
+            "interactions of the user before the request) or train (those of the training "
+            "part only)."
         )
 
 

@@ -16,7 +16,7 @@ from recbole.data import dataset as recbole_datasets
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 
-from recbole_whisperlite.data.history import Histories
+from recbole_whisperlite.data.history import KNOWN_FIELDS
 from recbole_whisperlite.data.reading import RequestReading
 from recbole_whisperlite.data.splitting import RequestSplitting
 from recbole_whisperlite.data.vectors import RequestVectors
@@ -40,6 +40,9 @@ class RequestDatasetMixin(RequestReading, RequestVectors, RequestSplitting):
         phase (str): In a dataset made by :meth:`build`: train, valid or test.
         held_out (tuple): In such a dataset: user, request and item of the phase's
             interactions that have a request, int64 ``[n]`` each.
+        known (tuple): In such a dataset, for the same interactions: where the user's items
+            that are known at the request begin in :attr:`all_chosen_items`, oldest first,
+            and how many they are, int64 ``[n]`` each. They do not depend on the model.
         seen (scipy.sparse.csr_matrix): In such a dataset: the items that each user has
             interacted with before the phase, bool ``[user_num, item_num]``.
     """
@@ -49,6 +52,8 @@ class RequestDatasetMixin(RequestReading, RequestVectors, RequestSplitting):
     trains_on_requests_only = False
     #: The fields that say which rows are the history of an interaction.
     history_fields = ()
+    #: The fields of a query that say what is known of its user, whatever the model.
+    known_fields = KNOWN_FIELDS
 
 
 class WhisperDataset(RequestDatasetMixin, Dataset):
@@ -76,9 +81,8 @@ class WithHistories(RequestDatasetMixin):
 
     def _change_feat_format(self):
         super()._change_feat_format()
-        user, request, item, _ = self._raw
-        histories = Histories(user, request, self.config["MAX_ITEM_LIST_LENGTH"])
-        self.history_items = torch.from_numpy(item)
+        histories = self.histories(self.config["MAX_ITEM_LIST_LENGTH"])
+        self.history_items = torch.from_numpy(self.all_chosen_items)
         values = torch.from_numpy(histories.begin), torch.from_numpy(histories.length)
         self.inter_feat.update(Interaction(dict(zip(self.history_fields, values))))
 

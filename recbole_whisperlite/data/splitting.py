@@ -26,7 +26,8 @@ class RequestSplitting:
         """Split into train, valid and test so that no request is in two of them.
 
         Returns:
-            list: Three datasets with :attr:`phase`, :attr:`held_out` and :attr:`seen`.
+            list: Three datasets with :attr:`phase`, :attr:`held_out`, :attr:`known` and
+            :attr:`seen`.
         """
         if isinstance(self, SequentialDataset):
             self._check_sequential()
@@ -44,6 +45,7 @@ class RequestSplitting:
             )
         user, request, item, phase = self._raw
         parts = []
+        histories = self.histories()
         earlier = csr_matrix((self.user_num, self.item_num), dtype=bool)
         for number, name in enumerate(PHASES):
             rows = np.flatnonzero(used & (self._phase == number))
@@ -52,6 +54,7 @@ class RequestSplitting:
             in_phase = phase == number
             answers = in_phase & (request > 0)
             part.held_out = user[answers], request[answers], item[answers]
+            part.known = histories.begin[answers], histories.length[answers]
             earlier = earlier + incidence(user[in_phase], item[in_phase], earlier.shape)
             parts.append(part)
         trained_on.keep(self.config, parts[0])
@@ -203,6 +206,22 @@ class RequestSplitting:
         earlier = user[phase < PHASES.index(self.phase)]
         return np.bincount(earlier, minlength=self.user_num)
 
+    def histories(self, max_length: int | None = None) -> Histories:
+        """Return what is known of the user when each interaction's request is made.
+
+        ``known_at_test`` says how much: ``before_request`` all earlier interactions;
+        ``train`` those of the training part only, also to requests of later phases.
+
+        Args:
+            max_length (int, optional): The number of latest items. Default: all.
+
+        Returns:
+            Histories: Of the interactions of all phases, as in :attr:`all_chosen_items`.
+        """
+        user, request, _, phase = self._raw
+        known = phase == 0 if self.config["known_at_test"] == "train" else None
+        return Histories(user, request, max_length or len(user), known)
+
     def all_histories(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the items of each user in all phases, oldest first.
 
@@ -228,7 +247,7 @@ class RequestSplitting:
         return trained_on.choices(self)
 
     def data_augmentation(self) -> None:
-        """Add to each row the user's items before its request.
+        """Add to each row the user's items before its request, as :meth:`histories` says.
 
         This differs from ``SequentialDataset.data_augmentation`` in two ways. A history
         ends where the request begins, not at the preceding item: items of one request are
@@ -238,11 +257,7 @@ class RequestSplitting:
         """
         self._aug_presets()
         feat = self.inter_feat
-        histories = Histories(
-            feat[self.uid_field].numpy(),
-            feat[self.request_field].numpy(),
-            self.config["MAX_ITEM_LIST_LENGTH"],
-        )
+        histories = self.histories(self.config["MAX_ITEM_LIST_LENGTH"])
         has_request = feat[self.request_field].numpy() > 0
         keep = np.flatnonzero(
             np.where(self._phase > 0, has_request, histories.length > 0)

@@ -186,6 +186,12 @@ class TrainedOn:
             )
         )
         tokens = dict(zip(names, (self.user_tokens, self.item_tokens)))
+        if hasattr(dataset, "all_chosen_items"):
+            # what is known of a user, in ids of training too
+            now = _now(self.item_tokens, dataset.iid_field, dataset)
+            user, request, item, phase = dataset._raw
+            item = _inverse(now, dataset.item_num)[item]
+            made._raw = user, request, item, phase
         made.field2id_token = {**dataset.field2id_token, **tokens}
         made.field2token_id = {
             **dataset.field2token_id,

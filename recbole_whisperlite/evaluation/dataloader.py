@@ -19,9 +19,11 @@ from recbole.data.interaction import Interaction
 from recbole.sampler.sampler import AbstractSampler
 from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
 
+from recbole_whisperlite.data.history import KNOWN_FIELDS
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.queries import Queries, make_queries
 from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
+from recbole_whisperlite.evaluation.ties import TieOrder
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -92,9 +94,15 @@ class RequestEvalMixin:
     def _set_queries(self, config, dataset):
         self.logger = getLogger()
         self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
-        self.queries = make_queries(*dataset.held_out, dataset.seen)
+        self.queries = make_queries(*dataset.held_out, dataset.seen, dataset.known)
         self.sample_size = len(self.queries)
         self.query_feat = self._make_query_feat(config, dataset)
+        self.ties = TieOrder.of_tokens(
+            config["seed"],
+            dataset.id2token(dataset.uid_field, self.queries.user),
+            dataset.id2token(dataset.request_field, self.queries.request),
+            dataset.field2id_token[dataset.iid_field],
+        )
         self.ruled_out = None
         if "violation" in (metric.lower() for metric in config["metrics"]):
             self.ruled_out = ruled_out_items(dataset)[self.queries.request]
@@ -114,16 +122,30 @@ class RequestEvalMixin:
                 field for field in feat if field.endswith(config["LIST_SUFFIX"])
             )
             known.add(dataset.item_list_length_field)
-        return dataset.join(
+        query_feat = dataset.join(
             Interaction({field: feat[field] for field in feat if field in known})
         )
+        # for every model alike; ItemKNN and others fold in what they say
+        query_feat.update(
+            Interaction(dict(zip(KNOWN_FIELDS, map(_long, self.queries.known))))
+        )
+        return query_feat
 
-    def _state_test_set(self, dataset, candidates=None):
+    def update_config(self, config: Config) -> None:
+        """Take over another config, for a dataloader that was saved; queries and sampled
+        candidates stay."""
+        self.config = config
+        self._init_batch_size_and_step()
+        self._state_test_set(self._dataset)
+
+    def _state_test_set(self, dataset):
         self.fingerprint = self.queries.fingerprint(
             dataset.field2id_token[dataset.uid_field],
             dataset.field2id_token[dataset.request_field],
             dataset.field2id_token[dataset.iid_field],
-            candidates,
+            dataset.all_chosen_items,
+            self.config["topk"],
+            vars(self).get("candidates"),
         )
         self.logger.info(
             set_color(f"[{dataset.phase}]: ", "pink")
@@ -135,6 +157,15 @@ class RequestEvalMixin:
         interaction = self.transform(self._dataset, self.query_feat[index])
         if self.ruled_out is not None:
             interaction["ruled_out_items"] = _padded(self.ruled_out[index])
+        return interaction
+
+    def _with_ties(self, interaction, index):
+        """Give the interaction, which RecBole hands to the collector, what decides ties.
+
+        An attribute, because there is one number for each query and each item, not one for
+        each row; no model sees it.
+        """
+        interaction.ties = self.ties[index]
         return interaction
 
 
@@ -177,7 +208,7 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
         excluded = self.queries.excluded[index].tocoo()
         positive = self.queries.positives[index].tocoo()
         return (
-            self._query_interaction(index),
+            self._with_ties(self._query_interaction(index), index),
             (_long(excluded.row), _long(excluded.col)),
             _long(positive.row),
             _long(positive.col),
@@ -206,7 +237,7 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         )
         self.candidates = self._draw(config, dataset, args)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
-        self._state_test_set(dataset, self.candidates)
+        self._state_test_set(dataset)
 
     def _draw(self, config, dataset, args):
         positives = np.diff(self.queries.positives.indptr)
@@ -225,11 +256,6 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         rows = max((len(drawn) for drawn in self.candidates), default=0) + 1
         self.step = max(self.config["eval_batch_size"] // rows, 1)
         self.set_batch_size(self.step * rows)
-
-    def update_config(self, config: Config) -> None:
-        """Take over another config; the drawn candidates stay."""
-        self.config = config
-        self._init_batch_size_and_step()
 
     def collate_fn(
         self, index: list[int]
@@ -262,7 +288,7 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
             Interaction({self.iid_field: _long(item), self.label_field: _float(label)})
         )
         return (
-            self._dataset.join(interaction),
+            self._with_ties(self._dataset.join(interaction), index),
             _long(row),
             _long(positive.row),
             _long(positive.col),

@@ -38,12 +38,13 @@ def show_examples(
     item_texts = dataset.item_texts
     name = type(trainer.model).__name__
     print(f"\nBest items of {name} for {len(chosen)} requests of the test set:")
+    best = interaction.ties.to(scores.device).best(scores, k)[1]
     for query, request, row in zip(
-        chosen, interaction[dataset.request_text_field], scores.cpu()
+        chosen, interaction[dataset.request_text_field], best
     ):
         print(f"\nRequest: {_short(dataset.request_texts[request], 300)}")
         positives = set(queries.positives[query].indices)
-        for rank, item in enumerate(row.topk(k).indices.tolist(), start=1):
+        for rank, item in enumerate(row.tolist(), start=1):
             mark = "*" if item in positives else " "
             token = dataset.id2token(dataset.iid_field, item)
             print(f" {mark} {rank}. [{token}] {_short(item_texts[item], 150)}")

@@ -24,6 +24,9 @@ class Queries:
         excluded (scipy.sparse.csr_matrix): Items that are not candidates: the user's
             seen items (from earlier phases), except the positives of the query, bool
             ``[n_queries, n_items]``.
+        known (tuple of numpy.ndarray): The user's items that are known at the query: where
+            they begin in the dataset's ``all_chosen_items``, and how many they are, int64
+            ``[n_queries]`` each.
     """
 
     user: np.ndarray
@@ -31,6 +34,7 @@ class Queries:
     row: np.ndarray
     positives: csr_matrix
     excluded: csr_matrix
+    known: tuple[np.ndarray, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -40,18 +44,23 @@ class Queries:
         user_tokens: np.ndarray,
         request_tokens: np.ndarray,
         item_tokens: np.ndarray,
+        known_items: np.ndarray,
+        topk: list[int],
         candidates: list[np.ndarray] | None = None,
     ) -> str:
         """Hash the test set, so that equal fingerprints prove equal test sets.
 
-        The hash covers the catalogue and, for every query, its user, request,
-        positives, excluded items and sampled candidates. All of them are hashed as
-        external tokens and sorted, so that neither internal ids nor the order of
-        queries or files matter.
+        The hash covers the catalogue, the values of k and, for every query, its user,
+        request, positives, excluded items, sampled candidates and the items that are
+        known of the user. All of them are hashed as external tokens and, but for the last,
+        sorted, so that neither internal ids nor the order of queries or files matter. What
+        is known is in order of time, and of the file where times are equal.
 
         Args:
             user_tokens, request_tokens, item_tokens (numpy.ndarray): Tokens by internal
                 id (RecBole's ``field2id_token``).
+            known_items (numpy.ndarray): The array that :attr:`known` points into, int64.
+            topk (list of int): The values of k of the metrics.
             candidates (list of numpy.ndarray, optional): Sampled negatives of each
                 query (internal item ids, int64 ``[n_negatives]``).
 
@@ -62,6 +71,10 @@ class Queries:
         def tokens(ids):
             return sorted(str(token) for token in item_tokens[ids])
 
+        def known(query):
+            begin, length = (each[query] for each in self.known)
+            return map(str, item_tokens[known_items[begin : begin + length]])
+
         def lines():
             for query in range(len(self)):
                 parts = [
@@ -70,17 +83,24 @@ class Queries:
                     tokens(self.positives[query].indices),
                     tokens(self.excluded[query].indices),
                     tokens(candidates[query]) if candidates is not None else [],
+                    known(query),
                 ]
                 yield "\n".join("\t".join(part) for part in parts)
 
         digest = hashlib.sha256()
-        for text in ["\t".join(tokens(slice(1, None))), *sorted(lines())]:
+        catalogue = "\t".join(tokens(slice(1, None)))
+        at = "\t".join(map(str, sorted(set(topk))))
+        for text in [catalogue, at, *sorted(lines())]:
             digest.update(text.encode() + b"\0")
         return digest.hexdigest()[:16]
 
 
 def make_queries(
-    user: np.ndarray, request: np.ndarray, item: np.ndarray, seen: csr_matrix
+    user: np.ndarray,
+    request: np.ndarray,
+    item: np.ndarray,
+    seen: csr_matrix,
+    known: tuple[np.ndarray, np.ndarray],
 ) -> Queries:
     """Group interactions into queries.
 
@@ -89,6 +109,8 @@ def make_queries(
             int64 ``[n_interactions]``.
         seen (scipy.sparse.csr_matrix): The seen items of each user (from earlier
             phases), bool ``[n_users, n_items]``.
+        known (tuple of numpy.ndarray): Begin and length of what is known of the user at
+            each interaction, int64 ``[n_interactions]`` each.
 
     Returns:
         Queries: One query for each distinct (user, request).
@@ -109,5 +131,10 @@ def make_queries(
     excluded = of_user.astype(np.int8) - of_user.multiply(positives).astype(np.int8)
     excluded.eliminate_zeros()
     return Queries(
-        user[row], request[row], row, positives, csr_matrix(excluded, dtype=bool)
+        user[row],
+        request[row],
+        row,
+        positives,
+        csr_matrix(excluded, dtype=bool),
+        tuple(each[row] for each in known),
     )

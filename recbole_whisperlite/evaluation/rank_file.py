@@ -25,11 +25,10 @@ array               dtype and shape           meaning
 ==================  ========================  ==========================================
 
 Queries are sorted by user and request, the positives of a query by item. ``rank`` is
-the position in the list of the best K, as RecBole's metrics see it: ties are in the
-order in which ``torch.topk`` returns them. For items outside that list it is 1 + the
-number of candidates with a strictly greater score, and at least K + 1. So metrics
-computed from ``rank`` equal RecBole's for every k ≤ K. (A query was called a unit when
-this format was made; its names were kept.)
+1 + the number of candidates with a greater score, or with an equal one that the query's
+random order (:mod:`recbole_whisperlite.evaluation.ties`) puts before it. Metrics computed
+from it equal RecBole's. (A query was called a unit when this format was made; its names
+were kept.)
 """
 
 from __future__ import annotations
@@ -47,6 +46,8 @@ from recbole_whisperlite.files import whole_file
 if TYPE_CHECKING:
     from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 
+    from recbole_whisperlite.evaluation.ties import TieOrder
+
 
 class QueryRanks:
     """Collects ranks and best items, batch by batch, during an evaluation."""
@@ -58,46 +59,33 @@ class QueryRanks:
     def collect(
         self,
         scores: torch.Tensor,
+        best: tuple[torch.Tensor, torch.Tensor],
         positive_u: torch.Tensor,
         positive_i: torch.Tensor,
-        k: int,
+        ties: TieOrder,
     ) -> None:
         """Add one batch.
 
         Args:
             scores (torch.Tensor): float ``[n_queries, n_items]``, -inf for items that
                 are not candidates.
+            best (tuple of torch.Tensor): Scores and ids of the best items, as
+                :meth:`TieOrder.best` returns them, ``[n_queries, k]``.
             positive_u, positive_i (torch.Tensor): Row and item of each positive, int64
                 ``[n_positives]``.
-            k (int): Length of the lists of best items.
-
-        Raises:
-            UserError: If the scores are not a matrix, because the metrics are value
-                metrics.
+            ties (TieOrder): The order of equal scores.
         """
-        if scores.dim() != 2:
-            raise UserError(
-                "unit_file stores ranks, but value metrics (AUC, LogLoss, …) do not "
-                "rank items. Choose ranking metrics, or remove unit_file."
-            )
+        score, top = best
         positive_u = positive_u.to(scores.device)
         positive_i = positive_i.to(scores.device)
-        best, top = torch.topk(scores, min(k, scores.shape[1]), dim=-1)
-        above = torch.empty_like(positive_u)
-        # in parts, because each positive gets a copy of its row of scores
-        for part in torch.arange(len(positive_u), device=scores.device).split(256):
-            rows = scores[positive_u[part]]
-            score = rows.gather(1, positive_i[part, None])
-            above[part] = (rows > score).sum(dim=1)
         listed = top[positive_u] == positive_i[:, None]
         position = listed.int().argmax(dim=1)
-        rank = (
-            torch.where(listed.any(dim=1), position, above.clamp(min=top.shape[1])) + 1
-        )
+        before = ties.places(scores, positive_u, positive_i).clamp(min=top.shape[1])
+        rank = torch.where(listed.any(dim=1), position, before) + 1
         self._query.append((positive_u + self._seen).cpu())
         self._item.append(positive_i.cpu())
         self._rank.append(rank.cpu())
-        self._top.append(top.masked_fill(best == -torch.inf, 0).cpu())
+        self._top.append(top.masked_fill(score == -torch.inf, 0).cpu())
         self._seen += len(scores)
 
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -110,6 +98,15 @@ class QueryRanks:
         """
         parts = (self._query, self._item, self._rank, self._top)
         return tuple(torch.cat(part).numpy() for part in parts)
+
+
+def refuse_values(scores: torch.Tensor) -> None:
+    """Raise a UserError for scores that are no matrix, because metrics are value metrics."""
+    if scores.dim() != 2:
+        raise UserError(
+            "unit_file stores ranks, but value metrics (AUC, LogLoss, …) do not "
+            "rank items. Choose ranking metrics, or remove unit_file."
+        )
 
 
 def write_ranks(

@@ -134,6 +134,10 @@ def write_result(
         "settings": dict(config.final_config_dict),
         "composed_requests": getattr(dataset, "composed_from", None),
         "request_kind": getattr(dataset, "request_kind", None),
+        # of RecBole's own evaluation, on a dataset without requests, it says nothing
+        "known_at_test": (
+            config["known_at_test"] if hasattr(dataset, "held_out") else None
+        ),
         "best_valid_result": trainer.best_valid_result,
         "test_result": test_result,
         "valid_curve": run["valid_curve"],

@@ -11,6 +11,7 @@ from recbole.evaluator.collector import Collector
 from recbole.utils import EvaluatorType
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.rank_file import refuse_values
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from recbole.evaluator.collector import DataStruct
 
 NEED = "rec.violation"
+#: What RecBole's metrics read of the top-k lists.
+LISTS = ("rec.items", "rec.topk")
 
 
 class Violation(AbstractMetric):
@@ -52,10 +55,11 @@ class Violation(AbstractMetric):
 
 
 class RequestCollector(Collector):
-    """RecBole's collector, which also records ruled-out items in the top-k lists.
+    """RecBole's collector with two changes for request-aware evaluation dataloaders.
 
-    It reads ``ruled_out_items`` from the interaction of request-aware evaluation
-    dataloaders: item ids padded with 0, int64 ``[n_queries, longest]``.
+    Equal scores are ranked as the ``ties`` of their interactions say (a :class:`TieOrder`),
+    not by item id; and ruled-out items in the top-k lists are recorded, which are read from
+    ``ruled_out_items``: item ids padded with 0, int64 ``[n_queries, longest]``.
 
     Attributes:
         ranks (QueryRanks or None): Collects the content of ``unit_file``; None if it is
@@ -64,6 +68,10 @@ class RequestCollector(Collector):
 
     ranks = None
 
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self._lists = [key for key in LISTS if self.register.need(key)]
+
     def eval_batch_collect(
         self,
         scores_tensor: torch.Tensor,
@@ -71,18 +79,40 @@ class RequestCollector(Collector):
         positive_u: torch.Tensor,
         positive_i: torch.Tensor,
     ) -> None:
-        super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
-        if self.ranks is not None:
-            self.ranks.collect(scores_tensor, positive_u, positive_i, max(self.topk))
-        if not self.register.need(NEED):
-            return
-        if "ruled_out_items" not in interaction:
-            raise UserError(
-                "The metric Violation needs a dataset whose requests rule items out (a "
-                "column 'ruled_out:token_seq' in its .request file). Remove Violation "
-                "from metrics."
+        ties = getattr(interaction, "ties", None)
+        if ties is None or scores_tensor.dim() != 2:
+            # a dataset without requests, or metrics of single scores
+            for key in self._lists:
+                setattr(self.register, key, True)
+            super().eval_batch_collect(
+                scores_tensor, interaction, positive_u, positive_i
             )
-        scores, top = torch.topk(scores_tensor, max(self.topk), dim=-1)
+            if self.ranks is not None:
+                refuse_values(scores_tensor)
+            if self.register.need(NEED):
+                _check_ruled_out(interaction)
+            return
+        ties = ties.to(scores_tensor.device)
+        best = ties.best(scores_tensor, max(self.topk))
+        # RecBole's own would take the lists from torch.topk
+        for key in self._lists:
+            setattr(self.register, key, False)
+        super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
+        for key in self._lists:
+            of_lists = best[1]
+            if key == "rec.topk":
+                of_lists = _hits(scores_tensor, best[1], positive_u, positive_i)
+            self.data_struct.update_tensor(key, of_lists)
+        if self.ranks is not None:
+            self.ranks.collect(scores_tensor, best, positive_u, positive_i, ties)
+        if self.register.need(NEED):
+            _check_ruled_out(interaction)
+            self.data_struct.update_tensor(
+                NEED, self._violates(scores_tensor, best, interaction)
+            )
+
+    def _violates(self, scores_tensor, best, interaction):
+        scores, top = best
         ruled_out = torch.zeros_like(scores_tensor, dtype=torch.bool)
         items = interaction["ruled_out_items"].to(scores_tensor.device)
         if len(items) != len(scores_tensor):
@@ -92,9 +122,7 @@ class RequestCollector(Collector):
         ruled_out[:, 0] = False
         # items that are not candidates have the score -inf and are not recommended
         violates = ruled_out.gather(1, top) & (scores > -torch.inf)
-        self.data_struct.update_tensor(
-            NEED, torch.cat([violates, ruled_out.any(1, keepdim=True)], dim=1)
-        )
+        return torch.cat([violates, ruled_out.any(1, keepdim=True)], dim=1)
 
     def get_data_struct(self) -> DataStruct:
         """Return what was collected, and start anew for the next evaluation."""
@@ -102,6 +130,22 @@ class RequestCollector(Collector):
         if NEED in self.data_struct:
             del self.data_struct[NEED]
         return struct
+
+
+def _hits(scores, top, positive_u, positive_i):
+    """As RecBole's ``rec.topk``: whether each listed item is a positive, and the number of
+    positives, int32 ``[n_queries, k + 1]``."""
+    positive = torch.zeros_like(scores, dtype=torch.int)
+    positive[positive_u, positive_i] = 1
+    return torch.cat([positive.gather(1, top), positive.sum(1, keepdim=True)], dim=1)
+
+
+def _check_ruled_out(interaction):
+    if "ruled_out_items" not in interaction:
+        raise UserError(
+            "The metric Violation needs a dataset whose requests rule items out (a column "
+            "'ruled_out:token_seq' in its .request file). Remove Violation from metrics."
+        )
 
 
 def _first_rows(interaction, config):

@@ -3,6 +3,10 @@
 A model declares it by the class attribute ``inputs``: a sequence of str, or a function of
 the settings that returns one. RecBole's own models have no such attribute; their inputs
 are derived from their family and their source code.
+
+"history" is what is known of the user at the query, and "user" what training has made of a
+user's id. While the former goes up to the request (``known_at_test``), the latter ends with
+the training part, and a table says so.
 """
 
 import inspect
@@ -13,6 +17,9 @@ from recbole.utils import ModelType
 
 from recbole_whisperlite.errors import UserError
 
+#: What "user" is called where other models know more recent interactions.
+USER_UP_TO_TRAINING = "user (up to training)"
+
 #: The usual words, in the order in which a table shows them.
 ORDER = (
     "request",
@@ -22,6 +29,7 @@ ORDER = (
     "item features",
     "knowledge graph",
     "user",
+    USER_UP_TO_TRAINING,
     "trust",
     "history",
     "item id",
@@ -56,6 +64,10 @@ def stated_inputs(model_class: type, settings: dict) -> list[str] | None:
             f"{model_class.__name__}.inputs must be words such as ('request', 'item text'), "
             f"or a function of the settings that returns them, not {declared!r}."
         )
+    if settings.get("known_at_test") == "before_request":
+        declared = [
+            USER_UP_TO_TRAINING if word == "user" else word for word in declared
+        ]
     usual = [word for word in ORDER if word in declared]
     return usual + [word for word in declared if word not in ORDER]
 
@@ -74,6 +86,8 @@ def _of_recbole(model_class, settings):
         features = ["item features"] if more else []
         return ["request (as a category)", *features, "user", "item id"]
     scores, user, features = _what_code_reads(model_class)
+    if _folds_in(model_class, settings):
+        return ["history", "item id"]
     if not scores:
         return []  # it does not look at the items: Random
     return [
@@ -83,6 +97,16 @@ def _of_recbole(model_class, settings):
         *(["history"] if family == ModelType.SEQUENTIAL else []),
         "item id",
     ]
+
+
+def _folds_in(model_class, settings):
+    """Return whether a model scores the history of a query (``model/fold_in.py``)."""
+    # the setting is absent on a dataset without requests, where RecBole evaluates
+    return (
+        hasattr(model_class, "user_rows")
+        and bool(settings.get("known_at_test"))
+        and settings.get("knn_method") != "user"
+    )
 
 
 def _what_code_reads(model_class):

@@ -55,6 +55,7 @@ class LateFusion(GeneralRecommender):
         # load parameters info
         names = _checked_names(config["fusion_models"])
         self.keys = [config["USER_ID_FIELD"], config["REQUEST_FIELD"]]
+        self.keys += getattr(dataset, "known_fields", ())
         self.eval_batch_size = config["eval_batch_size"]
         self.grid = config["fusion_grid"]
         if not isinstance(self.grid, int) or self.grid < 1:

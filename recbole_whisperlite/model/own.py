@@ -15,6 +15,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_whisperlite import own_code
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.fold_in import make_foldable
 from recbole_whisperlite.model.names import (
     FAMILIES,
     find_model,
@@ -92,6 +93,9 @@ def register_model(model_class: type) -> type:
         (recbole.trainer, "Trainer"),
     ):
         _inherit(package, kind, model_class)
+    for base in model_class.__mro__:
+        if is_own(base) and hasattr(base, "user_rows"):
+            make_foldable(base)
     return model_class
 
 

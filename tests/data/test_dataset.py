@@ -384,11 +384,14 @@ def test_queries_are_grouped_as_a_plain_loop_groups_them():
     item = rng.integers(1, 20, 200)
     had = {(u, i) for u, i in zip(rng.integers(1, 6, 40), rng.integers(1, 20, 40))}
     rows, columns = map(list, zip(*had))
-    queries = make_queries(user, request, item, incidence(rows, columns, (6, 20)))
+    seen, known = incidence(rows, columns, (6, 20)), (np.arange(200), user)
+    queries = make_queries(user, request, item, seen, known)
     expected = {}
     for key, choice in zip(zip(user, request), item):
         expected.setdefault(key, set()).add(choice)
     assert list(zip(queries.user, queries.request)) == list(expected)
+    assert queries.known[0].tolist() == queries.row.tolist()
+    assert queries.known[1].tolist() == queries.user.tolist()
     for n, (key, positives) in enumerate(expected.items()):
         assert set(queries.positives[n].indices) == positives
         assert (

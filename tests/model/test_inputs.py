@@ -6,6 +6,7 @@ from recbole.utils import ModelType, get_model, get_trainer
 from tiny import write_tiny
 
 from recbole_whisperlite.data.atomic import write_atomic
+from recbole_whisperlite.data.history import KNOWN_FIELDS
 from recbole_whisperlite.model.inputs import stated_inputs
 from recbole_whisperlite.model.names import our_models
 
@@ -25,7 +26,8 @@ REQUESTS = {
     if request.startswith(user)
 }
 ITEMS = {f"i{n}": f"{TEXTS[n % 4]} {n}" for n in range(1, 10)}
-RECBOLE = ["BPR", "Pop", "Random", "ItemKNN", "Caser", "SASRec", "DeepFM"]
+RECBOLE = ["BPR", "Pop", "Random", "ItemKNN", "EASE", "MultiDAE", "Caser", "SASRec"]
+RECBOLE += ["DeepFM"]
 
 
 @pytest.fixture
@@ -77,6 +79,7 @@ def fields_of(kind, config, test_data):
     """The fields that say who asks, what is asked, or what the user had before."""
     feat = test_data.query_feat
     history = {config["ITEM_LIST_LENGTH_FIELD"], *test_data._dataset.history_fields}
+    history.update(KNOWN_FIELDS)
     history.update(field for field in feat if field.endswith(config["LIST_SUFFIX"]))
     wanted = {
         "user": {config["USER_ID_FIELD"]},
@@ -104,7 +107,7 @@ def depends_on(kind, trained):
 
 def stated(name, config):
     words = stated_inputs(get_model(name), config.final_config_dict)
-    return {word.replace(" (as a category)", "") for word in words}
+    return {word.partition(" (")[0] for word in words}
 
 
 @pytest.mark.parametrize("name", [*RECBOLE, *our_models()])
@@ -129,6 +132,33 @@ def test_parts_that_are_switched_off_are_no_inputs(off, words, trained):
     assert stated("WhisperLitePlus", made[0]) == words
     assert depends_on("request", made) and not depends_on("user", made)
     assert depends_on("history", made) == ("history" in words)
+
+
+@pytest.mark.parametrize(
+    "name, settings, words",
+    [
+        ("BPR", {}, ["user (up to training)", "item id"]),
+        ("BPR", {"known_at_test": "train"}, ["user", "item id"]),
+        ("ItemKNN", {}, ["history", "item id"]),
+        ("ItemKNN", {"known_at_test": "train"}, ["history", "item id"]),
+        ("ItemKNN", {"knn_method": "user"}, ["user (up to training)", "item id"]),
+        ("Caser", {}, ["user (up to training)", "history", "item id"]),
+        ("GraphRec", {}, ["user (up to training)", "trust", "item id"]),
+        ("Pop", {}, ["item id"]),
+    ],
+)
+def test_what_training_made_of_a_user_ends_with_training(name, settings, words):
+    settings = {"known_at_test": "before_request", **settings}
+    assert stated_inputs(get_model(name), settings) == words
+
+
+def test_without_requests_recbole_evaluates_and_itemknn_knows_the_user():
+    assert stated_inputs(get_model("ItemKNN"), {}) == ["user", "item id"]
+
+
+def test_neighbours_among_users_are_those_of_training(trained):
+    made = trained("ItemKNN", knn_method="user")
+    assert depends_on("user", made) and not depends_on("history", made)
 
 
 def test_a_fusion_depends_on_what_its_parts_depend_on(trained):
