@@ -86,7 +86,6 @@ class Features(torch.nn.Module):
         choices = dataset.training_choices()
         user, item, request = choices.current()
         counts = _counts(request, item, (len(dataset.request_texts), self.n_items))
-        counts.data *= counts.indices > 0
         self.counts = _zero_row(counts)
         self.total = np.asarray(self.counts.sum(axis=1)).astype(np.float32)
         popularity = np.bincount(item, minlength=self.n_items) + _UNSEEN
