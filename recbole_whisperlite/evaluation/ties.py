@@ -84,22 +84,28 @@ class TieOrder:
         k = min(k, n_items)
         score, item = torch.topk(scores, min(k + 1, n_items), dim=-1)
         tied = (score[:, 1:] == score[:, :-1]) & score[:, 1:].isfinite()
+        goes_on = tied[:, k - 1 :].any(dim=1)
         score, item = score[:, :k], item[:, :k]
-        for row in tied.any(dim=1).nonzero().squeeze(1).split(_STEP):
-            item[row] = self._in_order(scores, score[row], item[row], row)
+        for row in goes_on.nonzero().squeeze(1).split(_STEP):
+            item[row] = self._led(scores, score[row], item[row], row)
+        row = tied.any(dim=1).nonzero().squeeze(1)
+        item[row] = self._in_order(score[row], item[row], row)
         return score, item
 
-    def _in_order(self, scores, score, item, row):
-        """Return the list ``item`` of queries ``row`` with its ties decided."""
+    def _led(self, scores, score, item, row):
+        """Return the lists ``item`` of queries ``row``, whose last tie goes on beyond the
+        end of the list, with those of it that lead."""
         last, k = score[:, -1:], score.shape[1]
-        all_items = torch.arange(scores.shape[1], device=scores.device)
-        # a tie may go on beyond the end of the list: whoever leads in it is listed
-        keys = self.keys(row[:, None], all_items)
-        keys.masked_fill_(scores[row] != last, -1)
+        equal, of = (scores[row] == last).nonzero(as_tuple=True)
+        keys = torch.full((len(row), scores.shape[1]), -1, device=item.device)
+        keys[equal, of] = self.keys(row[equal], of)
         leading = keys.topk(k, dim=1).indices
         position = torch.arange(k, device=item.device)
         position = position - (score > last).sum(dim=1, keepdim=True)
-        item = torch.where(position < 0, item, leading.gather(1, position.clamp(min=0)))
+        return torch.where(position < 0, item, leading.gather(1, position.clamp(min=0)))
+
+    def _in_order(self, score, item, row):
+        """Return the lists ``item`` of queries ``row`` with their ties in order."""
         by_key = self.keys(row[:, None], item).argsort(dim=1, descending=True)
         by_score = score.gather(1, by_key).argsort(dim=1, descending=True, stable=True)
         return item.gather(1, by_key.gather(1, by_score))
@@ -117,18 +123,15 @@ class TieOrder:
             torch.Tensor: int64 ``[n]``.
         """
         before = torch.empty_like(query)
-        all_items = torch.arange(scores.shape[1], device=scores.device)
         # in parts, because each item gets a copy of its query's row of scores
         for part in torch.arange(len(query), device=query.device).split(_STEP):
             rows, own = scores[query[part]], item[part, None]
             score = rows.gather(1, own)
             before[part] = (rows > score).sum(dim=1)
-            equal = rows == score
-            tied = equal.sum(dim=1) > 1
-            if tied.any():
-                row, own = query[part[tied]][:, None], own[tied]
-                leads = self.keys(row, all_items) > self.keys(row, own)
-                before[part[tied]] += (leads & equal[tied]).sum(dim=1)
+            place, other = (rows == score).nonzero(as_tuple=True)
+            row = query[part[place]]
+            leads = self.keys(row, other) > self.keys(row, item[part[place]])
+            before[part] += torch.bincount(place[leads], minlength=len(part))
         return before
 
 
