@@ -1,6 +1,7 @@
 """LambdaMART: what trees can find, and what they leave as it is."""
 
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from recbole.utils import get_model
 from scipy.sparse import csr_matrix
 from test_linearfusion import build, scores  # noqa: F401  (a fixture)
 
+from recbole_whisperlite.data.incidence import incidence
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.evaluation.queries import make_queries
 from recbole_whisperlite.model.features import NAMES
 
 N_QUERIES = 400
@@ -39,6 +40,16 @@ class Middle(torch.nn.Module):
         return self.values[request].unbind(dim=2)
 
 
+class Asked(NamedTuple):
+    """What is read of Queries: half of those whose features are ``Middle``'s."""
+
+    positives: csr_matrix
+    excluded: csr_matrix
+
+    def __len__(self):
+        return self.positives.shape[0]
+
+
 @pytest.fixture
 def middle(build):  # noqa: F811
     """Return a function (**settings) -> fitted model and half of the queries, for test."""
@@ -49,9 +60,12 @@ def middle(build):  # noqa: F811
         model.features = Middle(n_items)
         wanted = model.features.values[:, 1:, 0].abs().argmin(dim=1).numpy() + 1
         number = np.arange(N_QUERIES)
-        seen = csr_matrix((N_QUERIES, n_items), dtype=bool)
         half = N_QUERIES // 2
-        valid = make_queries(number[:half], number[:half], wanted[:half], seen)
+        shape = half, n_items
+        valid = Asked(
+            incidence(number[:half], wanted[:half], shape),
+            csr_matrix(shape, dtype=bool),
+        )
         feat = Interaction({model.REQUEST: torch.arange(N_QUERIES)})
         model.fit_weights(valid, feat)
         return model, feat[half:], torch.from_numpy(wanted[half:])
