@@ -35,9 +35,19 @@ from recbole_whisperlite.model import fold_in, own
 from recbole_whisperlite.model.names import our_models
 from recbole_whisperlite.model.trainer import (
     LateFusionTrainer,
+    LinearFusionTrainer,
     WhisperLitePlusTrainer,
     WhisperLiteTrainer,
 )
+
+# The dataset classes of models that need one of their own, in data/dataset.py.
+OWN_DATASETS = {
+    "WhisperDataset": "WhisperDataset",
+    "WhisperLiteDataset": "WhisperLiteDataset",
+    "WhisperLitePlusDataset": "WhisperLitePlusDataset",
+    "LinearFusionDataset": "HistoryDataset",
+    "LambdaMARTDataset": "HistoryDataset",
+}
 
 
 def _register_models():
@@ -52,15 +62,17 @@ def _register_models():
     recbole.trainer.WhisperLiteTrainer = WhisperLiteTrainer
     recbole.trainer.WhisperLitePlusTrainer = WhisperLitePlusTrainer
     recbole.trainer.LateFusionTrainer = LateFusionTrainer
+    recbole.trainer.LinearFusionTrainer = LinearFusionTrainer
+    recbole.trainer.LambdaMARTTrainer = LinearFusionTrainer
 
 
 def _register_datasets():
     # create_dataset looks for <Model>Dataset. Our dataset classes are imported on demand:
     # their modules need RecBole to be imported completely.
     def find_dataset(name):
-        if name in ("WhisperLiteDataset", "WhisperLitePlusDataset", "WhisperDataset"):
+        if name in OWN_DATASETS:
             module = importlib.import_module("recbole_whisperlite.data.dataset")
-            return getattr(module, name)
+            return getattr(module, OWN_DATASETS[name])
         raise AttributeError(f"module 'recbole.data.dataset' has no attribute {name!r}")
 
     recbole.data.dataset.__getattr__ = find_dataset

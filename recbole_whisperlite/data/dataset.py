@@ -70,8 +70,8 @@ class RequestWhisperLiteDataset(RequestDatasetMixin, WhisperLiteDataset):
     trains_on_requests_only = True
 
 
-class WhisperLitePlusDataset(RequestWhisperLiteDataset):
-    """The dataset of WhisperLitePlus, whose rows refer to the user's earlier items.
+class WithHistories(RequestDatasetMixin):
+    """Rows refer to the user's earlier items (list it before the class it extends).
 
     Attributes:
         history_items (torch.Tensor): The item of every row, sorted by user and time, int64
@@ -87,6 +87,15 @@ class WhisperLitePlusDataset(RequestWhisperLiteDataset):
         self.history_items = torch.from_numpy(self.all_chosen_items)
         values = torch.from_numpy(histories.begin), torch.from_numpy(histories.length)
         self.inter_feat.update(Interaction(dict(zip(self.history_fields, values))))
+
+
+class WhisperLitePlusDataset(WithHistories, RequestWhisperLiteDataset):
+    """The dataset of WhisperLitePlus."""
+
+
+class HistoryDataset(WithHistories, Dataset):
+    """The dataset of models that read histories, and count all interactions of training,
+    those without a request included."""
 
 
 def request_aware(dataset_class: type[Dataset]) -> type[Dataset]:

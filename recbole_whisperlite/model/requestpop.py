@@ -3,17 +3,22 @@ RequestPop
 ################################################
 """
 
+import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.model.untrained import UntrainedRequestModel
 
+#: What popularity adds at most. The logarithms of two counts below 10,000 are further apart.
+TIE_BREAK = 1e-4
+
 
 class RequestPop(UntrainedRequestModel):
     r"""RequestPop recommends the items most popular in training for the same request text.
 
-    It resembles a shop's filter page. Overall popularity, scaled to less than one
-    interaction, breaks ties, and ranks all items for a text that is not in training.
+    It resembles a shop's filter page. Overall popularity breaks ties, and ranks all items for
+    a text that is not in training. Scores are logarithms of counts, so that LateFusion adds
+    them to other scores without the most popular items drowning the rest.
     """
 
     inputs = ("request", "item id")
@@ -23,18 +28,21 @@ class RequestPop(UntrainedRequestModel):
 
         # the counts are not in the state dict, where they would belong to old ids
         _, item, request = dataset.training_choices().current()
-        ones = torch.ones(len(item)).numpy()
+        ones = np.ones(len(item), dtype=np.float32)
         self.request_cnt = csr_matrix(
             (ones, (request, item)), shape=(dataset.num(self.REQUEST), self.n_items)
         )
+        self.request_cnt.sum_duplicates()  # log1p is that of sums
+        self.log_request_cnt = self.request_cnt.log1p()
         item_cnt = torch.bincount(torch.from_numpy(item), minlength=self.n_items)
         self.item_cnt = item_cnt
-        backoff = item_cnt / (item_cnt.max() + 1)
+        log_cnt = item_cnt.float().log1p()
+        backoff = TIE_BREAK * log_cnt / log_cnt.max().clamp(min=1)
         self.register_buffer("backoff", backoff, persistent=False)
 
     def score_catalogue(self, request: torch.LongTensor) -> torch.FloatTensor:
-        count = self.request_cnt[request.cpu().numpy()].toarray()
-        return torch.from_numpy(count).to(request.device) + self.backoff
+        log_count = self.log_request_cnt[request.cpu().numpy()].toarray()
+        return torch.from_numpy(log_count).to(request.device) + self.backoff
 
     def load_other_parameter(self, para: dict | None) -> None:
         pass  # older checkpoints have counts here, and in the state dict, by old ids

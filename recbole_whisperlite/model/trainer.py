@@ -1,7 +1,7 @@
 r"""
 recbole_whisperlite.model.trainer
 #################################
-The trainers of WhisperLite and of LateFusion
+The trainers of WhisperLite, LateFusion and LinearFusion
 """
 
 import os
@@ -188,6 +188,28 @@ class LateFusionTrainer(TraditionalTrainer):
         )
         self.logger.info(set_color(f"LateFusion weights: {weights}", "pink"))
         return best
+
+
+class LinearFusionTrainer(TraditionalTrainer):
+    r"""LinearFusionTrainer fits the weights of LinearFusion on the validation queries."""
+
+    def fit(
+        self,
+        train_data: AbstractDataLoader,
+        valid_data: AbstractDataLoader | None = None,
+        *args,
+        **kwargs,
+    ) -> tuple[float | None, dict | None]:
+        _refuse_counts_of_other_data(self.config)
+        if self.start_epoch < self.epochs:  # otherwise a finished run was resumed
+            if valid_data and len(valid_data.queries):
+                self.model.fit_weights(valid_data.queries, valid_data.query_feat)
+            else:
+                self.logger.warning(
+                    f"{type(self.model).__name__} fits its weights on validation, of "
+                    "which there is none: they stay as they are by default."
+                )
+        return super().fit(train_data, valid_data, *args, **kwargs)
 
 
 def _refuse_counts_of_other_data(config):

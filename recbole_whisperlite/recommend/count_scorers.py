@@ -24,12 +24,15 @@ from recbole_whisperlite.recommend.scorer import (
     products,
 )
 
+# As in model/requestpop.py: what popularity adds at most to the score of RequestPop.
+_TIE_BREAK = np.float32(1e-4)
+
 
 class PopularityScorer(LinearScorer):
     """Scores by how often an item was chosen: RequestPop, and RecBole's Pop.
 
-    RequestPop counts the choices for the same request text; overall popularity, scaled to
-    less than one choice, breaks ties. Pop is overall popularity alone.
+    RequestPop is log(1 + choices for the same request text), where overall popularity
+    breaks ties. Pop is overall popularity alone, as a share of the largest.
 
     Args:
         kind (str): ``RequestPop`` or ``Pop``.
@@ -47,14 +50,18 @@ class PopularityScorer(LinearScorer):
 
     @property
     def blocks(self) -> tuple[np.ndarray, ...]:
-        margin = 1 if self.kind == "RequestPop" else 0
-        highest = np.float32(max(self.popularity.max(initial=0) + margin, 1))
-        return ((self.popularity / highest)[:, None],)
+        share = self.popularity
+        if self.kind == "RequestPop":
+            share = np.log1p(share)
+        share = share / np.float32(max(share.max(initial=0), 1))
+        if self.kind == "RequestPop":
+            share = _TIE_BREAK * share
+        return (share[:, None],)
 
     def encode(self, asked: Asked) -> Batch:
         n = len(asked.requests)
         ones, zeros = np.ones((n, 1), np.float32), np.zeros(n, np.float32)
-        return Batch(asked, (ones,), zeros, self.counts.of(asked.requests))
+        return Batch(asked, (ones,), zeros, self.counts.of(asked.requests).log1p())
 
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         return {

@@ -67,12 +67,10 @@ def queries(model, test_data):
     if dataset.history_fields:
         spans = zip(*(interaction[field].tolist() for field in dataset.history_fields))
         histories = [dataset.history_items[b : b + n].tolist() for b, n in spans]
-    else:  # what LateFusion's parts know: the training
-        user, _, item, phase = dataset._raw
-        histories = [
-            item[(user == each) & (phase == 0)].tolist()
-            for each in interaction[dataset.uid_field].tolist()
-        ]
+    else:  # what LateFusion's parts know
+        begin, length = (part[test_data.queries.row] for part in dataset.known)
+        items = dataset.all_chosen_items
+        histories = [items[b : b + n].tolist() for b, n in zip(begin, length)]
     return (
         scores.numpy()[:, 1:],
         ids[1:].tolist(),

@@ -1,9 +1,13 @@
 """RequestPop on the dozen requests, counted by hand."""
 
+import math
+
 import pytest
 import torch
 from recbole.utils import get_model
 from tiny import CHOICES, REQUESTS, write_tiny
+
+from recbole_whisperlite.model.requestpop import TIE_BREAK
 
 # Leave-one-out leaves for training, by user: u1 "a red dress" i1 and "blue shoes, no heels"
 # i2, i3; u2 "NA" i2; u3 "👗 for a wedding" i3; u4 "blue shoes, no heels" i5. So i2 and i3
@@ -27,14 +31,20 @@ def scores(model, dataset, text):
 
 
 @pytest.mark.parametrize("text", OF_REQUEST)
-def test_a_score_counts_choices_for_the_text_then_in_all(tiny, prepare, text):
+def test_a_score_is_the_log_of_choices_for_the_text_then_of_all(tiny, prepare, text):
     config, dataset, (train, _, _) = prepare("RequestPop", tiny)
     model = get_model("RequestPop")(config, train._dataset)
     found = scores(model, dataset, text)
     for item, score in found.items():
-        # the most popular item has 2, so that 2 / 3 < 1
-        expected = OF_REQUEST[text].get(item, 0) + OVERALL.get(item, 0) / 3
-        assert score == pytest.approx(expected), item
+        # the most popular item has 2
+        backoff = math.log(1 + OVERALL.get(item, 0)) / math.log(1 + 2) / 10_000
+        expected = math.log(1 + OF_REQUEST[text].get(item, 0)) + backoff
+        assert score == pytest.approx(expected, rel=1e-5), item
+
+
+def test_popularity_breaks_ties_without_reordering_counts_below_10_000():
+    """Whatever two items have in all, one choice more for the text comes first."""
+    assert TIE_BREAK < math.log1p(9_999) - math.log1p(9_998)
 
 
 def test_one_choice_for_the_text_beats_any_overall_popularity(tmp_path, prepare):

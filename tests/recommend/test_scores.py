@@ -144,16 +144,17 @@ def test_whisperliteplus_scores_by_its_formula(request_, wish, refusal, with_pic
         np.testing.assert_allclose(total, sum(parts.values()), atol=5e-4)
 
 
-def test_requestpop_counts_choices_and_breaks_ties_by_popularity():
+def test_requestpop_is_the_log_of_counts_and_breaks_ties_by_popularity():
     matrix = csr_matrix(np.array([[2, 0, 1], [0, 3, 0]], dtype=np.float32))
     scorer = PopularityScorer(
         "RequestPop", np.float32([2, 3, 1]), RequestCounts(["a", "b"], matrix)
     )
     nobody = [np.zeros(0, dtype=np.int64)] * 3
     scores = scorer.scores(scorer.encode(Asked(["a", "b", "c"], nobody)))
-    # popularity over 3 + 1
-    expected = [[2.5, 0.75, 1.25], [0.5, 3.75, 0.25], [0.5, 0.75, 0.25]]
-    np.testing.assert_allclose(scores, expected)
+    log = np.log([1, 2, 3, 4])
+    popularity = 1e-4 * log[[2, 3, 1]] / log[3]
+    expected = popularity + [log[[2, 0, 1]], log[[0, 3, 0]], log[[0, 0, 0]]]
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 def test_pop_is_popularity_over_the_highest():
