@@ -53,6 +53,8 @@ def _register_datasets():
     # create_dataset looks for <Model>Dataset. Our dataset classes are imported on demand:
     # their modules need RecBole to be imported completely.
     def find_dataset(name):
+        if name in ("ZAMDataset", "TEMDataset", "QuerySeqRecDataset"):
+            name = "WhisperLitePlusDataset"  # they read histories as well
         if name in ("WhisperLiteDataset", "WhisperLitePlusDataset", "WhisperDataset"):
             module = importlib.import_module("recbole_whisperlite.data.dataset")
             return getattr(module, name)

@@ -70,6 +70,8 @@ class WhisperLitePlusDataset(RequestWhisperLiteDataset):
         history_items (torch.Tensor): The item of every row, sorted by user and time, int64
             ``[n_rows]``. The history of an interaction is the ``history_length`` items
             from index ``history_begin`` on; both are fields of the interaction.
+        history_requests (torch.Tensor): The text of the request that each of these items
+            answered, int64 ``[n_rows]``; 0 if it answered none.
     """
 
     history_fields = ("history_begin", "history_length")
@@ -79,6 +81,7 @@ class WhisperLitePlusDataset(RequestWhisperLiteDataset):
         user, request, item, _ = self._raw
         histories = Histories(user, request, self.config["MAX_ITEM_LIST_LENGTH"])
         self.history_items = torch.from_numpy(item)
+        self.history_requests = torch.from_numpy(self.text_of_request[request])
         values = torch.from_numpy(histories.begin), torch.from_numpy(histories.length)
         self.inter_feat.update(Interaction(dict(zip(self.history_fields, values))))
 
