@@ -134,8 +134,9 @@ def twins(tmp_path_factory):
     return write_tiny(path, "twins", choices, requests, items)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("loss_type", ["NS", "CE"])
+@pytest.mark.parametrize(
+    "model, loss_type", [*((model, "CE") for model in MODELS), ("TEM", "NS")]
+)
 def test_it_learns_what_depends_on_request_and_history(
     twins, prepare, model, loss_type
 ):
