@@ -60,14 +60,16 @@ class ProductSearchModel(GeneralRecommender):
 
         # define layers; the histories are not in the state dict: they come from the dataset
         self.words = WordBags(
-            self._vocabulary_texts(dataset), dataset.request_texts, self.embedding_size
+            self._vocabulary_texts(config, dataset),
+            dataset.request_texts,
+            self.embedding_size,
         )
         self.item_embedding = nn.Embedding(self.n_items, self.embedding_size)
         self.item_bias = nn.Parameter(torch.zeros(self.n_items))
         for name in ("history_items", "history_requests"):
             self.register_buffer(name, getattr(dataset, name), persistent=False)
 
-    def _vocabulary_texts(self, dataset):
+    def _vocabulary_texts(self, config, dataset):
         r"""The texts whose words have embeddings: by default, the requests of training."""
         texts = dataset.request_texts
         return [texts[text] for text in dataset.inter_feat[self.REQUEST].unique()]

@@ -50,8 +50,10 @@ class ZAM(ProductSearchModel):
         # parameters initialization
         self.apply(self._init_weights)
 
-    def _vocabulary_texts(self, dataset):
-        return super()._vocabulary_texts(dataset) + dataset.item_texts
+    def _vocabulary_texts(self, config, dataset):
+        texts = super()._vocabulary_texts(config, dataset)
+        # without the language model, words of item texts would not be trained
+        return texts + dataset.item_texts if config["text_weight"] > 0 else texts
 
     def query(self, request: torch.LongTensor) -> torch.FloatTensor:
         r"""Embeddings of requests, shape: [n, embedding_size]"""
