@@ -45,6 +45,9 @@ OWN_DATASETS = {
     "WhisperDataset": "WhisperDataset",
     "WhisperLiteDataset": "WhisperLiteDataset",
     "WhisperLitePlusDataset": "WhisperLitePlusDataset",
+    "ZAMDataset": "WhisperLitePlusDataset",
+    "TEMDataset": "WhisperLitePlusDataset",
+    "QuerySeqRecDataset": "WhisperLitePlusDataset",
     "LinearFusionDataset": "HistoryDataset",
     "LambdaMARTDataset": "HistoryDataset",
 }

@@ -77,6 +77,8 @@ class WithHistories(RequestDatasetMixin):
         history_items (torch.Tensor): The item of every row, sorted by user and time, int64
             ``[n_rows]``. The history of an interaction is the ``history_length`` items
             from index ``history_begin`` on; both are fields of the interaction.
+        history_requests (torch.Tensor): The text of the request that each of these items
+            answered, int64 ``[n_rows]``; 0 if it answered none.
     """
 
     history_fields = ("history_begin", "history_length")
@@ -85,6 +87,8 @@ class WithHistories(RequestDatasetMixin):
         super()._change_feat_format()
         histories = self.histories(self.config["MAX_ITEM_LIST_LENGTH"])
         self.history_items = torch.from_numpy(self.all_chosen_items)
+        requests = self.text_of_request[self._raw[1]]
+        self.history_requests = torch.from_numpy(requests)
         values = torch.from_numpy(histories.begin), torch.from_numpy(histories.length)
         self.inter_feat.update(Interaction(dict(zip(self.history_fields, values))))
 

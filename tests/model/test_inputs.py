@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fake_cross_encoder import install
 from recbole.utils import ModelType, get_model, get_trainer
 from tiny import write_tiny
 
@@ -31,7 +32,7 @@ RECBOLE += ["DeepFM"]
 
 
 @pytest.fixture
-def trained(tmp_path, prepare):
+def trained(tmp_path, prepare, monkeypatch):
     """Return a function (model, **settings) -> trainer after an epoch, test data."""
     write_tiny(tmp_path, choices=CHOICES, requests=REQUESTS, items=ITEMS)
     trust = [("u1", "u2"), ("u2", "u3"), ("u3", "u1")]
@@ -39,6 +40,9 @@ def trained(tmp_path, prepare):
     write_atomic(tmp_path / "tiny" / "tiny.net", columns, trust)
 
     def train(name, **settings):
+        if name == "TwoStage":
+            install(monkeypatch)
+            settings["cross_encoder"] = str(tmp_path)
         config, data, (train_data, valid_data, test_data) = prepare(
             name,
             tmp_path,
