@@ -56,7 +56,9 @@ def _run(made):
     )
 
     tuned = tuning.tune(made) if made.trials else {}
-    chosen = {name: one.settings for name, one in tuned.items() if one.settings}
+    chosen = {
+        name: one.settings for name, one in tuned.items() if one.settings is not None
+    }
     outcomes = runner.run_all(
         [
             runner.Job(

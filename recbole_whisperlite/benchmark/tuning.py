@@ -79,7 +79,9 @@ def tune(plan: Plan) -> dict[str, Tuned]:
                     "command line sets it for all rows and all trials. Remove one."
                 )
     tuned = {row.name: _tune_row(row, plan) for row in rows}
-    found = {name: one.settings for name, one in tuned.items() if one.settings}
+    found = {
+        name: one.settings for name, one in tuned.items() if one.settings is not None
+    }
     counts = [f"# {name}: {_counted(one)}\n" for name, one in tuned.items()]
     text = yaml.safe_dump({"models": found}, sort_keys=False)
     with whole_file(plan.output / "tuned.yaml") as file:
@@ -177,11 +179,18 @@ def _summary(study, row, plan, wanted, failed, all_there_are):
     trials = study.get_trials(deepcopy=False)[:wanted]
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     best = max(complete, key=lambda trial: trial.value, default=None)
-    settings = best and {
-        key: value
-        for key, value in {**row.settings, **_settings(row, best.number, best)}.items()
-        if key in row.ranges
-    }
+    settings = (
+        None
+        if best is None
+        else {
+            key: value
+            for key, value in {
+                **row.settings,
+                **_settings(row, best.number, best),
+            }.items()
+            if key in row.ranges
+        }
+    )
     return Tuned(
         settings=settings,
         trials=len(trials),
