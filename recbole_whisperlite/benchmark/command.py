@@ -56,6 +56,9 @@ def _run(made):
     )
 
     tuned = tuning.tune(made) if made.trials else {}
+    chosen = {
+        name: one.settings for name, one in tuned.items() if one.settings is not None
+    }
     outcomes = runner.run_all(
         [
             runner.Job(
@@ -65,13 +68,19 @@ def _run(made):
                 made.output / "runs" / row.name / str(seed),
                 units=data.has_requests(made, row),
             )
-            for row in made.rows_with(tuned)
+            for row in made.rows_with(chosen)
             for seed in made.seeds
         ],
         "models and seeds",
     )
     test_sets = fingerprints.same_test_set(outcomes)
-    benchmark = tables.assemble(made, outcomes, test_sets, tuned)
+    benchmark = tables.assemble(
+        made,
+        outcomes,
+        test_sets,
+        chosen,
+        {name: one.facts() for name, one in tuned.items()},
+    )
     tables.write(made.output, benchmark)
     written = report.write(made.output)
     print((made.output / "benchmark.md").read_text("utf-8"))

@@ -25,12 +25,12 @@ def folder(plan: Plan, row: Row) -> Path:
     """Return the folder from which RecBole will read the dataset of a row."""
     if plan.dataset == "ml-100k":  # bundled with RecBole, which then ignores data_path
         return datasets.RECBOLE / "dataset_example" / plan.dataset
-    return Path(str(_settings(plan, row).get("data_path", "dataset"))) / plan.dataset
+    return Path(str(settings_of(plan, row).get("data_path", "dataset"))) / plan.dataset
 
 
 def has_requests(plan: Plan, row: Row) -> bool:
     """Return whether the dataset of a row has requests."""
-    template = _settings(plan, row).get("request_template")
+    template = settings_of(plan, row).get("request_template")
     return folder_has_requests(plan.dataset, folder(plan, row), template)
 
 
@@ -47,7 +47,7 @@ def check(plan: Plan) -> None:
             none.
     """
     for row in plan.rows:
-        settings = _settings(plan, row)
+        settings = settings_of(plan, row)
         found = model_class(row.model)
         metric_names(settings.get("metrics", []))
         own_files(plan, row)
@@ -99,7 +99,7 @@ def own_files(plan, row) -> list[Path]:
     Raises:
         UserError: If a class of the user's own cannot be imported.
     """
-    given = _settings(plan, row)
+    given = settings_of(plan, row)
     encoders = each_encoder(given) if given.get("encoder") else []
     named = [each["encoder"] for each in encoders]
     own = [own_encoder(name) for name in named if own_code.is_named(name)]
@@ -127,6 +127,6 @@ def _flags(plan):
     return {key: yaml.safe_load(value) for key, _, value in flags}
 
 
-def _settings(plan, row):
+def settings_of(plan, row):
     """Return the settings of a row that are known before it runs."""
     return {**defaults(row.model), **plan.settings, **row.settings, **_flags(plan)}

@@ -8,6 +8,7 @@ these additional keys (``docs/benchmark.md`` explains them)::
     output: results/hm          # default: results/<dataset>
     reference: WhisperLitePlus  # row the others are tested against; default: the best
     tune: 20                    # tuning trials per model; default: 0
+    tune_users: 0.2             # share of the users that are tuned on; default: 1
     models:                     # rows, in this order
       BPR:
         learning_rate: 0.005    # any settings, for this row only
@@ -30,9 +31,9 @@ from recbole_whisperlite.config_files import read_files
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
-FLAGS = ("model", "dataset", "config_files", "seeds", "output", "reference", "tune")
+FLAGS = ("model dataset config_files seeds output reference tune tune_users").split()
 #: Settings that the benchmark chooses for each run.
-OURS = ("result_file", "unit_file", "checkpoint_dir", "seed")
+OURS = ("result_file", "unit_file", "checkpoint_dir", "seed", "tuning_trial")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Row:
         settings (dict): Settings for this row only, from the benchmark yaml.
         ranges (dict): ``{setting: list of values}`` to tune over.
         inputs (list of str or None): The inputs of the model, if the yaml states them.
+        tune_users (float): The share of the users that it is tuned on.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Row:
     settings: dict = field(default_factory=dict)
     ranges: dict = field(default_factory=dict)
     inputs: list[str] | None = None
+    tune_users: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def is_benchmark(argv: list[str]) -> bool:
     """Return whether arguments of ``recbole-whisperlite run`` ask for a benchmark."""
     args, _ = _parser().parse_known_args(argv)
     several = args.model and "," in args.model
-    asked = (args.seeds, args.output, args.reference, args.tune)
+    asked = (args.seeds, args.output, args.reference, args.tune, args.tune_users)
     if several or any(value is not None for value in asked):
         return True
     return any("models" in content for content in read_files(args.config_files))
@@ -143,7 +146,11 @@ def make_plan(argv: list[str]) -> Plan:
             "A benchmark needs models: list them with --model=A,B or in the section "
             "'models:' of a yaml file given with --config_files."
         )
-    rows = [_row(name, models.get(name, {})) for name in dict.fromkeys(names)]
+    of_users = {"tune_users": given.get("tune_users", 1)}
+    rows = [
+        _row(name, {**of_users, **models.get(name, {})})
+        for name in dict.fromkeys(names)
+    ]
     trials = _integers("tune", [given.get("tune", 0)], at_least=0)[0]
     if trials and not any(row.ranges for row in rows):
         raise UserError(
@@ -207,6 +214,10 @@ def _parser():
         help="number of tuning trials per model, judged by the validation metric "
         "(default: 0)",
     )
+    parser.add_argument(
+        "--tune_users",
+        help="share of the users that models are tuned on, such as 0.2 (default: 1)",
+    )
     return parser
 
 
@@ -234,6 +245,7 @@ def _row(name, section):
         raise UserError(
             f"models: the row name '{name}' must not contain '/' or start with '.'."
         )
+    users = _share(name, section.pop("tune_users"))
     ranges = section.pop("tune", None) or {}
     if not isinstance(ranges, dict):
         raise UserError(
@@ -252,7 +264,20 @@ def _row(name, section):
     for key in OURS:
         if key in section:
             raise UserError(f"models: {name}: {key} is set by the benchmark itself.")
-    return Row(name, model, section, ranges, inputs)
+    return Row(name, model, section, ranges, inputs, users)
+
+
+def _share(name, value):
+    try:
+        share = float(str(value))  # via str, because float() also accepts True
+    except ValueError:
+        share = 0
+    if not 0 < share <= 1:
+        raise UserError(
+            f"models: {name}: tune_users: {value!r} must be a share of the users, above "
+            "0 and at most 1, such as 0.2."
+        )
+    return share
 
 
 def _row_name(model):

@@ -50,6 +50,8 @@ class Job:
         folder (Path): The folder of this run only.
         units (bool): Whether to write ``units.npz``; it is not needed for tuning, and
             without requests there are no queries.
+        trial (dict or None): Its trial in a study of Optuna, which may end it early: the
+            setting ``tuning_trial``.
     """
 
     row: Row
@@ -57,6 +59,7 @@ class Job:
     plan: Plan
     folder: Path
     units: bool = True
+    trial: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         return f"{self.row.name}, seed {self.seed}"
@@ -181,6 +184,7 @@ def _run(job, bar):
             "result_file": str(result),
             "unit_file": str(units) if job.units else None,
             "checkpoint_dir": folder,
+            **({"tuning_trial": job.trial} if job.trial else {}),
         }
         file = Path(folder) / "settings.yaml"
         file.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")

@@ -16,6 +16,10 @@
     reference                               row that the others are tested against
     significance                            how p values and intervals were computed
     dataset_folder                          folder of the pictures (``items.image``)
+    tuning: {row name: {                    rows with ranges, if --tune was given
+        trials, pruned, failed: int,        pruned and failed ones are among trials
+        all: bool,                          no further combination
+        users}}                             share of the users
     test_sets: [{                           one, or one per seed (random splits);
                                             none if the dataset has no requests
         fingerprint, valid_fingerprint,
@@ -94,6 +98,7 @@ def assemble(
     outcomes: list[Outcome],
     test_sets: list[TestSet],
     tuned: dict[str, dict],
+    tuning: dict[str, dict] | None = None,
 ) -> dict[str, Any]:
     """Assemble the contents of ``benchmark.json`` and ``units.npz``.
 
@@ -102,6 +107,7 @@ def assemble(
         outcomes (list of Outcome): The outcomes of its jobs.
         test_sets (list of TestSet): From :func:`fingerprints.same_test_set`.
         tuned (dict): ``{row name: settings chosen by tuning}``.
+        tuning (dict): ``{row name: how it was tuned}``; None if nothing was.
 
     Returns:
         dict: As described above, with the arrays of ``units.npz`` under ``units``.
@@ -125,6 +131,7 @@ def assemble(
         "metrics_of_queries": [],
         "reference": None,
         "significance": SIGNIFICANCE,
+        "tuning": tuning or {},
         "dataset_folder": None,
         "test_sets": [
             {
@@ -423,6 +430,8 @@ def notes(benchmark: dict[str, Any]) -> list[str]:
         told.append(REVIEWS)
     if len(benchmark["seeds"]) > 1:
         told.append("Mean ± standard deviation over seeds.")
+    if benchmark.get("tuning"):
+        told.append(_tuning(benchmark))
     if benchmark["reference"] and benchmark["test_sets"]:
         told.append(
             f"* differs from {benchmark['reference']} with p < {ALPHA}. "
@@ -431,6 +440,24 @@ def notes(benchmark: dict[str, Any]) -> list[str]:
     if any(row["inputs"] is None for row in benchmark["rows"]):
         told.append("Inputs not stated: the model's class has no attribute inputs.")
     return told
+
+
+def _tuning(benchmark):
+    """Return how many trials each row had; rows that had the same are told together."""
+    alike = {}
+    for row in benchmark["rows"]:
+        of_row = benchmark["tuning"].get(row["name"])
+        if of_row is None:
+            how = "none, as there are no ranges"
+        else:
+            how = f"{of_row['trials']} trials"
+            how += ", all combinations" if of_row["all"] else ""
+            how += f", {of_row['failed']} failed" if of_row["failed"] else ""
+            if of_row["users"] < 1:
+                how += f", on {of_row['users']:.0%} of the users"
+        alike.setdefault(how, []).append(row["name"])
+    told = "; ".join(f"{how} ({', '.join(names)})" for how, names in alike.items())
+    return f"Tuning on validation: {told}."
 
 
 def as_markdown(benchmark: dict[str, Any]) -> str:

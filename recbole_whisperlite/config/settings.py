@@ -35,6 +35,8 @@ OUR_PROGRAMS = ("run_recbole.py", "__main__.py", "recbole-whisperlite")
 RUN_FLAGS = (
     "model dataset config_files nproc ip port world_size group_offset offset local_rank"
 ).split()
+# What the tuning of a benchmark tells a run that is one of its trials.
+OF_TUNING = ("tuning_trial",)
 
 
 def add_defaults(config: Config, model_class: type, dataset: str) -> None:
@@ -85,6 +87,7 @@ def known_settings() -> set[str]:
         *evaluation_arguments,
         *dataset_arguments,
         *RUN_FLAGS,
+        *OF_TUNING,
         *yaml.safe_load(REQUEST_SETTINGS.read_text("utf-8")),
         *_settings_of_our_models(),
         *_recbole_settings(),
@@ -180,6 +183,7 @@ def _check_settings(config, model_class, layers):
         *dataset_arguments,
         *config.internal_config_dict,
         *RUN_FLAGS,
+        *OF_TUNING,
     }.union(*layers)
     unknown = set(config.external_config_dict) - accepted
     if not unknown:

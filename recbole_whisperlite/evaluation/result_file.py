@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from recbole_whisperlite.evaluation import pruning
 from recbole_whisperlite.evaluation.examples import show_examples
 from recbole_whisperlite.evaluation.rank_file import QueryRanks, write_ranks
 from recbole_whisperlite.files import plain, whole_file
@@ -85,6 +86,15 @@ def timed_evaluate(evaluate: Callable) -> Callable:
         if phase == "valid":
             since = time.time() - run.get("fit_started", begin)
             run["valid_curve"].append({"seconds": since, **result})
+            if self.config["tuning_trial"] and self.config["single_spec"]:
+                pruning.report(
+                    self.config["tuning_trial"],
+                    len(run["valid_curve"]) - 1,
+                    pruning.signed(
+                        result[self.config["valid_metric"].lower()],
+                        self.config["valid_metric_bigger"],
+                    ),
+                )
         run["units"][phase] = getattr(eval_data, "sample_size", None)
         run["fingerprint"][phase] = getattr(eval_data, "fingerprint", None)
         if phase == "test" and self.config["local_rank"] == 0:

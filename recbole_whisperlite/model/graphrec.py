@@ -27,7 +27,10 @@ class GraphRec(GeneralRecommender):
     Two things differ from the paper, which predicts ratings: the loss is binary cross-entropy
     on sampled negatives, because items are ranked; and the target pair is left out of the
     user's items and the item's users, or else the model could simply look it up. As in the
-    paper, ratings are opinions; data without ratings have only one opinion.
+    paper, ratings are opinions; data without ratings have only one opinion. The two layers
+    on either side before the rating, and the batch normalisation in them and in the rating,
+    are those of the authors' code: without them the rating, an MLP over two
+    concatenated vectors, does not leave its start on sparse data.
 
     Raises:
         UserError: If the dataset has no trust file, or no negatives are sampled.
@@ -87,7 +90,11 @@ class GraphRec(GeneralRecommender):
         self.over_items, self.over_friends = Attention(size), Attention(size)
         self.over_users = Attention(size)
         self.user_layers = MLPLayers([2 * size, size, size])
-        self.predict_layers = MLPLayers([2 * size, size, size], self.dropout_prob)
+        self.user_tower = tower(size, self.dropout_prob)
+        self.item_tower = tower(size, self.dropout_prob)
+        self.predict_layers = MLPLayers(
+            [2 * size, size, size], self.dropout_prob, bn=True
+        )
         self.predict_score = nn.Linear(size, 1)
         self.loss = nn.BCEWithLogitsLoss()
         self._user_e = self._item_e = None
@@ -111,11 +118,10 @@ class GraphRec(GeneralRecommender):
         mask = item > 0
         if without is not None:
             mask = mask & (item != without.unsqueeze(1))
-        item_e = self.item_embedding(item)
-        x = self.item_opinion(
-            torch.cat([item_e, self.opinion_embedding(opinion)], dim=-1)
+        x, index = self._with_opinions(
+            item, opinion, self.item_embedding, self.item_opinion
         )
-        return self.over_items(x, self.user_embedding(user), mask)
+        return self.over_items(x, index, self.user_embedding(user), mask)
 
     def user_latent(
         self, user: torch.LongTensor, without: torch.LongTensor | None = None
@@ -124,11 +130,10 @@ class GraphRec(GeneralRecommender):
         friend = self.user_friends[user]
         distinct, index = torch.unique(friend, return_inverse=True)
         social = self.over_friends(
-            self.item_space(distinct)[index], self.user_embedding(user), friend > 0
+            self.item_space(distinct), index, self.user_embedding(user), friend > 0
         )
-        return self.user_layers(
-            torch.cat([self.item_space(user, without), social], dim=-1)
-        )
+        own = self.item_space(user, without)
+        return self.user_tower(self.user_layers(torch.cat([own, social], dim=-1)))
 
     def item_latent(
         self, item: torch.LongTensor, without: torch.LongTensor | None = None
@@ -138,11 +143,21 @@ class GraphRec(GeneralRecommender):
         mask = user > 0
         if without is not None:
             mask = mask & (user != without.unsqueeze(1))
-        user_e = self.user_embedding(user)
-        x = self.user_opinion(
-            torch.cat([user_e, self.opinion_embedding(opinion)], dim=-1)
+        x, index = self._with_opinions(
+            user, opinion, self.user_embedding, self.user_opinion
         )
-        return self.over_users(x, self.item_embedding(item), mask)
+        return self.item_tower(
+            self.over_users(x, index, self.item_embedding(item), mask)
+        )
+
+    def _with_opinions(self, neighbor, opinion, embedding, layers):
+        """Return each distinct neighbor with its opinion (eq. 2, 15), and who is where."""
+        n_opinions = self.opinion_embedding.num_embeddings
+        pairs = neighbor * n_opinions + opinion
+        distinct, index = torch.unique(pairs, return_inverse=True)
+        neighbor_e = embedding(torch.div(distinct, n_opinions, rounding_mode="floor"))
+        opinion_e = self.opinion_embedding(distinct % n_opinions)
+        return layers(torch.cat([neighbor_e, opinion_e], dim=-1)), index
 
     def rate(
         self, user_e: torch.FloatTensor, item_e: torch.FloatTensor
@@ -198,7 +213,8 @@ class Attention(nn.Module):
     r"""Attention averages neighbors, weighted by a two-layer network, and applies a layer.
 
     Shape:
-        - neighbor: (n, max_neighbors, size), embeddings of the neighbors
+        - distinct: (n_distinct, size), embeddings of all that are neighbors of a node
+        - index: (n, max_neighbors), int64, the rows of ``distinct`` that a node has
         - node: (n, size), embeddings of the nodes that they are neighbors of
         - mask: (n, max_neighbors), bool, False for padding. If all of a row is False, the
           average is zero.
@@ -207,22 +223,35 @@ class Attention(nn.Module):
 
     def __init__(self, size):
         super(Attention, self).__init__()
-        self.weight = nn.Sequential(
-            nn.Linear(2 * size, size), nn.ReLU(), nn.Linear(size, 1)
-        )
+        # one linear layer over both, in two halves: neighbors are shared, and so is theirs
+        self.of_neighbor = nn.Linear(size, size)
+        self.of_node = nn.Linear(size, size, bias=False)
+        self.weight = nn.Linear(size, 1)
         self.layer = nn.Sequential(nn.Linear(size, size), nn.ReLU())
 
     def forward(
         self,
-        neighbor: torch.FloatTensor,
+        distinct: torch.FloatTensor,
+        index: torch.LongTensor,
         node: torch.FloatTensor,
         mask: torch.BoolTensor,
     ) -> torch.FloatTensor:
-        node = node.unsqueeze(1).expand(-1, neighbor.shape[1], -1)
-        weight = self.weight(torch.cat([neighbor, node], dim=-1)).squeeze(-1)
+        hidden = self.of_neighbor(distinct)[index] + self.of_node(node).unsqueeze(1)
+        weight = self.weight(torch.relu(hidden)).squeeze(-1)
         weight = weight.masked_fill(~mask, -torch.inf)
         weight = torch.softmax(weight, dim=1).nan_to_num()
-        return self.layer(torch.matmul(weight.unsqueeze(1), neighbor).squeeze(1))
+        return self.layer(torch.matmul(weight.unsqueeze(1), distinct[index]).squeeze(1))
+
+
+def tower(size: int, dropout_prob: float) -> nn.Module:
+    r"""The two layers between the latent factors of a side and the rating."""
+    return nn.Sequential(
+        nn.Linear(size, size),
+        nn.BatchNorm1d(size),
+        nn.ReLU(),
+        nn.Dropout(dropout_prob),
+        nn.Linear(size, size),
+    )
 
 
 def neighbors(
@@ -244,14 +273,16 @@ def neighbors(
         rng (numpy.random.Generator): The random generator that draws them
 
     Returns:
-        tuple: torch.LongTensor of targets and of their values, shape: [n, max_neighbors]
+        tuple: torch.LongTensor of targets and of their values, shape: [n, width], where no
+        source has more than ``width`` targets and ``width`` is ``max_neighbors`` at most
     """
     drawn = rng.permutation(len(source))
     drawn = drawn[np.argsort(source[drawn], kind="stable")]
     source, target, value = source[drawn], target[drawn], value[drawn]
     position = np.arange(len(source)) - np.searchsorted(source, source)
     kept = position < max_neighbors
-    table = torch.zeros(2, n, max_neighbors, dtype=torch.long)
+    width = int(position[kept].max(initial=0)) + 1
+    table = torch.zeros(2, n, width, dtype=torch.long)
     index = torch.from_numpy(source[kept]).long(), torch.from_numpy(position[kept])
     table[0][index] = torch.from_numpy(target[kept]).long()
     table[1][index] = torch.from_numpy(value[kept]).long()

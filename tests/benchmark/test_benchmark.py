@@ -178,6 +178,7 @@ def test_tuning_uses_the_validation_split_only(benchmark, started):
     tuned = yaml.safe_load(Path("results/tiny/tuned.yaml").read_text())
     assert tuned["models"]["BPR"] == row["tuned"]
     assert "tuned" in row and "Pop" not in tuned["models"]
+    assert read()["tuning"].keys() == {"BPR"} and read()["tuning"]["BPR"]["trials"] == 3
 
 
 def test_composed_requests_are_marked_as_such(benchmark, tiny):

@@ -31,8 +31,10 @@ def built(tmp_path, prepare):
 def attend(attention, rows, whose):
     """Equations 5 and 6 for one node, a neighbor at a time."""
     if not rows:
-        return attention.layer(torch.zeros(attention.layer[0].in_features))
-    logit = torch.stack([attention.weight(torch.cat([row, whose])) for row in rows])
+        return attention.layer(torch.zeros_like(whose))
+    of_node = attention.of_node(whose)
+    hidden = [torch.relu(attention.of_neighbor(row) + of_node) for row in rows]
+    logit = torch.stack([attention.weight(row) for row in hidden])
     weight = torch.softmax(logit, dim=0)
     return attention.layer(sum(w * row for w, row in zip(weight, rows)))
 
@@ -67,7 +69,9 @@ def by_hand(model, train, user, item, without=None):
         if i == item and (u, i) != without
     ]
     item_e = attend(model.over_users, rows, model.item_embedding.weight[item])
-    return model.rate(user_e, item_e)
+    # one row each, as batch normalisation wants them
+    user_e, item_e = model.user_tower(user_e[None]), model.item_tower(item_e[None])
+    return model.rate(user_e, item_e)[0]
 
 
 def test_scores_are_those_of_one_neighbor_at_a_time(built):
@@ -90,6 +94,9 @@ def test_scores_are_those_of_one_neighbor_at_a_time(built):
 def test_a_pair_in_training_does_not_see_itself(built):
     _, train, _, model = built
     model.train()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm1d):
+            layer.eval()  # or else the other rows of the batch would count
     inter = train.inter_feat
     user, item = inter["user_id"], inter["item_id"]
     with torch.no_grad():
