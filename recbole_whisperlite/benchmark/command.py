@@ -66,7 +66,7 @@ def _run(made):
                 units=data.has_requests(made, row),
             )
             for row in made.rows_with(tuned)
-            for seed in made.seeds
+            for seed in made.seeds[: row.seeds]
         ],
         "models and seeds",
     )

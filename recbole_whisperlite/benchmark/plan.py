@@ -18,6 +18,9 @@ these additional keys (``docs/benchmark.md`` explains them)::
       Mine:
         class: shop_models.mine:MyModel   # your own model, as module:Class
         inputs: [request, item text]      # if its class does not state them
+      NGCF:
+        seeds: 1                # only the first of the seeds
+        note: Hours a run on a CPU, so one seed.   # stands below the table
 """
 
 import argparse
@@ -45,6 +48,9 @@ class Row:
         settings (dict): Settings for this row only, from the benchmark yaml.
         ranges (dict): ``{setting: list of values}`` to tune over.
         inputs (list of str or None): The inputs of the model, if the yaml states them.
+        seeds (int or None): It runs with this many of the seeds, the first ones; None
+            for all.
+        note (str or None): What a reader of the table has to know about this row.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Row:
     settings: dict = field(default_factory=dict)
     ranges: dict = field(default_factory=dict)
     inputs: list[str] | None = None
+    seeds: int | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -249,10 +257,16 @@ def _row(name, section):
     inputs = section.pop("inputs", section.pop("sees", None))  # sees: its old name
     if inputs is not None:
         inputs = [str(part) for part in _listed(inputs)]
+    seeds = section.pop("seeds", None)
+    if seeds is not None:
+        seeds = _integers(f"models: {name}: seeds", [seeds], at_least=1)[0]
+    note = section.pop("note", None)
+    if not isinstance(note, (str, type(None))):
+        raise UserError(f"models: {name}: note: {note!r} must be a text.")
     for key in OURS:
         if key in section:
             raise UserError(f"models: {name}: {key} is set by the benchmark itself.")
-    return Row(name, model, section, ranges, inputs)
+    return Row(name, model, section, ranges, inputs, seeds, note)
 
 
 def _row_name(model):
