@@ -52,6 +52,7 @@ def _run(made):
         report,
         runner,
         tables,
+        trec,
         tuning,
     )
 
@@ -73,6 +74,7 @@ def _run(made):
     test_sets = fingerprints.same_test_set(outcomes)
     benchmark = tables.assemble(made, outcomes, test_sets, tuned)
     tables.write(made.output, benchmark)
+    trec.write(made.output, benchmark)
     written = report.write(made.output)
     print((made.output / "benchmark.md").read_text("utf-8"))
     print(f"Report: {written}")

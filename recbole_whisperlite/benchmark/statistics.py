@@ -162,7 +162,9 @@ def resampled_means(
     _, cluster = np.unique(cluster, return_inverse=True)
     n_clusters = cluster.max() + 1
     shape = n_clusters, len(values)
-    of_cluster = csr_matrix((np.ones(len(values)), (cluster, range(len(values)))), shape)
+    of_cluster = csr_matrix(
+        (np.ones(len(values)), (cluster, range(len(values)))), shape
+    )
     sums, sizes = of_cluster @ values, of_cluster @ present.astype(float)
     means = []
     for drawn in np.split(_draws(n_clusters, seed), RESAMPLES // 200):
@@ -209,7 +211,7 @@ class Difference:
 
     Attributes:
         mean, low, high (numpy.ndarray): Difference of the means (row less reference) and
-            the ends of its interval, float64 ``[n_metrics]``.
+            the ends of its interval, float64 ``[n_metrics]``; NaN without common queries.
         relative, relative_low, relative_high (numpy.ndarray): The same divided by the
             reference's mean, whose own uncertainty is in the interval; NaN where that
             mean is 0.
@@ -242,8 +244,11 @@ def paired_difference(
     own, other = (np.where(missing, np.nan, each) for each in (values, reference))
     drawn = np.split(resampled_means(np.hstack([own, other]), cluster), 2, axis=1)
     gaps = drawn[0] - drawn[1]
-    own, other = np.nanmean(own, axis=0), np.nanmean(other, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
+        own, other = (
+            np.where(missing, 0, each).sum(axis=0) / (~missing).sum(axis=0)
+            for each in (own, other)
+        )
         shares = np.where(drawn[1] > 0, gaps / drawn[1], np.nan)
         relative = np.where(other > 0, (own - other) / other, np.nan)
     return Difference(own - other, *ends(gaps), relative, *ends(shares))

@@ -79,13 +79,20 @@ def without_plotly():
 
 def test_every_plot_has_its_figure_and_its_element(made):
     rendered = Page(page.render(made))
-    expected = {"plot-cost", "plot-k-ndcg", "plot-k-hit"}
-    expected |= {f"plot-slices-{kind}" for kind in ("words", "history", "popularity")}
+    expected = {"plot-differences", "plot-cost", "plot-k-ndcg", "plot-k-hit"}
+    kinds = ("words", "history", "popularity", "asked")
+    expected |= {f"plot-slices-{kind}" for kind in kinds}
     expected |= {"plot-learning-epochs", "plot-learning-seconds"}
     assert set(rendered.figures) == expected
     ids = rendered.having("id")
     assert expected <= set(ids) and len(ids) == len(set(ids))
-    for figure in rendered.figures.values():
+    # against WhisperLite: a point with the ends of its interval
+    [gap] = rendered.figures["plot-differences"]["data"]
+    assert (gap["legendgroup"], gap["x"]) == ("<b>Pop</b>", [0.04])
+    ends = gap["error_x"]["arrayminus"] + gap["error_x"]["array"]
+    assert ends == pytest.approx([0.03, 0.03])
+    expected.remove("plot-differences")
+    for figure in map(rendered.figures.get, expected):
         assert {t["legendgroup"] for t in figure["data"]} == {
             "WhisperLite",
             "<b>Pop</b>",
@@ -98,6 +105,7 @@ def test_every_plot_has_its_figure_and_its_element(made):
     assert [trace["x"] for trace in epochs] == [[2], [2, 4], [2, 4]]
     cost = rendered.figures["plot-cost"]["data"]
     assert [trace["x"] for trace in cost] == [[plots.SHORTEST], [2.0]]
+    expected.add("plot-differences")
     links = [link for link in rendered.having("href") if link.startswith("#")]
     assert {link[1:] for link in links} <= set(ids)
 

@@ -1,0 +1,121 @@
+"""What must be said below a table: data, statistics, source, and of single rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ALPHA = 0.05
+SLICED = (
+    "By how often the wanted product was chosen in training: each positive counts in the "
+    "slice of its own product, as if it were its query's only one; n positives."
+)
+TRIALS = (
+    "Trials: settings of the row that were tried in this benchmark, and judged on "
+    "validation."
+)
+NO_REQUESTS = (
+    "It has no requests, so each family is evaluated as in RecBole: general models "
+    "once per user, sequential models once per interaction and without excluding seen "
+    "items. Only rows of the same family can be compared, and there are no "
+    "significance tests."
+)
+REVIEWS = (
+    "Requests are reviews of the chosen item, written after it was chosen: they may "
+    "name it."
+)
+
+
+def told_revision(revision: dict[str, Any] | None) -> str:
+    """Return a revision as text: seven digits, ``+`` if files differed from it."""
+    if revision is None:
+        return "unknown"
+    return revision["commit"][:7] + "+" * revision["dirty"]
+
+
+def sources(benchmark: dict[str, Any]) -> dict[str, list[str]]:
+    """Return which rows were run with which source.
+
+    Args:
+        benchmark (dict): ``benchmark.json``.
+
+    Returns:
+        dict: ``{version and revision as text: row names}``; several if the rows do not
+        come from one revision, and none if no run recorded it.
+    """
+    found = {}
+    for row in benchmark["rows"]:
+        for run in row["runs"].values():
+            if "version" in run:
+                told = f"{run['version']}, revision {told_revision(run['revision'])}"
+                of_source = found.setdefault(told, [])
+                of_source.extend({row["name"]} - {*of_source})
+    return found
+
+
+def told_sources(benchmark: dict[str, Any]) -> str | None:
+    """Return a sentence on version and revision of the rows; None if nothing is known."""
+    found = sources(benchmark)
+    if not found:
+        return None
+    if len(found) == 1:
+        told = f"All rows: version {next(iter(found))}."
+    else:
+        each = (f"version {told} ({', '.join(names)})" for told, names in found.items())
+        told = f"The rows are not of one revision: {'; '.join(each)}."
+    if any(source.endswith("+") for source in found):
+        told += " A plus sign: with changes that were not committed."
+    return told
+
+
+def told_rows(benchmark: dict[str, Any]) -> list[str]:
+    """Return what must be said of single rows: fewer seeds, notes, failed runs."""
+    told = []
+    for row in benchmark["rows"]:
+        name, seeds = row["name"], list(row["runs"])
+        fewer = row["runs"] and len(seeds) + len(row["errors"]) < len(
+            benchmark["seeds"]
+        )
+        parts = [f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)} only."] * bool(fewer)
+        parts += [row["note"].strip()] if row.get("note") else []
+        if parts:
+            told.append(f"{name}: {' '.join(parts)}")
+        for seed, error in row["errors"].items():
+            told.append(f"{name}, seed {seed}, failed: {error}")
+    return told
+
+
+def notes(benchmark: dict[str, Any]) -> list[str]:
+    """Return the notes below a table, a list of sentences."""
+    told = []
+    for test_set in benchmark["test_sets"]:
+        told.append(
+            f"Dataset {benchmark['dataset']}: {test_set['queries']} test queries, "
+            f"{test_set['items']} items, fingerprint {test_set['fingerprint']}, "
+            f"seeds {', '.join(map(str, test_set['seeds']))}."
+        )
+    if not benchmark["test_sets"]:
+        told.append(f"Dataset {benchmark['dataset']}. {NO_REQUESTS}")
+    if benchmark["composed_requests"]:
+        told.append(
+            "Requests are composed from attributes of the chosen item "
+            f"({benchmark['composed_requests']}), so they reveal attributes of the "
+            "target."
+        )
+    if benchmark.get("request_kind") == "review":
+        told.append(REVIEWS)
+    if len(benchmark["seeds"]) > 1:
+        told.append("Mean ± standard deviation over seeds.")
+    if benchmark["reference"] and benchmark["test_sets"]:
+        told.append(
+            f"* differs from {benchmark['reference']} with p < {ALPHA}. "
+            f"{benchmark['significance']}"
+        )
+    if benchmark["reference"] and benchmark["slices"]["kinds"]:
+        told.append(SLICED)
+    if any(row["trials"] for row in benchmark["rows"]):
+        told.append(TRIALS)
+    if told_sources(benchmark):
+        told.append(told_sources(benchmark))
+    if any(row["inputs"] is None for row in benchmark["rows"]):
+        told.append("Inputs not stated: the model's class has no attribute inputs.")
+    return told
