@@ -266,7 +266,7 @@ def _row(name, section):
     for key in OURS:
         if key in section:
             raise UserError(f"models: {name}: {key} is set by the benchmark itself.")
-    return Row(name, model, section, ranges, inputs, seeds, note)
+    return Row(name, model, section, ranges, inputs, seeds=seeds, note=note)
 
 
 def _row_name(model):
