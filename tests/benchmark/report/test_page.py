@@ -263,3 +263,16 @@ def test_a_benchmark_writes_a_report_even_if_all_runs_are_kept(
     started.clear()
     assert benchmark({"Pop": None}) == 0
     assert started == [] and path.is_file()
+
+
+def test_a_benchmark_of_version_0_1_has_a_page_without_what_it_lacks(made):
+    for row in made["rows"]:
+        del row["trials"], row["note"]
+        for cell in row["metrics"].values():
+            del cell["difference"]
+    del made["units"]["0/asked"]
+    rendered = Page(page.render(made))
+    assert "plot-differences" not in rendered.figures
+    assert "plot-slices-asked" not in rendered.figures
+    assert "plot-slices-popularity" in rendered.figures
+    assert "p = 0.012" in rendered.text and "revision" not in rendered.text
