@@ -313,6 +313,16 @@ class RequestSplitting:
         _, _, item, phase = self._raw
         return np.bincount(item[phase == 0], minlength=self.item_num)
 
+    def training_text_counts(self) -> np.ndarray:
+        """Return how many training interactions asked each text.
+
+        Returns:
+            numpy.ndarray: int64, by id of the text as in :attr:`text_of_request`.
+        """
+        _, request, _, phase = self._raw
+        text = self._text_of_request[request[phase == 0]]
+        return np.bincount(text, minlength=len(self.request_texts))
+
     def training_choices(self) -> trained_on.Choices:
         """Return the positives that counts are made of.
 
