@@ -8,8 +8,12 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from recbole_whisperlite.model.terms import SparseRows
+
 # Positions from the end of a history that have weights of their own.
 _N_POSITIONS = 4
+# How much the offsets of an item's neighbors count beside its own.
+_OF_NEIGHBORS = 2.0
 # Below any weight of a position.
 _LEAST = 1e-30
 
@@ -19,11 +23,14 @@ class LearnedSimilarity(nn.Module):
 
     .. math::
         s(H, i) = \frac{\sqrt{|H|}}{\sum_j w_j} \sum_{j \in H} w_j\, q_j \cdot k_i + b_i,
-        \quad q_j = A v_j + e_j, \quad k_i = B v_i + f_i
+        \quad q_j = A v_j + \tilde e_j, \quad k_i = B v_i + \tilde f_i
 
     Two projections :math:`A, B` of the frozen item vectors carry over to items that nobody
     has chosen; small offsets :math:`e, f, b` of each item, held back by weight decay, learn
-    what texts do not say. The weights :math:`w` depend on the distance to the
+    what texts do not say. Those of an item have the weighted ones of its neighbors added,
+
+    :math:`\tilde e = e + 2 S e` (one step of LightGCN, He et al. 2020), since most items have
+    few choices of their own. The weights :math:`w` depend on the distance to the
     request: a session is about what was shown last, a wardrobe is not. (A history as the
     sum of its items, with a root as in FISM: Kabbur et al., KDD 2013; queries and keys that
     differ: goes-with is not symmetric.)
@@ -32,18 +39,20 @@ class LearnedSimilarity(nn.Module):
         - vectors(torch.FloatTensor): Frozen vectors of the items, shape: [n_items, dim]
         - size(int): The size of the projections
         - dropout_prob(float): In training, the share of a history's items that is left out
+        - shared(scipy.sparse.csr_matrix): From :func:`shared_users`, by the ids of training
         - item_then(numpy.ndarray): The row of each item in the tables of offsets, shape:
           [n_items]; 0 for items that came after the training
         - n_then(int): The number of rows
     """
 
-    def __init__(self, vectors, size, dropout_prob, item_then, n_then):
+    def __init__(self, vectors, size, dropout_prob, shared, item_then, n_then):
         super(LearnedSimilarity, self).__init__()
         dim = vectors.shape[1]
         self.register_buffer("vectors", vectors, persistent=False)
         item_then = torch.from_numpy(item_then)
         self.register_buffer("item_then", item_then, persistent=False)
         self.dropout_prob = dropout_prob
+        self.shared = SparseRows(shared)
         self.query = nn.Linear(dim, size, bias=False)
         self.key = nn.Linear(dim, size, bias=False)
         self.query_offset = nn.Embedding(n_then, size)
@@ -63,6 +72,12 @@ class LearnedSimilarity(nn.Module):
         r"""Return the parameters of single items, which weight decay holds back."""
         return [self.query_offset.weight, self.key_offset.weight, self.bias.weight]
 
+    def _offset(self, table, then):
+        r"""Offsets of items by their ids in training, with those of their neighbors."""
+        return table(then) + _OF_NEIGHBORS * self.shared.weighted_sum(
+            then, table.weight
+        )
+
     def keys(self, item, is_new):
         r"""Keys and biases of items; without offsets for those that are new.
 
@@ -74,7 +89,7 @@ class LearnedSimilarity(nn.Module):
             tuple: torch.FloatTensor, shape: [n, size] and [n]
         """
         then, known = self.item_then[item], (~is_new).unsqueeze(1)
-        key = self.key(self.vectors[item]) + self.key_offset(then) * known
+        key = self.key(self.vectors[item]) + self._offset(self.key_offset, then) * known
         return key, (self.bias(then) * known).squeeze(1)
 
     def summarize(self, history, distance, is_new):
@@ -96,7 +111,7 @@ class LearnedSimilarity(nn.Module):
         weight = weight * present
         item, index = torch.unique(history, return_inverse=True)
         query = self.query(self.vectors[item])
-        offset = self.query_offset(self.item_then[item])
+        offset = self._offset(self.query_offset, self.item_then[item])
         query = query + offset * (~is_new[item]).unsqueeze(1)
         # the sum of n items has a root of n for its length; the weights are only relative
         root = present.sum(dim=1, keepdim=True).sqrt()

@@ -28,6 +28,7 @@ from recbole_whisperlite.model.terms import (
     SparseRows,
     Transitions,
     count_pairs,
+    shared_users,
 )
 from recbole_whisperlite.model.whisperlite import WhisperLite
 
@@ -166,6 +167,13 @@ class WhisperLitePlus(WhisperLite):
                 self.like_history.vectors,
                 config["similarity_size"],
                 config["history_dropout_prob"],
+                shared_users(
+                    choices.user,
+                    choices.item,
+                    len(choices.user_now),
+                    len(choices.item_now),
+                    config["neighbor_num"],
+                ),
                 choices.item_then,
                 len(choices.item_now),
             )
