@@ -20,7 +20,14 @@ DEFAULTS = {
     }
     for model in (WhisperLite, WhisperLitePlus)
 }
-SWITCHES = ("use_memory", "use_neighbors", "use_history", "use_refusals")
+SWITCHES = (
+    "use_memory",
+    "use_neighbors",
+    "use_transitions",
+    "use_history",
+    "use_similarity",
+    "use_refusals",
+)
 #: WhisperLitePlus with every part switched off.
 PLAIN = {**dict.fromkeys(SWITCHES, False), "mask_user_items": False}
 
@@ -54,6 +61,15 @@ class Dataset:
 
     def item_vectors(self):
         return self.vectors["item"]
+
+    def training_choices(self):
+        item = self.inter_feat["item_id"].numpy()
+        rows = (
+            self.inter_feat[field].numpy() if field in self.inter_feat else 0 * item
+            for field in ("user_id", "item_id", "request")
+        )
+        sizes = [self.num(field) for field in ("user_id", "item_id", "request")]
+        return Choices(*rows, *map(np.arange, sizes), n_items=sizes[1])
 
     def has_refusals(self, refusal):
         return bool(refusal.any())
@@ -105,11 +121,6 @@ class People(Dataset):
     def wish_and_refusal_vectors(self):
         return self.vectors["request"], self.refusals
 
-    def training_choices(self):
-        fields = ("user_id", "item_id", "request")
-        rows = (self.inter_feat[field].numpy() for field in fields)
-        return Choices(*rows, *(np.arange(self.num(field)) for field in fields), 8)
-
 
 def build(dataset, seed=1, model=WhisperLitePlus, **settings):
     init_seed(seed, True)
@@ -124,6 +135,9 @@ def build(dataset, seed=1, model=WhisperLitePlus, **settings):
             "LABEL_FIELD": "label",
             "NEG_PREFIX": "neg_",
             "device": torch.device("cpu"),
+            # chance has no part in what is compared
+            "new_item_rate": 0.0,
+            "history_dropout_prob": 0.0,
             **settings,
         }
     )
