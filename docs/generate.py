@@ -68,7 +68,9 @@ def results_page(folder: Path = ROOT / "results") -> str:
         if earlier.is_file():
             table, _ = _table(earlier, about.get("metrics", SHOWN))
             parts += [f"{index['earlier']}\n", f"{table}\n"]
-        parts.append(f"Files: `results/{name}/benchmark.csv`, `.md`, `.tex`.\n")
+        files = [f"`{path.name}`" for path in sorted((folder / name).glob("*.csv"))]
+        files += [f"`benchmark{suffix}`" for suffix in (".md", ".tex")]
+        parts.append(f"Files in `results/{name}/`: {', '.join(files)}.\n")
     return "\n".join(part.strip() + "\n" for part in parts if part.strip())
 
 
@@ -79,16 +81,22 @@ def _seeds_and_day(about, index):
 
 
 def _table(path, metrics):
-    """Return the table with the chosen columns, and what stands below it."""
+    """Return the table with the chosen columns, and what stands below it.
+
+    Below it stand notes and, in tables made since version 0.2, two more tables: the
+    differences from the reference, and the slice by how often a product was chosen.
+    """
     text = path.read_text("utf-8")
     for old, new in RENAMED.items():
         text = text.replace(old, new)
+    text, *more = re.split(r"^### ", text, flags=re.MULTILINE)
     lines = text.splitlines()
     table = [_cells(line) for line in lines if line.startswith("|")]
     notes = "\n".join(line for line in lines if not line.startswith("|")).strip()
     head, rows = table[0], table[2:]
     wanted = [n for m in metrics for n in head if n.partition("@")[0] == m]
-    shown = [head[0], head[1], *wanted, head[-1]]
+    trials = [name for name in head if name == "trials"]
+    shown = [head[0], head[1], *wanted, *trials, head[-1]]
     out = [
         "| " + " | ".join(map(shown_name, shown)) + " |",
         "|---|---|" + "---:|" * (len(shown) - 2),
@@ -101,7 +109,14 @@ def _table(path, metrics):
             figures = [figure(by_name[name]) for name in shown[2:-1]]
             cells = [row[0], row[1], *figures, seconds(by_name[shown[-1]])]
         out.append("| " + " | ".join(cells) + " |")
-    return "\n".join(out), notes
+    return "\n".join(out), "\n\n".join([notes, *map(_further, more)])
+
+
+def _further(section):
+    """Return a table below the first with a bold title: it is no section of the page."""
+    title, _, table = section.partition("\n")
+    title = re.sub(r"\S+@\d+", lambda name: shown_name(name[0]), title)
+    return f"**{title}**\n\n{figure(table.strip())}"
 
 
 def _cells(line):
@@ -119,7 +134,7 @@ def shown_name(name: str) -> str:
 
 def figure(cell: str) -> str:
     """Return a cell without leading zeros and without a deviation of zero."""
-    return re.sub(r"(?<!\d)0\.(?=\d)", ".", cell).replace(" ± .0000", "")
+    return re.sub(r"(?<!\d)0\.(?=\d)(?!\d+ %)", ".", cell).replace(" ± .0000", "")
 
 
 def seconds(cell: str) -> str:

@@ -52,6 +52,7 @@ def _run(made):
         report,
         runner,
         tables,
+        trec,
         tuning,
     )
 
@@ -69,7 +70,7 @@ def _run(made):
                 units=data.has_requests(made, row),
             )
             for row in made.rows_with(chosen)
-            for seed in made.seeds
+            for seed in made.seeds[: row.seeds]
         ],
         "models and seeds",
     )
@@ -82,6 +83,7 @@ def _run(made):
         {name: one.facts() for name, one in tuned.items()},
     )
     tables.write(made.output, benchmark)
+    trec.write(made.output, benchmark)
     written = report.write(made.output)
     print((made.output / "benchmark.md").read_text("utf-8"))
     print(f"Report: {written}")

@@ -19,6 +19,9 @@ these additional keys (``docs/benchmark.md`` explains them)::
       Mine:
         class: shop_models.mine:MyModel   # your own model, as module:Class
         inputs: [request, item text]      # if its class does not state them
+      NGCF:
+        seeds: 1                # only the first of the seeds
+        note: Hours a run on a CPU, so one seed.   # stands below the table
 """
 
 import argparse
@@ -47,6 +50,9 @@ class Row:
         ranges (dict): ``{setting: list of values}`` to tune over.
         inputs (list of str or None): The inputs of the model, if the yaml states them.
         tune_users (float): The share of the users that it is tuned on.
+        seeds (int or None): It runs with this many of the seeds, the first ones; None
+            for all.
+        note (str or None): What a reader of the table has to know about this row.
     """
 
     name: str
@@ -55,6 +61,8 @@ class Row:
     ranges: dict = field(default_factory=dict)
     inputs: list[str] | None = None
     tune_users: float = 1.0
+    seeds: int | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -261,10 +269,16 @@ def _row(name, section):
     inputs = section.pop("inputs", section.pop("sees", None))  # sees: its old name
     if inputs is not None:
         inputs = [str(part) for part in _listed(inputs)]
+    seeds = section.pop("seeds", None)
+    if seeds is not None:
+        seeds = _integers(f"models: {name}: seeds", [seeds], at_least=1)[0]
+    note = section.pop("note", None)
+    if not isinstance(note, (str, type(None))):
+        raise UserError(f"models: {name}: note: {note!r} must be a text.")
     for key in OURS:
         if key in section:
             raise UserError(f"models: {name}: {key} is set by the benchmark itself.")
-    return Row(name, model, section, ranges, inputs, users)
+    return Row(name, model, section, ranges, inputs, users, seeds, note)
 
 
 def _share(name, value):

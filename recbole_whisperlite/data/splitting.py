@@ -76,6 +76,19 @@ class RequestSplitting:
         """The item of every interaction in all phases, int64 ``[n_interactions]``."""
         return self._raw[2]
 
+    def training_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which interactions of each user are in the training part.
+
+        Returns:
+            tuple: Of each user, where they begin in :attr:`all_chosen_items` and their
+            number, int64 ``[user_num]``; and the request of every interaction there, int64
+            ``[n_interactions]``.
+        """
+        user, request, _, phase = self._raw
+        number = np.bincount(user, minlength=self.user_num)
+        in_training = np.bincount(user[phase == 0], minlength=self.user_num)
+        return np.cumsum(number) - number, in_training, request
+
     def _check_sequential(self):
         if self.config["benchmark_filename"] is not None:
             raise UserError(
@@ -299,6 +312,16 @@ class RequestSplitting:
         """Return each item's number of interactions in training, int64 ``[item_num]``."""
         _, _, item, phase = self._raw
         return np.bincount(item[phase == 0], minlength=self.item_num)
+
+    def training_text_counts(self) -> np.ndarray:
+        """Return how many training interactions asked each text.
+
+        Returns:
+            numpy.ndarray: int64, by id of the text as in :attr:`text_of_request`.
+        """
+        _, request, _, phase = self._raw
+        text = self._text_of_request[request[phase == 0]]
+        return np.bincount(text, minlength=len(self.request_texts))
 
     def training_choices(self) -> trained_on.Choices:
         """Return the positives that counts are made of.

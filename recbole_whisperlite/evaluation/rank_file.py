@@ -15,6 +15,8 @@ array               dtype and shape           meaning
                                               white space
 ``history``         int64 ``[n_queries]``     number of interactions of the user in
                                               earlier phases
+``asked``           int64 ``[n_queries]``     number of training interactions with the
+                                              same request text
 ``positive_unit``   int64 ``[n_positives]``   query of each positive, ascending
 ``positive_item``   int64 ``[n_positives]``   its item, as an index into ``tokens``
 ``popularity``      int64 ``[n_positives]``   its number of interactions in training
@@ -28,7 +30,7 @@ Queries are sorted by user and request, the positives of a query by item. ``rank
 1 + the number of candidates with a greater score, or with an equal one that the query's
 random order (:mod:`recbole_whisperlite.evaluation.ties`) puts before it. Metrics computed
 from it equal RecBole's. (A query was called a unit when this format was made; its names
-were kept.)
+were kept. Files of version 0.1 have no ``asked``.)
 """
 
 from __future__ import annotations
@@ -154,6 +156,7 @@ def write_ranks(
         "texts": np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8),
         "words": np.array([len(text.split()) for text in texts])[text],
         "history": dataset.seen_counts()[queries.user][order],
+        "asked": dataset.training_text_counts()[text_id[order]],
         "positive_unit": position[by_position],
         "positive_item": token[item][by_position],
         "popularity": dataset.training_counts()[item][by_position],

@@ -17,6 +17,7 @@ import torch
 from recbole_whisperlite.evaluation import pruning
 from recbole_whisperlite.evaluation.examples import show_examples
 from recbole_whisperlite.evaluation.rank_file import QueryRanks, write_ranks
+from recbole_whisperlite.evaluation.revision import revision
 from recbole_whisperlite.files import plain, whole_file
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def start(config: Config) -> None:
     """Record that the run of ``config`` starts now."""
     _runs[config] = {
         "started": time.time(),
+        "revision": revision(),
         "fit": 0.0,
         "evaluate": 0.0,
         "evaluate_in_fit": 0.0,
@@ -167,6 +169,7 @@ def write_result(
         # ru_maxrss is in KiB on Linux
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "versions": versions(),
+        "revision": run["revision"],
     }
     if torch.cuda.is_available():
         result["peak_gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20

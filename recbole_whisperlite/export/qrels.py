@@ -25,8 +25,8 @@ def export_qrels(
     """Write the test set of a checkpoint as ``requests.jsonl`` and ``qrels.txt``.
 
     Each line of the requests is a query as the model got it in its test: ``id``,
-    ``request``, ``user``, ``history`` (the items that the model knew of the user, oldest
-    first), ``exclude`` (the items that were no candidates) and ``exclude_seen``, false,
+    ``request``, ``user``, ``history`` (the items that were known of the user, oldest first,
+    all of them even if the model looks at the latest only), ``exclude`` (the items that were no candidates) and ``exclude_seen``, false,
     as an item of the history may be a candidate. Ids are those of the requests if these
     are unique and have no spaces, otherwise numbers from 1.
 
@@ -47,7 +47,7 @@ def export_qrels(
     folder = Path(folder)
     paths = folder / REQUESTS, folder / QRELS
     checks.check_writable(*paths, read=[checkpoint])
-    config, _, _, train_data, _, test_data = load(checkpoint, data_path)
+    config, *_, test_data = load(checkpoint, data_path)
     if not isinstance(test_data, RequestFullSortEvalDataLoader):
         raise UserError(
             f"The test of {checkpoint} does not rank the catalogue for requests: "
@@ -58,7 +58,7 @@ def export_qrels(
     dataset, queries = test_data._dataset, test_data.queries
     items = [str(item) for item in dataset.field2id_token[dataset.iid_field]]
     users = dataset.field2id_token[dataset.uid_field]
-    history_of = _histories(test_data, train_data._dataset)
+    history_of = _histories(test_data)
     text_of = dataset.inter_feat[dataset.request_text_field].numpy()[queries.row]
     ids = _ids(dataset.field2id_token[dataset.request_field][queries.request])
     with checks.writing(paths[0]) as requests, checks.writing(paths[1]) as qrels:
@@ -95,18 +95,7 @@ def _without_spaces(item):
     return item
 
 
-def _histories(test_data, train) -> Callable[[int], np.ndarray]:
-    """Return a function from a query to the items, int64, that the model knows of."""
-    dataset = test_data._dataset
-    if dataset.history_fields:
-        begin, length = (
-            test_data.query_feat[field].numpy() for field in dataset.history_fields
-        )
-        items = dataset.history_items.numpy()
-        return lambda query: items[begin[query] : begin[query] + length[query]]
-    user = train.inter_feat[train.uid_field].numpy()
-    order = np.argsort(user, kind="stable")
-    items = train.inter_feat[train.iid_field].numpy()[order]
-    ends = np.searchsorted(user[order], np.arange(dataset.user_num + 1))
-    asks = test_data.queries.user
-    return lambda query: items[ends[asks[query]] : ends[asks[query] + 1]]
+def _histories(test_data) -> Callable[[int], np.ndarray]:
+    """Return a function from a query to the items, int64, that are known of its user."""
+    (begin, length), items = test_data.queries.known, test_data._dataset.all_chosen_items
+    return lambda query: items[begin[query] : begin[query] + length[query]]

@@ -23,8 +23,8 @@ class LearnedSimilarity(nn.Module):
 
     Two projections :math:`A, B` of the frozen item vectors carry over to items that nobody
     has chosen; small offsets :math:`e, f, b` of each item, held back by weight decay, learn
-    what texts do not say. The weights :math:`w` depend on the position from the end of the
-    history: a session is about what was shown last, a wardrobe is not. (A history as the
+    what texts do not say. The weights :math:`w` depend on the distance to the
+    request: a session is about what was shown last, a wardrobe is not. (A history as the
     sum of its items, with a root as in FISM: Kabbur et al., KDD 2013; queries and keys that
     differ: goes-with is not symmetric.)
 
@@ -77,21 +77,20 @@ class LearnedSimilarity(nn.Module):
         key = self.key(self.vectors[item]) + self.key_offset(then) * known
         return key, (self.bias(then) * known).squeeze(1)
 
-    def summarize(self, history, is_new):
+    def summarize(self, history, distance, is_new):
         r"""The weighted sum of the queries of histories.
 
         Args:
-            history (torch.LongTensor): Items, padded by 0, the latest last, shape:
-                [n, length]
+            history (torch.LongTensor): Items, padded by 0, shape: [n, length]
+            distance (torch.LongTensor): How many items lie between each and the request,
+                shape: [n, length]
             is_new (torch.BoolTensor): Of all items, shape: [n_items]
 
         Returns:
             torch.FloatTensor: shape: [n, size]; 0 where there is no history
         """
         present = history > 0
-        from_end = present.sum(dim=1, keepdim=True) - 1
-        from_end = from_end - torch.arange(history.shape[1], device=history.device)
-        weight = self.position.exp()[from_end.clamp(0, _N_POSITIONS - 1)]
+        weight = self.position.exp()[distance.clamp(0, _N_POSITIONS - 1)]
         if self.training and self.dropout_prob > 0:
             present = present & (torch.rand_like(weight) >= self.dropout_prob)
         weight = weight * present

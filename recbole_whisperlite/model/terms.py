@@ -267,10 +267,12 @@ class Neighbors(nn.Module):
     r"""Neighbors scores items by how many users they share with the items of the history.
 
     .. math::
-        \log\Big(1 + 30 \sum_{j \in H} \frac{n(i, j)}{\sqrt{n(i)\, n(j)}}\Big)
+        \log\Big(1 + 30 \sum_{j \in H} \frac{n(i, j)}{\sqrt{n(i)\, n(j)}}\Big), \quad
+        n(i, j) = \sum_{u: i, j \in H_u} \frac{1}{\sqrt{|H_u| - 1}}
 
     with the numbers :math:`n` of users in training: the score of ItemKNN (Deshpande & Karypis
-    2004) for the history, with a logarithm because it is heavy-tailed.
+    2004) for the history, with a logarithm because it is heavy-tailed. A user with many
+    items says less about each pair of them (inverse user frequency: Breese et al. 1998).
 
     Args:
         - user(numpy.ndarray): Of each training interaction, shape: [n_interactions]
@@ -291,33 +293,37 @@ class Neighbors(nn.Module):
         user_items = user_items.astype(np.float32)
         n = np.asarray(user_items.sum(axis=0)).ravel()
         inverse_norm = np.divide(1, np.sqrt(n), where=n > 0, out=np.zeros_like(n))
-        shared = user_items.T @ user_items
+        n_of_user = np.asarray(user_items.sum(axis=1)).ravel()
+        user_weight = 1 / np.sqrt(np.maximum(n_of_user - 1, 1))
+        shared = user_items.T @ diags(user_weight) @ user_items
         shared.setdiag(0)
         cosine = _NEIGHBOR_SCALE * diags(inverse_norm) @ shared @ diags(inverse_norm)
         cosine = _largest(csr_matrix(cosine), max_neighbors)
         if item_now is not None:  # after the choice among equals, which is made by id
             cosine, inverse_norm = _renumbered(cosine, inverse_norm, item_now, n_now)
         self.scaled_cosine = SparseRows(cosine)
-        inverse_norm = torch.from_numpy(inverse_norm)
-        self.register_buffer("inverse_norm", inverse_norm, persistent=False)
+        for name, values in (
+            ("inverse_norm", inverse_norm),
+            ("user_weight", user_weight.astype(np.float32)),
+        ):
+            self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
     def forward(
         self,
         history: torch.LongTensor,
         candidates: Candidates,
         positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
-        in_training: torch.BoolTensor | None = None,
+        user: torch.LongTensor | None = None,
     ) -> torch.FloatTensor:
         r"""Score candidates.
 
         Args:
             history (torch.LongTensor): Items, padded by 0, shape: [n, length]
             candidates (Candidates): The items
-            positives (tuple): As for :class:`RequestMemory`; the user of such a row is not
-                counted among those that its target shares with the history
-            in_training (torch.BoolTensor): With ``positives``, whether the user's
-                interaction with each item of the history is in training, shape:
-                [n, length]. Default: all are
+            positives (tuple): In training, as for :class:`Popularity`; the user of such a
+                row is not counted among those that its target shares with the history,
+                whose interactions are all in training
+            user (torch.LongTensor): With ``positives``, the user of each row, shape: [n]
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
@@ -329,8 +335,8 @@ class Neighbors(nn.Module):
             # what the row's own user contributes
             own = _NEIGHBOR_SCALE * self.inverse_norm[history[row]]
             own = own * self.inverse_norm[item]
+            own = own * self.user_weight[user[row]].unsqueeze(1)
             full = self.scaled_cosine.at(history[row], item.expand_as(own))
-            own = own if in_training is None else own * in_training[row]
             score[positives] = (full - own).clamp_(min=0).sum(dim=1)
         return score.log1p_()
 

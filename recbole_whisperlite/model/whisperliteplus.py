@@ -146,13 +146,17 @@ class WhisperLitePlus(WhisperLite):
         trained = self._training_positives(dataset)[self.ITEM_ID]
         share = torch.bincount(trained, minlength=self.n_items) / max(len(trained), 1)
         self.register_buffer("trained_share", share, persistent=False)
-        if self.mask_user_items or self.use_neighbors:
+        if self.mask_user_items:
             shape = max(self.n_users, user.max(initial=0) + 1), self.n_items
             self.user_items = SparseRows(count_pairs(user, item, shape))
         if self.reads_history:
             self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
             history_items = dataset.history_items
             self.register_buffer("history_items", history_items, persistent=False)
+            rows = map(torch.from_numpy, dataset.training_rows())
+            for name, values in zip(("rows_begin", "n_rows", "row_request"), rows):
+                self.register_buffer(name, values, persistent=False)
+            self.REQUEST_ID = dataset.request_field
         if self.use_memory:
             self.memory = RequestMemory(
                 request, item, dataset.num(self.REQUEST), self.n_items
@@ -271,6 +275,31 @@ class WhisperLitePlus(WhisperLite):
         index = (begin.unsqueeze(1) + step).clamp(max=len(self.history_items) - 1)
         return self.history_items[index].masked_fill(step >= length.unsqueeze(1), 0)
 
+    def _rest(self, interaction):
+        r"""In training: the other training items of the user, as :meth:`_history`, and how
+        many rows lie between each and the request, shape: [n, length].
+
+        What goes together does so in either order, and twice as much is learned from it.
+        Items of the same request are left out, as they are where a request is ranked.
+        """
+        user = interaction[self.USER_ID]
+        begin, length = self.rows_begin[user], self.n_rows[user]
+        # a window around the request, of the length of a history
+        row = interaction[self.HISTORY_BEGIN] + interaction[self.HISTORY_LENGTH]
+        longest = min(max([1, *length.tolist()]), self.max_seq_length)
+        last = begin + (length - longest).clamp(min=0)
+        start = torch.minimum((row - longest // 2).clamp(min=0), last)
+        start = torch.maximum(start, begin)
+        index = start.unsqueeze(1) + torch.arange(longest, device=row.device)
+        missing = index >= (begin + length).unsqueeze(1)
+        index = index.clamp(max=len(self.history_items) - 1)
+        items, request = self.history_items[index], self.row_request[index]
+        own = interaction[self.REQUEST_ID].unsqueeze(1)
+        missing |= (request == own) & (request > 0)
+        missing |= items == interaction[self.ITEM_ID].unsqueeze(1)
+        distance = (index - row.unsqueeze(1)).abs() - 1
+        return items.masked_fill(missing, 0), distance
+
     def _attention(self, request, history):
         r"""Logits of the attention of requests over their histories, shape: [n, length]."""
         request, request_index = torch.unique(request, return_inverse=True)
@@ -359,16 +388,17 @@ class WhisperLitePlus(WhisperLite):
         if not self.reads_history:
             return
         history = self._history(interaction)
+        n_items = (history > 0).sum(dim=1, keepdim=True)
+        latest = history.gather(1, (n_items - 1).clamp(min=0)).squeeze(1)
+        steps = torch.arange(history.shape[1], device=history.device)
+        distance = n_items - 1 - steps
+        if positives is not None:
+            history, distance = self._rest(interaction)
         if self.use_neighbors:
-            in_training = None
-            if positives is not None:
-                user = interaction[self.USER_ID].unsqueeze(1).expand_as(history)
-                in_training = self.user_items.at(user, history) > 0
-            neighbors = self.neighbors(history, candidates, positives, in_training)
+            user = interaction[self.USER_ID]
+            neighbors = self.neighbors(history, candidates, positives, user)
             yield "neighbors", _without(neighbors, made_new)
         if self.use_transitions:
-            last = ((history > 0).sum(dim=1, keepdim=True) - 1).clamp(min=0)
-            latest = history.gather(1, last).squeeze(1)
             transitions = self.transitions(latest, candidates, positives)
             yield "transitions", _without(transitions, made_new)
         if self.use_history:
@@ -379,7 +409,7 @@ class WhisperLitePlus(WhisperLite):
             yield "nearest", self.nearest(history, candidates)
         if self.use_similarity:
             is_new = self.popularity.is_new
-            query = self.similarity.summarize(history, is_new)
+            query = self.similarity.summarize(history, distance, is_new)
             is_new = is_new[candidates.item]
             if made_new is not None:
                 is_new = is_new | made_new

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tiny import CHOICES, REQUESTS
+from tiny import CHOICES, REQUESTS, write_tiny
 from tqdm import tqdm
 
 from recbole_whisperlite.benchmark import plan, runner, statistics
@@ -17,6 +17,8 @@ from recbole_whisperlite.benchmark import data
 from recbole_whisperlite.benchmark.inputs import inputs
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.rank_file import read_ranks
+from recbole_whisperlite.evaluation.result_file import versions
+from recbole_whisperlite.evaluation.revision import revision
 from recbole_whisperlite.model.own import model_class
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -100,6 +102,17 @@ def test_a_unit_file_has_users_requests_texts_and_positives(benchmark):
 
 
 TRAIN = {"r1", "r2", "r5", "r8", "r11"}
+
+
+def test_a_unit_file_counts_how_often_a_text_was_asked_in_training(benchmark, tmp_path):
+    # r2, of two choices, and r11 ask this in training; r3 in validation asks r10's
+    texts = {**REQUESTS, "r4": REQUESTS["r2"], "r10": REQUESTS["r3"]}
+    texts["r1"] = REQUESTS["r12"]
+    write_tiny(tmp_path, requests=texts)
+    benchmark({"Pop": None})
+    arrays = read_ranks("results/tiny/runs/Pop/2020/units.npz")
+    assert arrays["request"].tolist() == ["r4", "r7", "r10", "r12"]
+    assert arrays["asked"].tolist() == [3, 0, 0, 1]
 
 
 def test_an_interrupted_benchmark_continues_where_it_stopped(benchmark, started):
@@ -197,6 +210,47 @@ def test_one_model_may_have_several_rows(benchmark):
     assert small["cost"]["parameters"] == (5 + 10) * 4
 
 
+def test_a_row_may_have_fewer_seeds_and_a_note(benchmark, started):
+    few = {"seeds": 1, "note": "Hours a run."}
+    assert benchmark({"Pop": None, "Random": few}, "--seeds=5,6") == 0
+    assert started == ["Pop", "Pop", "Random"]
+    runs = {row["name"]: [*row["runs"]] for row in read()["rows"]}
+    assert runs == {"Pop": ["5", "6"], "Random": ["5"]}
+    text = Path("results/tiny/benchmark.md").read_text()
+    assert "- Random: seed 5 only. Hours a run." in text
+    assert "Random: seed 5 only." in Path("results/tiny/report.html").read_text()
+
+
+def test_a_table_has_effect_sizes_slices_and_the_revision_of_each_run(benchmark):
+    assert benchmark({"Pop": None, "Random": None, "BPR": None}) == 0
+    written = read()
+    for row in written["rows"]:
+        gap = row["metrics"]["ndcg@3"]["difference"]
+        assert (gap is None) == (row["name"] == written["reference"])
+        (run,) = row["runs"].values()
+        assert run["version"] == versions()["recbole-whisperlite"]
+        assert run["revision"] == revision()
+        own = row["metrics"]["ndcg@3"]["mean"]
+        parts = written["slices"]["kinds"]["popularity"]
+        total = sum(part["positives"] * part["means"][row["name"]] for part in parts)
+        assert total / 4 == pytest.approx(own)  # one positive a query
+        if gap:
+            other = written["rows"][0]["metrics"]["ndcg@3"]["mean"]
+            assert gap["mean"] == pytest.approx(own - other)
+            assert gap["low"] <= gap["mean"] <= gap["high"]
+    # i1 and i2 were chosen in training, i6 and i8 not
+    assert [(part["label"], part["positives"]) for part in parts] == [
+        ("0", 2),
+        ("1–3", 2),
+    ]
+    for name in ("benchmark.md", "benchmark.tex"):
+        text = Path("results/tiny", name).read_text()
+        assert "ifference from" in text and "chosen in training" in text
+    for name in ("differences.csv", "slices.csv"):
+        text = Path("results/tiny", name).read_text()
+        assert all(model in text for model in ("Pop", "Random", "BPR"))
+
+
 def test_run_recbole_py_with_several_models_is_a_benchmark(tiny, tmp_path):
     done = subprocess.run(
         [sys.executable, str(ROOT / "run_recbole.py"), "--model=Pop", "--seeds=3"]
@@ -275,6 +329,8 @@ def test_data_without_requests_are_for_models_that_need_none(
         ({"models": {"Pop": None}, "output": 5}, "output: 5 must be the name"),
         ({"models": {"Pop": None}, "seeds": [1.5]}, "must be integers"),
         ({"models": {"Pop": None}, "seeds": True}, "must be integers"),
+        ({"models": {"Pop": {"seeds": 0}}}, "Pop: seeds: .* 1 or greater"),
+        ({"models": {"Pop": {"note": ["slow"]}}}, "Pop: note: .* must be a text"),
     ],
 )
 def test_mistakes_in_the_yaml_are_reported_before_anything_runs(content, told):

@@ -8,7 +8,8 @@ import optuna
 import pytest
 import yaml
 
-from recbole_whisperlite.benchmark import plan, runner, tables, tuning
+from recbole_whisperlite.benchmark import plan, runner, tuning
+from recbole_whisperlite.benchmark.notes import notes
 from recbole_whisperlite.benchmark.runner import Outcome
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation import pruning
@@ -204,14 +205,14 @@ def test_slow_rows_are_tuned_on_some_of_the_users(make, started, tiny):
 
 def test_the_table_says_how_its_rows_were_tuned():
     of_row = {"trials": 5, "pruned": 2, "failed": 0, "all": False, "users": 1.0}
-    told = tables.notes(
+    told = notes(
         {
             "dataset": "tiny",
             "test_sets": [],
             "composed_requests": None,
             "seeds": [1],
             "reference": None,
-            "rows": [{"name": name, "inputs": []} for name in "ABCD"],
+            "rows": [{"name": name, "inputs": [], "runs": {}} for name in "ABCD"],
             "tuning": {
                 "A": of_row,
                 "B": of_row,

@@ -87,18 +87,18 @@ def check_requests(folder, only_training):
         assert row["exclude_seen"] is False
 
 
-def test_requests_are_as_the_model_got_them(judged):
-    run, folder = judged
-    if run.model.parent.name.startswith("WhisperLitePlus"):
-        check_requests(folder, only_training=False)
-    else:  # it reads no history; what is written is that of the training
-        check_requests(folder, only_training=True)
+def test_requests_say_what_was_known_of_the_user(judged):
+    check_requests(judged[1], only_training=False)
 
 
-def test_the_parts_of_latefusion_knew_the_training_only(tmp_path):
-    run = train("LateFusion", tmp_path, fusion_models=["RequestPop", "ItemKNN"])
+@pytest.mark.parametrize("known, only_training", [("before_request", 0), ("train", 1)])
+def test_the_parts_of_latefusion_knew_what_the_setting_says(
+    tmp_path, known, only_training
+):
+    parts = ["RequestPop", "ItemKNN"]
+    run = train("LateFusion", tmp_path, fusion_models=parts, known_at_test=known)
     write_qrels(run, tmp_path)
-    check_requests(tmp_path, only_training=True)
+    check_requests(tmp_path, only_training)
 
 
 def test_ids_are_numbers_where_requests_have_no_ids_of_their_own():

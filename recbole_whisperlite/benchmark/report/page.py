@@ -14,12 +14,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from recbole_whisperlite.benchmark import statistics, tables
+from recbole_whisperlite.benchmark import formats, slices, statistics
 from recbole_whisperlite.benchmark.inputs import told
+from recbole_whisperlite.benchmark.notes import (
+    ALPHA,
+    told_protocol,
+    told_rows,
+    told_sources,
+    told_tuning,
+)
 from recbole_whisperlite.benchmark.report.curves import by_k
 from recbole_whisperlite.benchmark.report.pictures import embedded
-from recbole_whisperlite.benchmark.report.plots import SHORTEST, plots
-from recbole_whisperlite.benchmark.report.slices import KINDS, by_kind
+from recbole_whisperlite.benchmark.report.plots import SHORTEST, plots, told_interval
 from recbole_whisperlite.benchmark.report.styles import styles
 
 COSTS = (
@@ -53,8 +59,8 @@ def render(benchmark: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     style = styles(benchmark["rows"])
-    metric = _slice_metric(benchmark)
-    sliced = by_kind(benchmark, metric) if metric else {}
+    metric = slices.metric_of(benchmark)
+    sliced = slices.by_kind(benchmark, metric) if metric else {}
     drawn = plots(benchmark, style, by_k(benchmark), sliced, metric)
     source = environment.loader.get_source
     scripts = [get_plotlyjs()] if drawn else []
@@ -71,7 +77,7 @@ def render(benchmark: dict[str, Any]) -> str:
             if any(cost[0] in r["cost"] for r in benchmark["rows"])
         ],
         examples=_examples(benchmark),
-        kinds=KINDS,
+        kinds=slices.KINDS,
         lost_pictures=not pictures
         and any(about["image"] for about in benchmark["items"].values()),
         metrics=_metrics(benchmark),
@@ -79,15 +85,25 @@ def render(benchmark: dict[str, Any]) -> str:
         plots=drawn,
         policy=_policy(scripts),
         rows=_rows(benchmark),
+        row_notes=[line for line in told_rows(benchmark) if ", failed: " not in line],
+        protocol=[*told_protocol(benchmark), *filter(None, [told_tuning(benchmark)])],
+        sources=told_sources(benchmark),
+        has_trials=any(row.get("trials") for row in benchmark["rows"]),
+        has_gaps=any(
+            cell.get("difference")
+            for row in benchmark["rows"]
+            for cell in row["metrics"].values()
+        ),
         scripts=[Markup(script) for script in scripts],
         shortest=SHORTEST_TOLD,
-        shown_name=tables.shown_name,
+        shown_name=formats.shown_name,
         slice_metric=metric,
         sliced=sliced,
         style=style,
         stylesheet=Markup(source(environment, "page.css")[0]),
-        alpha=tables.ALPHA,
+        alpha=ALPHA,
         summary=_summary(benchmark),
+        told_interval=told_interval,
     )
 
 
@@ -102,25 +118,12 @@ def _policy(scripts):
     )
 
 
-def _slice_metric(benchmark):
-    """Return the main metric, else the first that depends only on ranks, or None."""
-    # a metric of the user's own is not known to whoever writes the report again
-    of_queries = [
-        name
-        for name in benchmark["metrics_of_queries"]
-        if statistics.is_of_queries(statistics.split_name(name)[0])
-    ]
-    if benchmark["main_metric"] in of_queries:
-        return benchmark["main_metric"]
-    return of_queries[0] if of_queries else None
-
-
 def _metrics(benchmark):
     """Return the columns of the table, ordered by k."""
     return [
         {
             "name": name,
-            "shown": tables.shown_name(name),
+            "shown": formats.shown_name(name),
             "k": statistics.split_name(name)[1],
             "smaller": name in benchmark["smaller_is_better"],
         }
@@ -131,7 +134,7 @@ def _metrics(benchmark):
 def _rows(benchmark):
     """Return the rows of the table, with what each metric's cell shows."""
     marks = {
-        name: tables.best_and_second(benchmark, name) for name in benchmark["metrics"]
+        name: formats.best_and_second(benchmark, name) for name in benchmark["metrics"]
     }
     return [
         {
@@ -139,10 +142,11 @@ def _rows(benchmark):
             "told_inputs": told(row["inputs"]),
             "cells": {
                 name: {
+                    "difference": None,  # not in tables of version 0.1
                     **cell,
                     "best": row["name"] in marks[name][0],
                     "second": row["name"] in marks[name][1],
-                    "differs": tables.differs(row, name),
+                    "differs": formats.differs(row, name),
                 }
                 for name, cell in row["metrics"].items()
             },
@@ -159,14 +163,14 @@ def _summary(benchmark):
     main, reference = benchmark["main_metric"], benchmark["reference"]
     best = rows[0]
     told = (
-        f"{best['name']} is best: {tables.shown_name(main)} "
+        f"{best['name']} is best: {formats.shown_name(main)} "
         f"{best['metrics'][main]['mean']:.4f}."
     )
     tested = [row for row in rows if row["metrics"][main]["p_holm"] is not None]
     if tested:
         own = next(row for row in rows if row["name"] == reference)
         sign = -1 if main in benchmark["smaller_is_better"] else 1
-        differing = [row for row in tested if tables.differs(row, main)]
+        differing = [row for row in tested if formats.differs(row, main)]
         better = sum(
             sign * (row["metrics"][main]["mean"] - own["metrics"][main]["mean"]) > 0
             for row in differing

@@ -10,9 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from recbole_whisperlite.benchmark.report.slices import KINDS, Slice
+from recbole_whisperlite.benchmark.formats import shown_name
 from recbole_whisperlite.benchmark.report.styles import Style
-from recbole_whisperlite.benchmark.tables import shown_name
+from recbole_whisperlite.benchmark.slices import KINDS, Slice
 
 #: A grey that is legible on white and on near-black, so that one figure serves both.
 INK = "#7A7A7A"
@@ -64,11 +64,58 @@ def plots(
     )
     if not rows:
         return []
-    drawn = [_cost(benchmark, rows, styles), *_by_k(benchmark, curves, rows, styles)]
+    drawn = [
+        *_differences(benchmark, styles),
+        _cost(benchmark, rows, styles),
+        *_by_k(benchmark, curves, rows, styles),
+    ]
     for kind in KINDS:
         if sliced.get(kind.name):
             drawn.append(_slices(kind, sliced[kind.name], rows, styles, slice_metric))
     return drawn + _learning(benchmark["main_metric"], rows, styles)
+
+
+def _differences(benchmark, styles):
+    """Return the plot of effect sizes, best row on top; none without a reference."""
+    main, figure = benchmark["main_metric"], go.Figure()
+    names = []
+    for row in reversed(benchmark["rows"]):
+        gap = row["metrics"].get(main, {}).get("difference")
+        if gap is None:
+            continue
+        names.append(row["name"])
+        relative = gap["relative"]
+        told = "" if relative is None else f" ({100 * relative:+.1f} %)"
+        trace = _trace(
+            row["name"],
+            styles[row["name"]],
+            [gap["mean"]],
+            [html.escape(row["name"])],
+            mode="markers",
+            hovertemplate=f"<b>%{{fullData.name}}</b><br>{gap['mean']:+.4f}{told}<br>"
+            f"95 % interval {gap['low']:+.4f} to {gap['high']:+.4f}<extra></extra>",
+        )
+        trace.error_x = {
+            "type": "data",
+            "array": [gap["high"] - gap["mean"]],
+            "arrayminus": [gap["mean"] - gap["low"]],
+            "thickness": 1.5,
+            "width": 4,
+        }
+        figure.add_trace(trace)
+    if not names:
+        return []
+    figure.add_vline(0, line_color=INK, line_width=1, line_dash="dot")
+    plot = _plot(
+        figure,
+        "plot-differences",
+        "differences",
+        f"{shown_name(main)}: difference from {benchmark['reference']}",
+        x={"title": f"difference in {shown_name(main)}", "tickformat": "+.3~f"},
+        y={"type": "category"},
+        height=120 + 26 * len(names),
+    )
+    return [plot]
 
 
 def _cost(benchmark, rows, styles):
@@ -190,16 +237,16 @@ def _by_k(benchmark, curves, rows, styles):
 
 def _slices(kind, sliced, rows, styles, metric):
     figure = go.Figure()
-    labels = [f"{part.label}<br>n = {part.queries:,}" for part in sliced]
+    labels = [f"{part.label}<br>n = {_size(kind, part):,}" for part in sliced]
     for row in rows:
-        errors = [part.errors[row["name"]] for part in sliced]
+        name = row["name"]
         figure.add_trace(
             _trace(
-                row["name"],
-                styles[row["name"]],
+                name,
+                styles[name],
                 labels,
-                [part.means[row["name"]] for part in sliced],
-                customdata=[f" ± {e:.4f}" if e is not None else "" for e in errors],
+                [part.means[name] for part in sliced],
+                customdata=[told_interval(part, name) for part in sliced],
                 hovertemplate="<b>%{fullData.name}</b><br>%{x}<br>%{y:.4f}"
                 "%{customdata}<extra></extra>",
             )
@@ -213,6 +260,17 @@ def _slices(kind, sliced, rows, styles, metric):
         y={"rangemode": "tozero"},
         height=360,
     )
+
+
+def _size(kind, part):
+    return part.positives if kind.of_positives else part.queries
+
+
+def told_interval(part: Slice, name: str) -> str:
+    """Return the interval of a row in a slice as text; empty if it has none."""
+    if part.low[name] is None:
+        return ""
+    return f" [{part.low[name]:.4f}, {part.high[name]:.4f}]"
 
 
 def _learning(main, rows, styles):

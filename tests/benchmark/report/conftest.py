@@ -20,11 +20,13 @@ def run(ndcg, curve, **more):
 
 
 def cell(mean, p_holm=None):
+    names = "mean low high relative relative_low relative_high".split()
     return {
         "mean": mean,
         "deviation": 0.01,
         "low": mean - 0.1,
         "high": mean + 0.1,
+        "difference": p_holm and dict(zip(names, (0.04, 0.01, 0.07, 0.08, 0.02, 0.14))),
         "p": p_holm,
         "p_holm": p_holm,
     }
@@ -37,6 +39,8 @@ def row(name, model, metrics, runs, errors=None, seconds=2.0):
         "inputs": ["request"],
         "settings": {},
         "tuned": None,
+        "trials": 0,
+        "note": None,
         "errors": errors or {},
         "metrics": metrics,
         "cost": {"train_seconds": seconds, "parameters": 1e4} if runs else {},
@@ -77,6 +81,7 @@ def made():
         "0/request": np.array(["r1", "r2", "r3", "r4"]),
         "0/words": np.array([1, 2, 4, 40]),
         "0/history": np.array([0, 1, 2, 7]),
+        "0/asked": np.array([0, 0, 3, 12]),
         "0/positive_unit": np.array([0, 1, 1, 2, 3]),
         "0/positive_item": np.array([1, 2, 3, 1, 3]),
         "0/popularity": np.array([0, 5, 2, 0, 2]),

@@ -79,13 +79,20 @@ def without_plotly():
 
 def test_every_plot_has_its_figure_and_its_element(made):
     rendered = Page(page.render(made))
-    expected = {"plot-cost", "plot-k-ndcg", "plot-k-hit"}
-    expected |= {f"plot-slices-{kind}" for kind in ("words", "history", "popularity")}
+    expected = {"plot-differences", "plot-cost", "plot-k-ndcg", "plot-k-hit"}
+    kinds = ("words", "history", "popularity", "asked")
+    expected |= {f"plot-slices-{kind}" for kind in kinds}
     expected |= {"plot-learning-epochs", "plot-learning-seconds"}
     assert set(rendered.figures) == expected
     ids = rendered.having("id")
     assert expected <= set(ids) and len(ids) == len(set(ids))
-    for figure in rendered.figures.values():
+    # against WhisperLite: a point with the ends of its interval
+    [gap] = rendered.figures["plot-differences"]["data"]
+    assert (gap["legendgroup"], gap["x"]) == ("<b>Pop</b>", [0.04])
+    ends = gap["error_x"]["arrayminus"] + gap["error_x"]["array"]
+    assert ends == pytest.approx([0.03, 0.03])
+    expected.remove("plot-differences")
+    for figure in map(rendered.figures.get, expected):
         assert {t["legendgroup"] for t in figure["data"]} == {
             "WhisperLite",
             "<b>Pop</b>",
@@ -98,6 +105,7 @@ def test_every_plot_has_its_figure_and_its_element(made):
     assert [trace["x"] for trace in epochs] == [[2], [2, 4], [2, 4]]
     cost = rendered.figures["plot-cost"]["data"]
     assert [trace["x"] for trace in cost] == [[plots.SHORTEST], [2.0]]
+    expected.add("plot-differences")
     links = [link for link in rendered.having("href") if link.startswith("#")]
     assert {link[1:] for link in links} <= set(ids)
 
@@ -255,3 +263,32 @@ def test_a_benchmark_writes_a_report_even_if_all_runs_are_kept(
     started.clear()
     assert benchmark({"Pop": None}) == 0
     assert started == [] and path.is_file()
+
+
+def test_the_page_says_how_users_products_and_folds_are_treated(made):
+    plain = Page(page.render(made)).text
+    assert "are known" not in plain and "Tuning on validation" not in plain
+    of_row = {"trials": 5, "failed": 1, "all": False, "users": 0.2}
+    made.update(known_at_test="before_request", new_items=0.1, folds=5)
+    made["tuning"] = {"WhisperLite": of_row}
+    text = Page(page.render(made)).text
+    for part in (
+        "before the request are known",
+        "0.1 of the items",
+        "in 5 folds",
+        "5 trials, 1 failed, on 20% of the users (WhisperLite)",
+    ):
+        assert part in text
+
+
+def test_a_benchmark_of_version_0_1_has_a_page_without_what_it_lacks(made):
+    for row in made["rows"]:
+        del row["trials"], row["note"]
+        for cell in row["metrics"].values():
+            del cell["difference"]
+    del made["units"]["0/asked"]
+    rendered = Page(page.render(made))
+    assert "plot-differences" not in rendered.figures
+    assert "plot-slices-asked" not in rendered.figures
+    assert "plot-slices-popularity" in rendered.figures
+    assert "p = 0.012" in rendered.text and "revision" not in rendered.text
