@@ -99,7 +99,14 @@ def interaction(rows):
     """RecBole's Interaction of (user, request, item, begin, length, ...) rows."""
     fields = ("user_id", "request", "item_id", "history_begin", "history_length")
     columns = list(zip(*rows))[:5]
-    return Interaction({f: torch.tensor(c) for f, c in zip(fields, columns)})
+    found = {f: torch.tensor(c) for f, c in zip(fields, columns)}
+    # each user asks for the same only once
+    found["request_id"] = request_id(found["user_id"], found["request"])
+    return Interaction(found)
+
+
+def request_id(user, request):
+    return 10 * user + request
 
 
 TRAINING = interaction([row for row in ROWS if row[5]])
@@ -110,6 +117,7 @@ class People(Dataset):
     """The same with users, histories, and refusals in the requests 2 and 4."""
 
     history_fields = ("history_begin", "history_length")
+    request_field = "request_id"
 
     def __init__(self):
         super().__init__()
@@ -120,6 +128,13 @@ class People(Dataset):
 
     def wish_and_refusal_vectors(self):
         return self.vectors["request"], self.refusals
+
+    def training_rows(self):
+        user, request = np.array([row[:2] for row in ROWS]).T
+        in_training = np.array([row[5] for row in ROWS])
+        number = np.bincount(user, minlength=5)
+        n_training = np.bincount(user[in_training], minlength=5)
+        return np.cumsum(number) - number, n_training, request_id(user, request)
 
 
 def build(dataset, seed=1, model=WhisperLitePlus, **settings):

@@ -27,10 +27,17 @@ def made(dropout_prob=0.0, item_then=None, n_then=N_ITEMS):
     return model.eval()
 
 
-def scores(model, history=HISTORY, is_new=NONE_NEW):
+def from_end(history):
+    """How many items lie between each and the request."""
+    length = (history > 0).sum(dim=1, keepdim=True)
+    return length - 1 - torch.arange(history.shape[1])
+
+
+def scores(model, history=HISTORY, is_new=NONE_NEW, distance=None):
     """Of all items, shape [rows of history, items]."""
     key, bias = model.keys(torch.arange(N_ITEMS), is_new)
-    return model.summarize(history, is_new) @ key.T + bias
+    distance = from_end(history) if distance is None else distance
+    return model.summarize(history, distance, is_new) @ key.T + bias
 
 
 def by_loops(model, history, is_new=NONE_NEW):
@@ -85,6 +92,11 @@ def test_what_is_equally_far_from_the_end_has_the_same_weight_whatever_the_paddi
     longer = torch.tensor([[6, 4, 0, 0]])
     assert_close_relative(scores(model, history), scores(model, longer))
     assert not torch.allclose(scores(model, history), scores(model, history.flip(1)))
+    # as with the items before and after a request, in training
+    holes, distance = torch.tensor([[0, 4, 0, 6]]), torch.tensor([[3, 0, 0, 1]])
+    assert_close_relative(
+        scores(model, holes, distance=distance), scores(model, history)
+    )
 
 
 @torch.no_grad()
@@ -100,10 +112,11 @@ def test_after_loading_items_have_the_offsets_that_they_had_in_training():
 def test_training_leaves_out_a_share_of_the_history():
     model = made(dropout_prob=0.5).train()
     history = torch.tensor([[1, 2]]).expand(400, 2)
-    found = model.summarize(history, NONE_NEW)
+    found = model.summarize(history, from_end(history), NONE_NEW)
     model.eval()
     kept = [[1, 2], [1, 0], [2, 0], [0, 0]]
-    expected = model.summarize(torch.tensor(kept), NONE_NEW)
+    kept = torch.tensor(kept)
+    expected = model.summarize(kept, from_end(kept), NONE_NEW)
     # alone, an item has the weight 1 wherever it stands
     distance = torch.cdist(found, expected)
     assert distance.min(dim=1)[0].max() < 1e-4

@@ -280,7 +280,7 @@ def test_the_own_choice_is_taken_out_of_the_number_of_users(candidate):
     user, target = [3, 2], [3, 2]
     history = torch.tensor([[2, 0], [1, 0]])
     positives = torch.arange(2), candidates.position[torch.tensor(target)]
-    found = neighbors()(history, candidates, positives)
+    found = neighbors()(history, candidates, positives, torch.tensor(user))
     seen = neighbors()(history, candidates)
     for row in range(2):
         for position, item in enumerate(candidate):
@@ -298,7 +298,7 @@ def test_the_own_choice_is_taken_out_of_the_number_of_users(candidate):
 
 
 def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
-    """Of random choices without repeats, with histories of several items."""
+    """Of random choices of five items each, which so count 1 / sqrt(4) for each pair."""
     rng = np.random.default_rng(1)
     had = {user: rng.permutation(np.arange(1, 12))[:5] for user in range(1, 30)}
     user = np.repeat(list(had), 5)
@@ -307,10 +307,11 @@ def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
     history = torch.tensor(np.stack([items[:4] for items in had.values()]))
     target = torch.tensor([items[4] for items in had.values()])
     candidates = Candidates(torch.arange(12), 12)
-    found = model(history, candidates, (torch.arange(29), target))
+    found = model(history, candidates, (torch.arange(29), target), torch.tensor([*had]))
     for row, (user, (*earlier, item)) in enumerate(had.items()):
         cosines = [
-            len(users[item] & users[j] - {user})
+            0.5
+            * len(users[item] & users[j] - {user})
             / math.sqrt(len(users[item]) * len(users[j]))
             for j in earlier
         ]
@@ -321,7 +322,7 @@ def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
 def test_an_item_that_is_chosen_again_loses_the_own_user_and_no_more():
     # user 1 had item 1 and item 2 and chooses item 1 again; user 2 chose both, too
     positives = torch.tensor([0]), torch.tensor([1])
-    found = neighbors()(torch.tensor([[1, 2]]), ALL, positives)[0, 1]
+    found = neighbors()(torch.tensor([[1, 2]]), ALL, positives, torch.tensor([1]))[0, 1]
     both = chosen_by(1) & chosen_by(2)
     assert both == {1, 2}
     size = math.sqrt(len(chosen_by(1)) * len(chosen_by(2)))
@@ -329,25 +330,17 @@ def test_an_item_that_is_chosen_again_loses_the_own_user_and_no_more():
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_history_that_is_not_training_is_not_taken_out():
-    # user 4 had item 3 before, in a row that the counts do not have, and chooses item 2
-    positives = torch.tensor([0]), torch.tensor([2])
-    assert 4 not in chosen_by(3)
-    history = torch.tensor([[3]])
-    found = neighbors()(history, ALL, positives, torch.tensor([[False]]))
-    seen = neighbors()(history, ALL)
-    assert_close_relative(found, seen)
-
-
 def test_a_neighbor_that_is_not_kept_is_not_taken_out():
     chosen = {1: (1, 2, 4), 2: (2, 3), 3: (1, 4), 4: (2, 3)}
     user = np.repeat(list(chosen), [len(items) for items in chosen.values()])
     model = neighbors(user, np.concatenate(list(chosen.values())), max_neighbors=1)
-    # item 2 keeps item 3 and item 4 keeps item 1, which users 1 and 3 chose with it
+    # item 2 keeps item 3 and item 4 keeps item 1, which users 1 and 3 chose with it; user
+    # 1 has two other items beside each
     history, target = torch.tensor([[2, 4]]), torch.tensor([1])
     seen = model(history, ALL)[0, 1]
-    assert seen.item() == pytest.approx(math.log1p(30 * 2 / 2), rel=1e-5)
-    found = model(history, ALL, (torch.tensor([0]), target))[0, 1]
+    both = 1 / math.sqrt(2) + 1
+    assert seen.item() == pytest.approx(math.log1p(30 * both / 2), rel=1e-5)
+    found = model(history, ALL, (torch.tensor([0]), target), torch.tensor([1]))[0, 1]
     assert found.item() == pytest.approx(math.log1p(30 * 1 / 2), rel=1e-5)
 
 

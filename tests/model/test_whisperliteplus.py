@@ -270,13 +270,35 @@ HAD = {
 }
 
 
+def test_training_reads_what_else_the_user_chose_in_training():
+    rows = [
+        *((1, 2, 2, 0, 1), (1, 3, 4, 0, 3), (2, 1, 2, 5, 0), (3, 1, 1, 8, 1)),
+        (1, 9, 3, 0, 4),
+    ]
+    items, distance = build(People())._rest(interaction(rows))
+    # before and after, but not what answered the same request, nor the same item
+    assert items.tolist() == [
+        *([1, 0, 0, 4], [1, 2, 3, 0], [0, 3, 0, 0], [3, 0, 6, 0]),
+        [1, 2, 0, 4],
+    ]
+    found = [row[item > 0].tolist() for item, row in zip(items, distance)]
+    assert found == [[0, 1], [2, 1, 0], [0], [0, 0], [3, 2, 0]]
+
+
+def test_of_many_items_those_around_the_request_are_read():
+    model = build(People(), MAX_ITEM_LIST_LENGTH=2)
+    items, distance = model._rest(interaction([(1, 3, 4, 0, 3), (1, 1, 1, 0, 0)]))
+    assert items.tolist() == [[3, 0], [0, 2]] and distance[0, 0] == distance[1, 1] == 0
+
+
 @pytest.mark.parametrize("spared", [True, False])
 def test_the_loss_is_over_the_target_and_what_the_user_did_not_choose(spared):
     # likeness to the history has nothing of the choice to take out
-    switches = {**ALONE["use_history"], "use_similarity": True, "use_refusals": True}
+    switches = {**ALONE["use_history"], "use_refusals": True}
     model = build(People(), **{**switches, "mask_user_items": spared})
     model.refusal_strength = 1
     batch = TRAINING[torch.tensor([0, 3, 4, 5, 6, 8])]
+    model._history = lambda batch: model._rest(batch)[0]
     scores = rank(model, batch)
     expected = brute_force_loss(scores, batch, HAD if spared else None)
     model.train()
@@ -344,7 +366,7 @@ def test_what_is_made_new_has_no_counts():
     assert plain["neighbors"][:, 3].any() and plain["transitions"][:, 3].any()
     assert not terms["neighbors"][:, 3].any() and not terms["transitions"][:, 3].any()
     expected = math.log(9 / 5 + 0.1) + 0.5
-    assert_close_relative(terms["popularity"][:, 3], torch.full((8,), expected))
+    assert_close_relative(terms["popularity"][:, 3], torch.full((9,), expected))
     offset = model.similarity.bias.weight + 1
     assert not torch.equal(plain["similarity"][:, 3], terms["similarity"][:, 3])
     with torch.no_grad():
@@ -404,14 +426,14 @@ def test_a_sample_of_the_catalogue_says_on_average_what_all_of_it_says():
 
 
 def test_each_parameter_is_in_one_group_for_the_optimizer():
-    model = build(People())
+    model = build(People(), offset_decay=2.0)
     others, numbers, offsets = model.parameter_groups(0.01)
     assert numbers["lr"] == 0.1 and "lr" not in others
     assert {id(p) for p in numbers["params"]} == {
         id(model.term_weight),
         id(model.popularity.new_log_factor),
     }
-    assert offsets["weight_decay"] == 3.0 and "weight_decay" not in others
+    assert offsets["weight_decay"] == 2.0 and "weight_decay" not in others
     assert [len(p) for p in offsets["params"]] == [8, 8, 8]
     together = [*others["params"], *numbers["params"], *offsets["params"]]
     assert len(together) == len({id(p) for p in together})
