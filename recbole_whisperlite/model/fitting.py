@@ -51,23 +51,19 @@ def fit_weights(
     random = np.random.default_rng(_SEED)
     generator = torch.Generator().manual_seed(_SEED)
     query = random.permutation(len(valid_data.queries))[:n_queries]
-    target, others, log_share = zip(
-        *(
-            _features(
-                model, valid_data.collate_fn(query[begin : begin + step]), generator
-            )
-            for step in [valid_data.step]
-            for begin in range(0, len(query), step)
+    batches = [
+        _features(model, valid_data.collate_fn(batch), generator)
+        for batch in np.split(
+            query, range(valid_data.step, len(query), valid_data.step)
         )
-    )
-    width = max(each.shape[1] for each in others)
-    others = torch.cat([_padded(each, width, 0.0) for each in others])
-    log_share = torch.cat([_padded(each, width, -torch.inf) for each in log_share])
+    ]
+    target, n_positives, others, log_share = map(torch.cat, zip(*batches))
     weight = _most_likely(
-        torch.cat(target),
+        target,
+        torch.repeat_interleave(n_positives),
         others,
         log_share,
-        model.term_weight.detach().cpu().double().numpy(),
+        torch.stack([*model.weights.values()]).cpu().double().numpy(),
         [(0, None) if n in NEVER_NEGATIVE else (None, None) for n in model.term_names],
     )
     model.fitted_weight.copy_(torch.from_numpy(weight))
@@ -75,15 +71,16 @@ def fit_weights(
 
 
 def _features(model, batch, generator):
-    r"""The terms of each positive, shape: [n_positives, n_terms], those of other items,
-    shape: [n_positives, n, n_terms], and the log of how many items each of these stands for.
+    r"""The terms of each positive, shape: [n_positives, n_terms]; the number of positives
+    of each query; the terms of other items, shape: [n_queries, n, n_terms]; and the log of
+    how many items each of these stands for.
     """
     interaction, excluded, positive_row, positive_item = batch
     device = model.logit_scale.device
     interaction = interaction.to(device)
     candidates = Candidates(torch.arange(model.n_items, device=device), model.n_items)
     terms = _all_terms(model, interaction, candidates)
-    logits = torch.stack([terms[n] * w for n, w in model.weights.items()]).sum(dim=0)
+    logits = sum(terms[name] * weight for name, weight in model.weights.items())
     allowed = torch.ones_like(logits, dtype=torch.bool)
     allowed[:, 0] = False
     allowed[excluded[0], excluded[1]] = False
@@ -91,7 +88,7 @@ def _features(model, batch, generator):
     logits.masked_fill_(~allowed, -torch.inf)
     best = logits.topk(min(_N_BEST, model.n_items), dim=1)[1]
     rest = allowed.scatter(1, best, False)
-    size = len(logits), min(_N_DRAWN, model.n_items)
+    size = len(logits), _N_DRAWN
     drawn = torch.randint(model.n_items, size, generator=generator).to(device)
     item = torch.cat([best, drawn], dim=1)
     counts = torch.cat([allowed.gather(1, best), rest.gather(1, drawn)], dim=1)
@@ -100,11 +97,13 @@ def _features(model, batch, generator):
     stands_for[:, best.shape[1] :] = rest.sum(dim=1, keepdim=True) / n_drawn
     log_share = stands_for.log().masked_fill(~counts, -torch.inf)
     target = [term[positive_row, positive_item] for term in terms.values()]
-    others = [term.gather(1, item)[positive_row] for term in terms.values()]
+    others = [term.gather(1, item) for term in terms.values()]
+    n_positives = torch.bincount(positive_row, minlength=len(logits))
     return (
         torch.stack(target, dim=-1).cpu(),
+        n_positives,
         torch.stack(others, dim=-1).cpu(),
-        log_share[positive_row].cpu(),
+        log_share.cpu(),
     )
 
 
@@ -119,25 +118,24 @@ def _all_terms(model, interaction, candidates):
     return {name: terms[name] for name in model.term_names}
 
 
-def _padded(values, width, fill):
-    missing = width - values.shape[1]
-    return torch.nn.functional.pad(
-        values, (0, 0) * (values.dim() - 2) + (0, missing), value=fill
-    )
-
-
-def _most_likely(target, others, log_share, start, bounds):
+def _most_likely(target, query, others, log_share, start, bounds):
+    r"""The weights that make the targets most likely, each among the others of its query."""
     target = target.double()
+    # a query without other items says nothing, and the logarithm of their sum is infinite
+    has_others = log_share.isfinite().any(dim=1, keepdim=True)
+    log_share = log_share.masked_fill(~has_others, 0)
+    known = has_others.squeeze(1)[query]
+    target, query = target[known], query[known]
 
     def loss(value):
         with torch.enable_grad():
             weight = torch.tensor(value, requires_grad=True)
             own = target @ weight
             other = (others @ weight.float()).double() + log_share
-            every = torch.cat([own.unsqueeze(1), other], dim=1)
+            total = torch.logaddexp(own, torch.logsumexp(other, dim=1)[query]) - own
             distance = ((weight - torch.from_numpy(start)) ** 2).sum()
-            total = (torch.logsumexp(every, dim=1) - own).sum()
-            total = (total + distance / (2 * _DEVIATION**2)) / len(target)
+            total = total.sum() + distance / (2 * _DEVIATION**2)
+            total = total / max(len(target), 1)
             total.backward()
         return total.item(), weight.grad.numpy()
 

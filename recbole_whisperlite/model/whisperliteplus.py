@@ -49,6 +49,16 @@ WEIGHTS = {
 }
 #: Terms of counts, which may only raise a score: what never happened is no reason against.
 NEVER_NEGATIVE = ("memory", "refusals", "neighbors", "transitions", "nearest")
+# What settings may be.
+_SHARES = ("new_item_rate", "history_dropout_prob")
+_LEAST = {
+    "neighbor_num": 1,
+    "MAX_ITEM_LIST_LENGTH": 1,
+    "similarity_size": 1,
+    "n_candidates": 1,
+    "offset_decay": 0,
+    "fit_queries": 0,
+}
 
 
 class WhisperLitePlus(WhisperLite):
@@ -112,10 +122,16 @@ class WhisperLitePlus(WhisperLite):
                 "contrastive: cosine compares only texts, and WhisperLitePlus more than "
                 "texts: set contrastive to infonce, or train WhisperLite."
             )
-        if not 0 <= self.new_item_rate < 1:
-            raise UserError(
-                f"new_item_rate is {self.new_item_rate}; it must be at least 0 and below 1."
-            )
+        for name in _SHARES:
+            if not 0 <= config[name] < 1:
+                raise UserError(
+                    f"{name} is {config[name]}; it must be at least 0 and below 1."
+                )
+        for name, least in _LEAST.items():
+            if not config[name] >= least:
+                raise UserError(
+                    f"{name} is {config[name]}; it must be at least {least}."
+                )
         if self.reads_history and not dataset.history_fields:
             raise UserError(
                 f"The dataset of {config['model']} has no histories: set use_neighbors, "
@@ -128,6 +144,9 @@ class WhisperLitePlus(WhisperLite):
         user, item, request = choices.current()
         known_items = choices.known_items
         self.popularity = Popularity(item, self.n_items, known_items)
+        trained = self._training_positives(dataset)[self.ITEM_ID]
+        share = torch.bincount(trained, minlength=self.n_items) / max(len(trained), 1)
+        self.register_buffer("trained_share", share, persistent=False)
         if self.mask_user_items:
             shape = max(self.n_users, user.max(initial=0) + 1), self.n_items
             self.user_items = SparseRows(count_pairs(user, item, shape))
@@ -223,6 +242,9 @@ class WhisperLitePlus(WhisperLite):
         if not fitted and self.use_similarity:
             # in training its level is that of its parameters, which weight decay holds back
             weights["similarity"] = weights["similarity"].detach()
+        if not fitted and not self.training and self.use_memory:
+            # training sees such items as negatives only, which says nothing of what follows
+            weights["unchosen"] = torch.zeros_like(weights["unchosen"])
         return weights
 
     def _request_vectors(self, config, dataset):
@@ -412,17 +434,25 @@ class WhisperLitePlus(WhisperLite):
         other[positives] = False
         return other
 
-    def _draw_candidates(self, item, n_positives):
+    def _draw_candidates(self, item, label):
         r"""The items of a batch and a uniform sample of the others, with the log of the
-        probability that each is drawn, shape: [n_candidates]."""
+        probability that each is drawn, shape: [n_candidates].
+
+        It is infinite for items that only the negatives of BCE bring, so that the softmax
+        leaves them out.
+        """
         sampled = min(self.n_candidates, self.n_items - 1)
         drawn = torch.randperm(self.n_items - 1, device=item.device)[:sampled] + 1
-        item = torch.unique(torch.cat([item, drawn]))
-        share = self.popularity.count[item] / self.popularity.count.sum().clamp(min=1)
-        missed = (1 - sampled / (self.n_items - 1)) * (1 - share) ** n_positives
-        # an item that is chosen without a request only comes from the sample
+        candidates = Candidates(torch.unique(torch.cat([item, drawn])), self.n_items)
+        share = self.trained_share[candidates.item]
+        missed = 1 - sampled / (self.n_items - 1)
+        missed = missed * (1 - share) ** torch.count_nonzero(label == 1)
+        # what is never chosen, and never drawn, has no probability
         log_inclusion = torch.log1p(-missed.clamp(max=1 - 1e-6))
-        return Candidates(item, self.n_items), log_inclusion
+        of_softmax = torch.cat([item[label == 1], drawn])
+        left_out = torch.ones_like(log_inclusion, dtype=torch.bool)
+        left_out[candidates.position[of_softmax]] = False
+        return candidates, log_inclusion.masked_fill_(left_out, torch.inf)
 
     def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
         # a temperature below 0.01 makes training unstable (as in CLIP)
@@ -430,7 +460,7 @@ class WhisperLitePlus(WhisperLite):
         interaction, label = self._trained_pairs(interaction)
         positive_row = torch.where(label == 1)[0]
         candidates, log_inclusion = self._draw_candidates(
-            interaction[self.ITEM_ID], len(positive_row)
+            interaction[self.ITEM_ID], label
         )
         column = candidates.position[interaction[self.ITEM_ID]]
         positives = positive_row, column[positive_row]
@@ -469,7 +499,8 @@ class WhisperLitePlus(WhisperLite):
         logits = 0.0
         for name, term in self.request_terms(request, candidates):
             logits = logits + weights[name] * term
-        logits = logits[index]
+        # with mixed precision, what is added is wider than the scores of the towers
+        logits = logits[index].float()
         for name, term in self.user_terms(interaction, candidates):
             logits.addcmul_(weights[name], term)
         return logits

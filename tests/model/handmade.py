@@ -20,7 +20,14 @@ DEFAULTS = {
     }
     for model in (WhisperLite, WhisperLitePlus)
 }
-SWITCHES = ("use_memory", "use_neighbors", "use_history", "use_refusals")
+SWITCHES = (
+    "use_memory",
+    "use_neighbors",
+    "use_transitions",
+    "use_history",
+    "use_similarity",
+    "use_refusals",
+)
 #: WhisperLitePlus with every part switched off.
 PLAIN = {**dict.fromkeys(SWITCHES, False), "mask_user_items": False}
 
@@ -55,6 +62,15 @@ class Dataset:
     def item_vectors(self):
         return self.vectors["item"]
 
+    def training_choices(self):
+        item = self.inter_feat["item_id"].numpy()
+        rows = (
+            self.inter_feat[field].numpy() if field in self.inter_feat else 0 * item
+            for field in ("user_id", "item_id", "request")
+        )
+        sizes = [self.num(field) for field in ("user_id", "item_id", "request")]
+        return Choices(*rows, *map(np.arange, sizes), n_items=sizes[1])
+
     def has_refusals(self, refusal):
         return bool(refusal.any())
 
@@ -83,7 +99,14 @@ def interaction(rows):
     """RecBole's Interaction of (user, request, item, begin, length, ...) rows."""
     fields = ("user_id", "request", "item_id", "history_begin", "history_length")
     columns = list(zip(*rows))[:5]
-    return Interaction({f: torch.tensor(c) for f, c in zip(fields, columns)})
+    found = {f: torch.tensor(c) for f, c in zip(fields, columns)}
+    # each user asks for the same only once
+    found["request_id"] = request_id(found["user_id"], found["request"])
+    return Interaction(found)
+
+
+def request_id(user, request):
+    return 10 * user + request
 
 
 TRAINING = interaction([row for row in ROWS if row[5]])
@@ -94,6 +117,7 @@ class People(Dataset):
     """The same with users, histories, and refusals in the requests 2 and 4."""
 
     history_fields = ("history_begin", "history_length")
+    request_field = "request_id"
 
     def __init__(self):
         super().__init__()
@@ -105,10 +129,12 @@ class People(Dataset):
     def wish_and_refusal_vectors(self):
         return self.vectors["request"], self.refusals
 
-    def training_choices(self):
-        fields = ("user_id", "item_id", "request")
-        rows = (self.inter_feat[field].numpy() for field in fields)
-        return Choices(*rows, *(np.arange(self.num(field)) for field in fields), 8)
+    def training_rows(self):
+        user, request = np.array([row[:2] for row in ROWS]).T
+        in_training = np.array([row[5] for row in ROWS])
+        number = np.bincount(user, minlength=5)
+        n_training = np.bincount(user[in_training], minlength=5)
+        return np.cumsum(number) - number, n_training, request_id(user, request)
 
 
 def build(dataset, seed=1, model=WhisperLitePlus, **settings):
@@ -124,6 +150,9 @@ def build(dataset, seed=1, model=WhisperLitePlus, **settings):
             "LABEL_FIELD": "label",
             "NEG_PREFIX": "neg_",
             "device": torch.device("cpu"),
+            # chance has no part in what is compared
+            "new_item_rate": 0.0,
+            "history_dropout_prob": 0.0,
             **settings,
         }
     )

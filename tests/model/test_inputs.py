@@ -122,13 +122,23 @@ def test_scores_depend_on_what_is_stated_and_on_nothing_else(name, trained):
         assert depends_on(kind, made) == (kind in words), (kind, words)
 
 
+HISTORY = ["use_neighbors", "use_transitions", "use_history", "use_similarity"]
+
+
 @pytest.mark.parametrize(
     "off, words",
     [
         (["use_memory"], {"request", "item text", "history", "item id"}),
-        (["use_neighbors"], {"request", "item text", "history", "item id"}),
-        (["use_neighbors", "use_history"], {"request", "item text", "item id"}),
-        (["use_neighbors", "use_history", "use_memory"], {"request", "item text"}),
+        (
+            ["use_neighbors", "use_transitions", "use_similarity"],
+            {"request", "item text", "history", "item id"},
+        ),
+        (HISTORY, {"request", "item text", "item id"}),
+        ([*HISTORY, "use_memory"], {"request", "item text"}),
+        (
+            ["use_memory", "use_neighbors", "use_transitions", "use_similarity"],
+            {"request", "item text", "history"},
+        ),
     ],
 )
 def test_parts_that_are_switched_off_are_no_inputs(off, words, trained):

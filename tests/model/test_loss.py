@@ -1,5 +1,6 @@
 """The losses against loops that a reader can check by hand."""
 
+import itertools
 import math
 
 import pytest
@@ -8,7 +9,11 @@ import torch.nn.functional as F
 from close import assert_close_relative
 
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.model.loss import InfoNCELoss, WhisperLiteLoss
+from recbole_whisperlite.model.loss import (
+    InfoNCELoss,
+    SampledSoftmaxLoss,
+    WhisperLiteLoss,
+)
 
 # Five pairs of three requests and four items. Item 1 is chosen twice by request 0 and once
 # by request 2; item 3 is in no pair.
@@ -155,6 +160,75 @@ def test_unmasked_infonce_of_one_item_is_log_of_the_batch_size():
     index = torch.tensor([0, 1, 2, 1]), torch.tensor([3, 3, 3, 3])
     loss = InfoNCELoss(mask_false_negatives=False)(random(3, 4), *index)
     assert loss.item() == pytest.approx(math.log(4))
+
+
+# --------------------------------------------------------------- sampled softmax
+
+
+def test_of_all_items_the_sampled_softmax_is_exact():
+    logits, target = random(5, 4), torch.tensor([0, 3, 1, 1, 2])
+    expected = F.cross_entropy(logits, target)
+    assert_close_relative(SampledSoftmaxLoss()(logits, target), expected, rtol=1e-10)
+    certain = torch.zeros(4, dtype=torch.double)
+    found = SampledSoftmaxLoss()(logits, target, certain)
+    assert_close_relative(found, expected, rtol=1e-10)
+
+
+def test_an_item_that_is_drawn_half_of_the_time_counts_twice():
+    logits = torch.tensor([[math.log(3), 0.0, 0.0]])
+    inclusion = torch.tensor([1.0, 0.5, 1.0]).log()
+    loss = SampledSoftmaxLoss()(logits, torch.tensor([0]), inclusion)
+    assert loss.item() == pytest.approx(-math.log(3 / (3 + 2 + 1)))
+
+
+def test_excluded_items_are_no_negatives_and_only_in_their_row():
+    logits, target = random(2, 3), torch.tensor([0, 1])
+    excluded = torch.tensor([[False, False, True], [False, False, False]])
+    rows = logits[0, :2], logits[1]
+    expected = [F.cross_entropy(row, own) for row, own in zip(rows, target)]
+    found = SampledSoftmaxLoss()(logits, target, None, excluded)
+    assert_close_relative(found, sum(expected) / 2, rtol=1e-10)
+
+
+def test_what_has_infinite_probability_is_left_out():
+    logits, target = random(2, 3), torch.tensor([0, 1])
+    inclusion = torch.tensor([0.0, 0.0, math.inf], dtype=torch.double)
+    found = SampledSoftmaxLoss()(logits, target, inclusion)
+    assert_close_relative(found, F.cross_entropy(logits[:, :2], target), rtol=1e-10)
+    (gradient,) = torch.autograd.grad(found, logits)
+    assert gradient.isfinite().all() and not gradient[:, 2].any()
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+def test_over_all_draws_log_p_is_the_optimum(corrected):
+    """Items are drawn independently beside the target, every set with its probability."""
+    p = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.double)
+    inclusion = torch.tensor([0.9, 0.5, 0.3, 0.7], dtype=torch.double)
+    logits = p.log()[None].requires_grad_()
+    expected = 0.0
+    for drawn in itertools.product([False, True], repeat=4):
+        drawn = torch.tensor(drawn)
+        probability = torch.where(drawn, inclusion, 1 - inclusion).prod()
+        for target in range(4):
+            left_out = ~drawn.clone()
+            left_out[target] = False
+            loss = SampledSoftmaxLoss()(
+                logits,
+                torch.tensor([target]),
+                inclusion.log() if corrected else None,
+                left_out[None],
+            )
+            expected = expected + p[target] * probability * loss
+    (gradient,) = torch.autograd.grad(expected, logits)
+    assert (gradient.abs().max() < 1e-12) == corrected
+    assert corrected or gradient.abs().max() > 0.03
+
+
+def test_no_pairs_cost_nothing():
+    logits = random(0, 3)
+    loss = SampledSoftmaxLoss()(logits, torch.zeros(0, dtype=torch.long))
+    loss.backward()
+    assert loss == 0
 
 
 # Positives as above, then two negatives: request 0 with item 3, request 1 with item 1.

@@ -12,9 +12,12 @@ from scipy.sparse import random as random_sparse
 from recbole_whisperlite.model.terms import (
     Candidates,
     LikeHistory,
+    NearestItem,
     Neighbors,
+    Popularity,
     RequestMemory,
     SparseRows,
+    Transitions,
 )
 
 # Eight choices of four users among five items; nobody chose item 5. User 1 took item
@@ -68,121 +71,155 @@ def test_no_rows_make_an_empty_result(matrix):
     assert found.shape == (0, N_ITEMS)
 
 
+@pytest.mark.parametrize("item", [range(9), [4, 0, 7], [3]])
+def test_the_largest_of_several_rows_is_taken_and_0_where_there_is_none(matrix, item):
+    row = np.array([[1, 2, 3], [5, 5, 0], [4, 4, 4]])
+    candidates = Candidates(torch.tensor(list(item)), 9)
+    found = SparseRows(matrix)(torch.tensor(row), candidates, largest=True)
+    expected = matrix.toarray()[row].max(axis=1)[:, list(item)]
+    assert expected.min() == 0 or len(item) < 9
+    np.testing.assert_array_equal(found, expected)
+
+
+# -------------------------------------------------------------------- popularity
+
+
+def popularity(**kwargs):
+    """Items 1 to 5 were chosen 3 3 1 1 0 times: the four that were chosen, 2 on average."""
+    model = Popularity(ITEM, N_ITEMS, **kwargs)
+    with torch.no_grad():
+        model.new_log_factor.fill_(math.log(0.5))
+    return model
+
+
+def test_popularity_is_the_log_count_and_that_of_a_new_item_a_share_of_the_average():
+    score, is_new = popularity()(ALL)
+    assert score.exp()[0].tolist()[1:] == pytest.approx([3.1, 3.1, 1.1, 1.1, 0.5 * 2.1])
+    assert is_new.tolist()[1:] == [False, False, False, False, True]
+
+
+def test_popularity_knows_what_was_not_in_the_catalogue():
+    known = popularity(known_items=np.array([0, 1, 2, 3, 4])).in_catalogue
+    assert known.tolist() == [False, True, True, True, True, False]
+    assert popularity().in_catalogue.tolist() == [False] + [True] * 5
+
+
+def test_the_target_is_left_out_of_its_own_row_only():
+    positives = torch.tensor([0, 2]), torch.tensor([1, 3])
+    score, _ = popularity()(ALL, positives, n_rows=3)
+    counts = score.exp().tolist()
+    assert counts[0][1:] == pytest.approx([2.1, 3.1, 1.1, 1.1, 1.05])
+    assert counts[1][1:] == pytest.approx([3.1, 3.1, 1.1, 1.1, 1.05])
+    assert counts[2][1:] == pytest.approx([3.1, 3.1, 0.1, 1.1, 1.05])
+
+
+def test_what_is_made_new_is_as_popular_as_a_new_item_also_as_a_target():
+    some = Candidates(torch.tensor([4, 1, 2]), N_ITEMS)
+    made_new = torch.tensor([False, True, False])
+    positives = torch.tensor([0, 1]), torch.tensor([1, 2])  # the items 1 and 2
+    score, is_new = popularity()(some, positives, made_new, n_rows=2)
+    assert is_new.tolist() == made_new.tolist()
+    assert score.exp()[0].tolist() == pytest.approx([1.1, 1.05, 3.1])
+    assert score.exp()[1].tolist() == pytest.approx([1.1, 1.05, 2.1])
+
+
+def test_only_new_items_teach_how_popular_new_items_are():
+    model = popularity()
+    for items, gradient in (([1, 2], 0), ([1, 5], 1)):
+        model.zero_grad()
+        model(Candidates(torch.tensor(items), N_ITEMS))[0].sum().backward()
+        assert model.new_log_factor.grad.item() == gradient
+
+
 # ---------------------------------------------------------------- request memory
+
+NONE_NEW = torch.zeros(N_ITEMS, dtype=torch.bool)
+#: What the towers expect: a fifth each of five items.
+FIFTHS = torch.full((N_REQUESTS, N_ITEMS), 1 / 5).log()
 
 
 def memory(user=USER, request=REQUEST, item=ITEM):
     return RequestMemory(request, item, N_REQUESTS, N_ITEMS)
 
 
-def remembered(memory, request, candidates=ALL, logits=None, positives=None):
-    """What memory says where the towers say ``logits``; by default, nothing."""
-    if logits is None:
-        logits = torch.zeros(len(request), N_ITEMS)
-    normalizer = memory.log_normalizer(logits)
-    return memory(
-        request, candidates, logits[:, candidates.item], normalizer, positives
-    )
-
-
 def test_memory_is_the_smoothed_share_of_the_request():
-    # Item popularities are 3 3 1 1 0 (items 1 to 5) and 0 (padding), 0.1 more each:
-    # together 8 + 6 * 0.1 = 8.6. Request 1 has 4 choices, 3 of them of item 1.
-    score = remembered(memory(), torch.tensor([1]))[0]
-    assert score[1].item() == pytest.approx(
-        math.log((3 + 20 * 3.1 / 8.6) / (4 + 20)), rel=1e-5
-    )
-    assert score[5].item() == pytest.approx(
-        math.log((0 + 20 * 0.1 / 8.6) / (4 + 20)), rel=1e-5
-    )
+    # request 1 has 4 choices, 3 of them of item 1 and 1 of item 4; 20 come from the prior
+    score = memory()(torch.tensor([1]), ALL, FIFTHS[:1], NONE_NEW)
+    expected = [7 / 24, 4 / 24, 4 / 24, 5 / 24, 4 / 24]
+    assert score.exp()[0].tolist()[1:] == pytest.approx(expected)
 
 
-def test_what_the_towers_expect_stands_behind_the_choices():
-    # twice as likely as popularity has it: 2 * 3.1 and the others' 5.5 of 11.7
-    logits = torch.zeros(1, N_ITEMS)
-    logits[0, 1] = math.log(2)
-    score = remembered(memory(), torch.tensor([1]), logits=logits)[0]
-    expected = [(3 + 20 * 6.2 / 11.7) / 24, (0 + 20 * 3.1 / 11.7) / 24]
-    assert score[1:3].exp().tolist() == pytest.approx(expected, rel=1e-5)
+def test_a_new_item_is_not_held_against_what_was_chosen_without_it():
+    is_new = torch.tensor([False, False, False, False, False, True])
+    score = memory()(torch.tensor([1]), ALL, FIFTHS[:1], is_new)
+    # of the 20 of the prior alone
+    expected = [7 / 24, 4 / 24, 4 / 24, 5 / 24, 4 / 20]
+    assert score.exp()[0].tolist()[1:] == pytest.approx(expected)
+
+
+def test_what_was_chosen_of_an_item_that_is_made_new_is_forgotten():
+    is_new = torch.tensor([False, True, False, False, False, False])
+    score = memory()(torch.tensor([1]), ALL, FIFTHS[:1], is_new)
+    assert score.exp()[0, 1].item() == pytest.approx(4 / 20)
 
 
 @pytest.mark.parametrize("spread", [0, 1, 8])
-def test_memory_is_the_logarithm_of_a_distribution(spread):
-    logits = spread * torch.randn(N_REQUESTS, N_ITEMS)
-    score = remembered(memory(), torch.arange(N_REQUESTS), logits=logits)
-    # what rounds is the logarithm, and as the logits that it is made of
-    size = max(1, logits.abs().max())
+def test_memory_is_the_logarithm_of_a_distribution_if_the_prior_is(spread):
+    prior = torch.log_softmax(spread * torch.randn(N_REQUESTS, N_ITEMS), dim=1)
+    score = memory()(torch.arange(N_REQUESTS), ALL, prior, NONE_NEW)
+    size = max(1, prior.abs().max())
     assert_close_relative(score.exp().sum(dim=1), torch.ones(N_REQUESTS), size=size)
 
 
-def test_a_text_that_was_never_asked_ranks_by_popularity_and_towers():
-    popularity = torch.tensor([0.1, 3.1, 3.1, 1.1, 1.1, 0.1])
-    score = remembered(memory(), torch.tensor([4]))[0]
-    assert_close_relative(score, (popularity / 8.6).log())
-    logits = torch.randn(1, N_ITEMS)
-    score = remembered(memory(), torch.tensor([4]), logits=logits)[0]
-    weight = popularity * logits[0].exp()
-    assert_close_relative(score, (weight / weight.sum()).log())
+def test_a_text_that_was_never_asked_is_ranked_by_the_prior():
+    prior = torch.log_softmax(torch.randn(1, N_ITEMS), dim=1)
+    score = memory()(torch.tensor([4]), ALL, prior, NONE_NEW)
+    assert_close_relative(score, prior)
+
+
+def test_choices_without_a_request_are_not_those_of_a_text():
+    model = memory(request=np.zeros_like(REQUEST))
+    score = model(torch.tensor([0, 1]), ALL, FIFTHS[:2], NONE_NEW)
+    assert_close_relative(score, FIFTHS[:2])
 
 
 def test_the_candidates_do_not_change_what_memory_says_of_an_item():
     some = Candidates(torch.tensor([4, 1]), N_ITEMS)
-    request = torch.tensor([1, 2, 1])
-    logits = torch.randn(3, N_ITEMS)
-    whole = remembered(memory(), request, logits=logits)
-    assert_close_relative(remembered(memory(), request, some, logits), whole[:, [4, 1]])
-
-
-def test_a_batch_estimates_what_divides():
-    """Of a batch in which items come as often as they are popular, exactly."""
-    logits, items = torch.randn(2, N_ITEMS), torch.tensor([1, 31, 31, 11, 11, 1])
-    found = memory().log_normalizer(logits, items)
-    # logarithms near 0 of sums of size 1
-    assert_close_relative(found.exp(), memory().log_normalizer(logits).exp())
-    some = memory().log_normalizer(logits[:, [1, 4]], torch.tensor([3, 1]))
-    expected = (3 * logits[:, 1].exp() + logits[:, 4].exp()) / 4
-    assert_close_relative(some[:, 0].exp(), expected)
-
-
-def test_what_was_never_chosen_or_drawn_leaves_gradients_finite():
-    logits = torch.randn(2, N_ITEMS, requires_grad=True)
-    drawn = torch.tensor([0, 2, 1, 0, 0, 0])
-    normalizer = memory().log_normalizer(logits, drawn)
-    memory()(torch.tensor([1, 4]), ALL, logits, normalizer).sum().backward()
-    assert logits.grad.isfinite().all() and logits.grad.abs().max() > 0
+    request, prior = torch.tensor([1, 2, 1]), torch.randn(3, N_ITEMS)
+    whole = memory()(request, ALL, prior, NONE_NEW)[:, some.item]
+    found = memory()(request, some, prior[:, some.item], NONE_NEW[some.item])
+    assert_close_relative(found, whole)
 
 
 @pytest.mark.parametrize("choice", range(len(ITEM)))
 def test_memory_without_the_own_choice_never_had_it(choice):
-    """But for the sum that divides popularity: here 8.6, without the choice 7.6."""
-    request = torch.tensor([REQUEST[choice]])
-    positives = torch.tensor([0]), torch.tensor([ITEM[choice]])
+    request, item = torch.tensor([REQUEST[choice]]), torch.tensor([ITEM[choice]])
+    prior = torch.log_softmax(torch.randn(1, N_ITEMS), dim=1)
+    found = memory()(request, ALL, prior, NONE_NEW, (torch.tensor([0]), item))
     left = memory(*without(choice, USER, REQUEST, ITEM))
-    count, total = left.count(request, ALL)[0], left.total[request]
-
-    def popularity(score, divisor):
-        return (score[0].exp() * (total + 20) - count) * divisor / 20
-
-    found = popularity(remembered(memory(), request, positives=positives), 8.6)
-    expected = popularity(remembered(left, request), 7.6)
-    assert_close_relative(found, expected)
-    assert_close_relative(found, left.popularity)
+    assert_close_relative(found, left(request, ALL, prior, NONE_NEW))
 
 
 def test_each_row_is_spared_its_own_choice_only():
     request = torch.tensor([1, 2, 1])
     positives = torch.tensor([0, 2]), torch.tensor([1, 4])
-    found, seen = remembered(memory(), request, positives=positives), remembered(
-        memory(), request
+    model = memory()
+    found = model(request, ALL, FIFTHS[:3], NONE_NEW, positives).exp()
+    assert found[0, 1:].tolist() == pytest.approx(
+        [6 / 23, *[4 / 23] * 2, 5 / 23, 4 / 23]
     )
-    assert torch.equal(found[1], seen[1])
-    # the row's other items stand in a shorter list: 4 choices become 3
-    longer = torch.full((4,), math.log(24 / 23))
-    assert_close_relative(found[0, 2:], seen[0, 2:] + longer)
-    assert found[0, 1] < seen[0, 1] and found[2, 4] < seen[2, 4]
-    again = memory()
-    remembered(again, request, positives=positives)
-    assert torch.equal(remembered(again, request), seen)  # memory itself is unchanged
+    assert found[1, 1:].tolist() == pytest.approx([4 / 22, 6 / 22, *[4 / 22] * 3])
+    assert found[2, 1:].tolist() == pytest.approx([7 / 23, *[4 / 23] * 4])
+    again = model(
+        request, ALL, FIFTHS[:3], NONE_NEW
+    ).exp()  # memory itself is unchanged
+    assert again[0, 1].item() == pytest.approx(7 / 24)
+
+
+def test_what_was_never_chosen_leaves_gradients_finite():
+    prior = torch.randn(2, N_ITEMS, requires_grad=True)
+    memory()(torch.tensor([1, 4]), ALL, prior, NONE_NEW).sum().backward()
+    assert prior.grad.isfinite().all() and prior.grad.abs().min() > 0
 
 
 # --------------------------------------------------------------------- neighbors
@@ -243,7 +280,7 @@ def test_the_own_choice_is_taken_out_of_the_number_of_users(candidate):
     user, target = [3, 2], [3, 2]
     history = torch.tensor([[2, 0], [1, 0]])
     positives = torch.arange(2), candidates.position[torch.tensor(target)]
-    found = neighbors()(history, candidates, positives)
+    found = neighbors()(history, candidates, positives, torch.tensor(user))
     seen = neighbors()(history, candidates)
     for row in range(2):
         for position, item in enumerate(candidate):
@@ -261,7 +298,7 @@ def test_the_own_choice_is_taken_out_of_the_number_of_users(candidate):
 
 
 def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
-    """Of random choices without repeats, with histories of several items."""
+    """Of random choices of five items each, which so count 1 / sqrt(4) for each pair."""
     rng = np.random.default_rng(1)
     had = {user: rng.permutation(np.arange(1, 12))[:5] for user in range(1, 30)}
     user = np.repeat(list(had), 5)
@@ -270,10 +307,11 @@ def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
     history = torch.tensor(np.stack([items[:4] for items in had.values()]))
     target = torch.tensor([items[4] for items in had.values()])
     candidates = Candidates(torch.arange(12), 12)
-    found = model(history, candidates, (torch.arange(29), target))
+    found = model(history, candidates, (torch.arange(29), target), torch.tensor([*had]))
     for row, (user, (*earlier, item)) in enumerate(had.items()):
         cosines = [
-            len(users[item] & users[j] - {user})
+            0.5
+            * len(users[item] & users[j] - {user})
             / math.sqrt(len(users[item]) * len(users[j]))
             for j in earlier
         ]
@@ -284,7 +322,7 @@ def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
 def test_an_item_that_is_chosen_again_loses_the_own_user_and_no_more():
     # user 1 had item 1 and item 2 and chooses item 1 again; user 2 chose both, too
     positives = torch.tensor([0]), torch.tensor([1])
-    found = neighbors()(torch.tensor([[1, 2]]), ALL, positives)[0, 1]
+    found = neighbors()(torch.tensor([[1, 2]]), ALL, positives, torch.tensor([1]))[0, 1]
     both = chosen_by(1) & chosen_by(2)
     assert both == {1, 2}
     size = math.sqrt(len(chosen_by(1)) * len(chosen_by(2)))
@@ -292,26 +330,125 @@ def test_an_item_that_is_chosen_again_loses_the_own_user_and_no_more():
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_history_that_is_not_training_is_not_taken_out():
-    # user 4 had item 3 before, in a row that the counts do not have, and chooses item 2
-    positives = torch.tensor([0]), torch.tensor([2])
-    assert 4 not in chosen_by(3)
-    history = torch.tensor([[3]])
-    found = neighbors()(history, ALL, positives, torch.tensor([[False]]))
-    seen = neighbors()(history, ALL)
-    assert_close_relative(found, seen)
-
-
 def test_a_neighbor_that_is_not_kept_is_not_taken_out():
     chosen = {1: (1, 2, 4), 2: (2, 3), 3: (1, 4), 4: (2, 3)}
     user = np.repeat(list(chosen), [len(items) for items in chosen.values()])
     model = neighbors(user, np.concatenate(list(chosen.values())), max_neighbors=1)
-    # item 2 keeps item 3 and item 4 keeps item 1, which users 1 and 3 chose with it
+    # item 2 keeps item 3 and item 4 keeps item 1, which users 1 and 3 chose with it; user
+    # 1 has two other items beside each
     history, target = torch.tensor([[2, 4]]), torch.tensor([1])
     seen = model(history, ALL)[0, 1]
-    assert seen.item() == pytest.approx(math.log1p(30 * 2 / 2), rel=1e-5)
-    found = model(history, ALL, (torch.tensor([0]), target))[0, 1]
+    both = 1 / math.sqrt(2) + 1
+    assert seen.item() == pytest.approx(math.log1p(30 * both / 2), rel=1e-5)
+    found = model(history, ALL, (torch.tensor([0]), target), torch.tensor([1]))[0, 1]
     assert found.item() == pytest.approx(math.log1p(30 * 1 / 2), rel=1e-5)
+
+
+# ------------------------------------------------------------------- transitions
+
+# user 1 chose the items 1 2 3, user 2 the items 1 2, user 3 the items 2 1; 4 5 stand alone
+STEPS = np.array([(1, 2), (2, 3), (1, 2), (2, 1)]).T
+CHOSEN = np.array([1, 2, 3, 1, 2, 2, 1, 4, 5])
+
+
+def transitions():
+    return Transitions(*STEPS, CHOSEN, N_ITEMS)
+
+
+def test_transitions_count_what_followed_the_latest_item():
+    found = transitions()(torch.tensor([1, 2, 3, 0]), ALL)
+    expected = torch.zeros(4, N_ITEMS)
+    # the items 1 and 2 were chosen three times each, item 3 once
+    expected[0, 2] = math.log(1 + 30 * 2 / 3)
+    expected[1, 1] = math.log(1 + 30 * 1 / 3)
+    expected[1, 3] = math.log(1 + 30 * 1 / math.sqrt(3))
+    assert_close_relative(found, expected)
+
+
+def test_the_own_step_is_taken_out_of_transitions():
+    some = Candidates(torch.tensor([3, 2, 1]), N_ITEMS)
+    latest = torch.tensor([1, 2, 1])
+    positives = torch.tensor([0, 1]), torch.tensor([1, 0])  # 1 then 2, and 2 then 3
+    found = transitions()(latest, some, positives)
+    assert found[0].tolist() == pytest.approx([0, math.log(1 + 30 * 1 / 3), 0])
+    left = [0, 0, math.log(1 + 30 * 1 / 3)]  # nobody else went from 2 to 3
+    assert found[1].tolist() == pytest.approx(left, abs=1e-5)
+    assert found[2].tolist() == pytest.approx([0, math.log(1 + 30 * 2 / 3), 0])
+
+
+def test_a_target_without_history_follows_nothing():
+    found = transitions()(
+        torch.tensor([0]), ALL, (torch.tensor([0]), torch.tensor([1]))
+    )
+    assert torch.equal(found, torch.zeros(1, N_ITEMS))
+
+
+# ------------------------------------------------------------------ nearest item
+
+
+def on_circle(*degrees):
+    """Vectors at these angles, and one of padding before them."""
+    angle = torch.tensor(degrees).deg2rad()
+    vectors = torch.stack([angle.cos(), angle.sin()], dim=1)
+    return torch.cat([torch.zeros(1, 2), vectors])
+
+
+def nearest(vectors, history, k, **kwargs):
+    model = NearestItem(vectors, k, **kwargs)
+    every = Candidates(torch.arange(len(vectors)), len(vectors))
+    return model(torch.tensor(history), every)
+
+
+def cos(degrees):
+    return math.cos(math.radians(degrees))
+
+
+def test_an_item_is_as_near_as_the_nearest_of_the_history():
+    vectors = on_circle(0.0, 20.0, 50.0, 70.0)
+    found = nearest(vectors, [[1, 4], [1, 0], [0, 0]], k=10)
+    # an item is not near itself
+    both = [0, cos(70), cos(20), cos(20), cos(70)]
+    assert found[0].tolist() == pytest.approx(both, abs=1e-6)
+    assert found[1].tolist() == pytest.approx([0, 0, cos(20), cos(50), cos(70)])
+    assert not found[2].any()
+
+
+def test_only_the_nearest_of_each_item_of_the_history_count():
+    vectors = on_circle(0.0, 20.0, 50.0, 70.0)
+    found = nearest(vectors, [[1], [4]], k=1)
+    assert found[0].tolist() == pytest.approx([0, 0, cos(20), 0, 0])
+    assert found[1].tolist() == pytest.approx([0, 0, 0, cos(20), 0])
+
+
+def test_what_points_away_is_not_near():
+    assert not nearest(on_circle(0.0, 120.0), [[1], [2]], k=10).any()
+
+
+def test_new_items_take_no_place_among_the_nearest():
+    """Item 5 comes after training, between the others; item 6 is further away than kept."""
+    known = np.array([0, 1, 2, 3, 4])
+    vectors = on_circle(0.0, 20.0, 50.0, 70.0, 10.0, 85.0)
+    found = nearest(vectors, [[1], [4], [5]], k=2, known_items=known)
+    before = nearest(vectors[:5], [[1], [4]], k=2)
+    assert_close_relative(found[:2, :5], before)
+    # of item 1 the items 2 and 3 are kept, and the new one, which is nearer
+    assert found[0, 5:].tolist() == pytest.approx([cos(10), 0])
+    # of item 4 the items 3 and 2 are kept, and the one at 85 degrees
+    assert found[1, 5:].tolist() == pytest.approx([0, cos(15)])
+    # a new item in the history has the known ones for its nearest
+    assert found[2].tolist() == pytest.approx(
+        [0, cos(10), cos(10), 0, 0, 0, 0], abs=1e-6
+    )
+
+
+def test_many_items_are_compared_in_parts(monkeypatch):
+    vectors = F.normalize(torch.randn(50, 8), dim=1)
+    vectors[0] = 0
+    history = [[n, 50 - n] for n in range(1, 50)]
+    whole = nearest(vectors, history, k=5)
+    monkeypatch.setattr("recbole_whisperlite.model.terms._MOST_COSINES", 350)
+    assert_close_relative(nearest(vectors, history, k=5), whole)
+    assert ((whole > 0).sum(dim=1) <= 10).all()
 
 
 # ------------------------------------------------------------------ like history

@@ -5,6 +5,9 @@ import pytest
 import torch
 from recbole.utils import get_model, get_trainer, init_seed
 
+from recbole_whisperlite.compat.checkpoint import load_checkpoint
+from recbole_whisperlite.model.fitting import fit_weights
+
 # every source of chance: shuffling, sampled negatives and dropout
 SETTINGS = {
     "bce_weight": 1.0,
@@ -22,9 +25,9 @@ SETTINGS = {
 def trainer(tiny, prepare):
     """Return a function (epochs, **settings) -> trainer and dataloaders."""
 
-    def make(epochs, **settings):
+    def make(epochs, model="WhisperLite", **settings):
         config, _, loaders = prepare(
-            "WhisperLite", tiny, **{**SETTINGS, "epochs": epochs, **settings}
+            model, tiny, **{**SETTINGS, "epochs": epochs, **settings}
         )
         init_seed(config["seed"], config["reproducibility"])
         model = get_model(config["model"])(config, loaders[0]._dataset)
@@ -85,3 +88,105 @@ def test_epochs_differ_and_so_do_seeds(trainer):
     assert order(2020, 1) == order(2020, 1)
     assert order(2020, 0) != order(2020, 1)
     assert order(2020, 1) != order(2021, 0)
+
+
+# --------------------------------------------------------------- WhisperLitePlus
+
+
+@pytest.fixture
+def plus(trainer):
+    """The same of WhisperLitePlus, with its default loss."""
+
+    def make(epochs, **settings):
+        mine = {"bce_weight": 0.0, "train_neg_sample_args": None, "n_candidates": 4}
+        mine |= {"new_item_rate": 0.2}
+        return trainer(epochs, model="WhisperLitePlus", **{**mine, **settings})
+
+    return make
+
+
+def fitted(run):
+    return run.model.fitted_weight.clone()
+
+
+def test_fitted_weights_are_in_the_checkpoint_and_evaluation_uses_them(plus):
+    run, (train, valid, test) = plus(2)
+    run.fit(train, valid)
+    weights = fitted(run)
+    assert weights.isfinite().all()
+    assert not torch.allclose(weights, run.model.term_weight.detach(), atol=1e-3)
+    saved = load_checkpoint(run.saved_model_file)["state_dict"]
+    assert torch.equal(saved["fitted_weight"], weights)
+    expected = run.evaluate(test)
+
+    other, (_, _, test) = plus(2)
+    seen = []
+    score = other.model.full_sort_predict
+    other.model.full_sort_predict = lambda batch: seen.append(
+        torch.stack([*other.model.weights.values()])
+    ) or score(batch)
+    assert other.evaluate(test, model_file=run.saved_model_file) == expected
+    assert seen and all(torch.equal(each, weights) for each in seen)
+
+
+def test_the_fit_follows_the_best_epoch_and_is_the_same_whenever_it_is_made(plus):
+    run, (train, valid, _) = plus(2)
+    run.fit(train, valid)
+    weights = fitted(run)
+    saved = load_checkpoint(run.saved_model_file)["state_dict"]
+    assert all(torch.equal(saved[k], v) for k, v in run.model.state_dict().items())
+    again = fit_weights(run.model, valid, 4000)
+    assert list(again.values()) == pytest.approx(weights.tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("first_epochs", [2, 5])
+def test_a_resumed_run_of_whisperliteplus_ends_like_an_uninterrupted_one(
+    plus, first_epochs
+):
+    whole, (train, valid, test) = plus(5)
+    expected = whole.fit(train, valid)
+    expected_test, expected_weights = whole.evaluate(test), fitted(whole)
+
+    first, (train, valid, _) = plus(first_epochs)
+    first.fit(train, valid)
+    resumed, (train, valid, test) = plus(5)
+    resumed.resume_checkpoint(first.saved_model_file)
+    np.random.rand(7), torch.rand(7)
+    assert resumed.fit(train, valid) == expected
+    assert torch.equal(fitted(resumed), expected_weights)
+    assert resumed.evaluate(test) == expected_test
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"fit_queries": 0},
+        {
+            "eval_args": {
+                "split": {"LS": "valid_and_test"},
+                "order": "TO",
+                "group_by": "user",
+                "mode": "uni3",
+            }
+        },
+    ],
+    ids=["no queries", "sampled candidates"],
+)
+def test_nothing_is_fitted_where_there_is_nothing_to_fit_on(plus, settings):
+    run, (train, valid, test) = plus(1, **settings)
+    run.fit(train, valid)
+    assert fitted(run).isnan().all()
+    assert run.evaluate(test)
+
+
+def test_nothing_is_fitted_without_validation(plus):
+    run, (train, _, test) = plus(1)
+    run.fit(train, None, saved=False)
+    assert fitted(run).isnan().all()
+    assert run.evaluate(test, load_best_model=False)
+
+
+def test_what_is_not_saved_is_fitted_all_the_same(plus):
+    run, (train, valid, _) = plus(1)
+    run.fit(train, valid, saved=False)
+    assert fitted(run).isfinite().all()

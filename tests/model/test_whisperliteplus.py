@@ -1,27 +1,32 @@
 """What WhisperLitePlus adds to the towers, on a hand-made dataset of four users."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from close import assert_close_relative
 from handmade import EXAM, PLAIN, ROWS, SWITCHES, TRAINING, Dataset, People
 from handmade import build, interaction, rank, train
 from recbole.data.interaction import Interaction
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.terms import Candidates
 from recbole_whisperlite.model.whisperlite import WhisperLite
 
-EVIDENCE = SWITCHES[:3]
-ALONE = [{**PLAIN, switch: True} for switch in SWITCHES]
+EVIDENCE = [each for each in SWITCHES if each != "use_refusals"]
+COUNTS = ("use_memory", "use_neighbors", "use_transitions")
+ALONE = {switch: {**PLAIN, switch: True} for switch in SWITCHES}
 EACH = pytest.mark.parametrize(
-    "settings", [{}, *ALONE], ids=["all", *(f"only {each}" for each in SWITCHES)]
+    "settings",
+    [{}, *ALONE.values()],
+    ids=["all", *(f"only {each}" for each in SWITCHES)],
 )
-# memory has none: counts are believed as they are
-PARAMETER = {
-    "use_neighbors": "neighbors_weight",
-    "use_history": "history_weight",
-    "use_refusals": "refusal_weight",
-}
+TERMS = [
+    *("memory", "towers", "popularity", "unchosen", "refusals"),
+    *("neighbors", "transitions", "history", "nearest", "similarity"),
+]
 
 
 def labelled(rows, label):
@@ -34,6 +39,11 @@ def trained(dataset=None, **settings):
     model = build(dataset or People(), **settings)
     train(model, TRAINING, steps=5)
     return model
+
+
+def weight(model, name):
+    """The place of a term's weight among all."""
+    return model.term_names.index(name)
 
 
 def every_pair(rows):
@@ -56,17 +66,42 @@ def test_predict_agrees_with_full_sort_predict(settings, remember):
     assert_close_relative(predicted, scores)
 
 
-@pytest.mark.parametrize("switch", PARAMETER)
-def test_each_term_has_a_say(switch):
-    model = trained(popularity_correction=False)
+@pytest.mark.parametrize("name", TERMS)
+def test_each_term_has_a_say(name):
+    model = trained()
+    model.fitted_weight.copy_(model.term_weight.detach())
     scores = rank(model, EXAM)
-    with torch.no_grad():
-        getattr(model, PARAMETER[switch]).zero_()
+    model.fitted_weight[weight(model, name)] += 1
     assert not torch.allclose(rank(model, EXAM), scores, atol=1e-2)
 
 
+def test_fitted_weights_are_those_of_ranking_and_not_of_training():
+    model = trained()
+    scores = rank(model, EXAM)
+    loss = model.train().calculate_loss(TRAINING)
+    model.fitted_weight.copy_(2 * model.term_weight.detach())
+    model.fitted_weight[weight(model, "unchosen")] = 0
+    assert_close_relative(rank(model, EXAM), 2 * scores)
+    assert model.train().calculate_loss(TRAINING) == loss
+
+
+def test_until_weights_are_fitted_what_nobody_chose_is_not_held_against_an_item():
+    """Training sees items that nobody chose as negatives only."""
+    model = trained()
+    at = weight(model, "unchosen")
+    assert model.term_weight[at] < -0.01
+    scores = rank(model, EXAM)
+    with torch.no_grad():
+        model.term_weight[at] -= 10
+    assert torch.equal(rank(model, EXAM), scores)
+    model.fitted_weight.copy_(model.term_weight.detach())
+    found = rank(model, EXAM) - scores
+    unchosen = found.mean(dim=0) < -9
+    assert unchosen.tolist() == [False] * 5 + [True, False, True]
+
+
 def test_what_was_chosen_for_a_request_comes_before_what_the_towers_say():
-    model = trained(**ALONE[0])
+    model = build(People(), **ALONE["use_memory"])
     row = interaction([(4, 1, 0, 0, 0)])  # u1 and u3 took 1, u2 took 2
     often = rank(model, row)[0]
     model.memory.count.value *= 1000
@@ -77,31 +112,45 @@ def test_what_was_chosen_for_a_request_comes_before_what_the_towers_say():
     never = rank(model, row)[0]
     with torch.no_grad():
         towers = model.forward(torch.ones(8, dtype=torch.long), torch.arange(8))
-    expected = towers + model.memory.popularity.log()
-    assert_close_relative(never - never[1], expected - expected[1])
-    assert not torch.allclose(often - often[1], expected - expected[1], atol=1e-2)
+    # 9 choices of five items; nobody chose the items 5 and 7
+    popularity = torch.tensor([1.9, 2.1, 2.1, 3.1, 1.1, 1.9, 1.1, 1.9])
+    expected = (popularity * towers.exp())[1:]
+    assert_close_relative(never[1:].exp(), expected / expected.sum())
+    assert not torch.allclose(often, never, atol=1e-2)
 
 
-@pytest.mark.parametrize("switch", PARAMETER)
-def test_a_term_that_is_off_has_no_parameters(switch):
-    everything = set(build(People()).state_dict())
-    without = set(build(People(), **{switch: False}).state_dict())
-    assert everything - without == {PARAMETER[switch]} and without <= everything
+def test_a_term_that_is_off_has_no_weight_and_no_parameters():
+    everything = build(People())
+    assert everything.term_names == TERMS
+    for switch, names in {
+        "use_memory": ["memory", "popularity", "unchosen"],
+        "use_neighbors": ["neighbors"],
+        "use_transitions": ["transitions"],
+        "use_history": ["history", "nearest"],
+        "use_similarity": ["similarity"],
+        "use_refusals": ["refusals"],
+    }.items():
+        model = build(People(), **{switch: False})
+        left = [name for name in TERMS if name not in names]
+        assert model.term_names == left and len(model.term_weight) == len(left)
+        learned = set(everything.state_dict()) - set(model.state_dict())
+        assert all(key.startswith("similarity.") for key in learned)
+        assert bool(learned) == (switch == "use_similarity")
 
 
 def test_where_no_request_rules_anything_out_there_is_no_such_weight():
     dataset = People()
     dataset.refusals[:] = 0
     model = build(dataset)
-    assert "refusal_weight" not in model.state_dict()
+    assert "refusals" not in model.term_names
     plain = build(dataset, use_refusals=False)
     assert torch.equal(rank(model, EXAM), rank(plain, EXAM))
 
 
 def test_evidence_is_not_in_the_checkpoint():
-    assert set(build(People()).state_dict()) - set(
-        build(People(), **PLAIN).state_dict()
-    ) == set(PARAMETER.values())
+    learned = set(build(People(), **PLAIN).state_dict())
+    assert learned == set(build(People(), use_similarity=False).state_dict())
+    assert {"term_weight", "fitted_weight", "popularity.new_log_factor"} <= learned
 
 
 @EACH
@@ -156,13 +205,38 @@ def test_hidden_history_counts_as_none(settings):
 
 
 def test_only_the_terms_of_a_user_tell_users_apart():
-    """u1 with four items and u4 with none ask for the same."""
-    rows = interaction([(1, 4, 0, 0, 4), (4, 4, 0, 0, 0)])
-    for switch, differ in zip(SWITCHES, (False, True, True, False)):
-        scores = rank(trained(**{**PLAIN, switch: True}), rows)
+    """u1 with three items and u4 with none ask for the same."""
+    rows = interaction([(1, 4, 0, 0, 3), (4, 4, 0, 0, 0)])
+    for switch, settings in ALONE.items():
+        scores = rank(trained(**settings), rows)
         gap = (scores[0] - scores[1]).abs().max() / scores.abs().max()
         # two rows of one matrix product may be rounded otherwise
+        differ = switch not in ("use_memory", "use_refusals")
         assert gap > 1e-3 if differ else gap < 1e-5, switch
+
+
+def test_items_without_a_vector_and_a_catalogue_of_one_item_are_ranked():
+    dataset = People()
+    dataset.vectors["item"][[3, 5]] = 0
+    model = build(dataset)
+    train(model, TRAINING)
+    assert rank(model, EXAM).isfinite().all()
+
+    class One(People):
+        def __init__(self):
+            super().__init__()
+            self.vectors["item"] = self.vectors["item"][:2]
+            self.inter_feat = interaction([(1, 1, 1, 0, 0), (1, 2, 1, 0, 1)])
+            self.history_items = torch.tensor([1, 1])
+
+        def num(self, field):
+            return 2 if field == "item_id" else super().num(field)
+
+    model = build(One())
+    train(model, One().inter_feat)
+    # nothing else can be chosen
+    assert model.calculate_loss(One().inter_feat).item() == pytest.approx(0, abs=1e-6)
+    assert rank(model, One().inter_feat)[:, 1].isfinite().all()
 
 
 def test_full_sort_predict_may_be_written_to():
@@ -178,97 +252,71 @@ def test_full_sort_predict_may_be_written_to():
 # ---------------------------------------------------------------------- training
 
 
-def brute_force_loss(scores, batch):
-    """InfoNCE of each row over the batch's items that its user did not choose."""
-    had = {
-        user: set(TRAINING["item_id"][TRAINING["user_id"] == user].tolist())
-        for user in range(5)
-    }
-    items, losses = batch["item_id"].tolist(), []
-    for row, (user, own) in enumerate(zip(batch["user_id"].tolist(), items)):
-        others = [item for item in items if item not in had[user]]
-        losses.append(
-            torch.logsumexp(scores[row, [own, *others]], dim=0) - scores[row, own]
-        )
+def brute_force_loss(scores, batch, had=None):
+    """Cross-entropy over the items, but for what the user chose elsewhere."""
+    losses = []
+    for row, (user, own) in enumerate(
+        zip(batch["user_id"].tolist(), batch["item_id"].tolist())
+    ):
+        others = [i for i in range(1, 8) if i not in (had or {}).get(user, ())]
+        items = [own, *(item for item in others if item != own)]
+        losses.append(torch.logsumexp(scores[row, items], dim=0) - scores[row, own])
     return torch.stack(losses).mean().item()
 
 
-def test_the_loss_is_over_the_target_and_what_the_user_did_not_choose():
+HAD = {
+    user: set(TRAINING["item_id"][TRAINING["user_id"] == user].tolist())
+    for user in range(5)
+}
+
+
+def test_training_reads_what_else_the_user_chose_in_training():
+    rows = [
+        *((1, 2, 2, 0, 1), (1, 3, 4, 0, 3), (2, 1, 2, 5, 0), (3, 1, 1, 8, 1)),
+        (1, 9, 3, 0, 4),
+    ]
+    items, distance = build(People())._rest(interaction(rows))
+    # before and after, but not what answered the same request, nor the same item
+    assert items.tolist() == [
+        *([1, 0, 0, 4], [1, 2, 3, 0], [0, 3, 0, 0], [3, 0, 6, 0]),
+        [1, 2, 0, 4],
+    ]
+    found = [row[item > 0].tolist() for item, row in zip(items, distance)]
+    assert found == [[0, 1], [2, 1, 0], [0], [0, 0], [3, 2, 0]]
+
+
+def test_of_many_items_those_around_the_request_are_read():
+    model = build(People(), MAX_ITEM_LIST_LENGTH=2)
+    items, distance = model._rest(interaction([(1, 3, 4, 0, 3), (1, 1, 1, 0, 0)]))
+    assert items.tolist() == [[3, 0], [0, 2]] and distance[0, 0] == distance[1, 1] == 0
+
+
+@pytest.mark.parametrize("spared", [True, False])
+def test_the_loss_is_over_the_target_and_what_the_user_did_not_choose(spared):
     # likeness to the history has nothing of the choice to take out
-    switches = {**ALONE[2], "use_refusals": True, "mask_user_items": True}
-    model = build(People(), **switches, popularity_correction=False)
+    switches = {**ALONE["use_history"], "use_refusals": True}
+    model = build(People(), **{**switches, "mask_user_items": spared})
     model.refusal_strength = 1
     batch = TRAINING[torch.tensor([0, 3, 4, 5, 6, 8])]
+    model._history = lambda batch: model._rest(batch)[0]
     scores = rank(model, batch)
-    expected = brute_force_loss(scores, batch)
+    expected = brute_force_loss(scores, batch, HAD if spared else None)
     model.train()
     loss = model.calculate_loss(batch)
     # a difference of scores, and rounded as they are
     assert_close_relative(loss, expected, size=scores.abs().max())
-    # the same with the user's other items as negatives
-    plain = {**switches, "mask_user_items": False}
-    model = build(People(), **plain, popularity_correction=False)
-    model.refusal_strength = 1
-    assert model.calculate_loss(batch).item() > expected + 0.1
-
-
-def change_the_text(model, request):
-    with torch.no_grad():
-        model.requests.vectors[request] *= -1
-
-
-@pytest.mark.parametrize("switch", [*EVIDENCE, None])
-def test_what_else_the_user_chose_is_no_negative(switch):
-    switches = {**PLAIN, "mask_user_items": True, **({switch: True} if switch else {})}
-    model = build(People(), **switches, temperature=1)
-    # u1 chose the items of all three rows; u2 did not choose 1 and 4
-    batch = interaction([(1, 1, 1, 0, 0), (1, 3, 4, 0, 3), (2, 4, 3, 5, 1)])
-    model.train()
-    loss = model.calculate_loss(batch).item()
-    assert loss > 0.01
-    for request in (1, 3):  # the logits of u1's rows
-        change_the_text(model, request)
-        assert model.calculate_loss(batch).item() == pytest.approx(loss, abs=1e-5)
-    change_the_text(model, 4)  # those of u2's: its own item and two negatives
-    assert abs(model.calculate_loss(batch).item() - loss) > 1e-3
-
-
-@pytest.mark.parametrize("switch", [*EVIDENCE, None])
-def test_no_other_switch_takes_the_users_items_out_of_the_negatives(switch):
-    switches = {**PLAIN, **({switch: True} if switch else {})}
-    model = build(People(), **switches, temperature=1)
-    batch = interaction([(1, 1, 1, 0, 0), (1, 3, 4, 0, 3), (2, 4, 3, 5, 1)])
-    model.train()
-    loss = model.calculate_loss(batch).item()
-    change_the_text(model, 1)
-    assert abs(model.calculate_loss(batch).item() - loss) > 1e-3
 
 
 def test_with_everything_off_it_is_whisperlite():
-    same = dict(bce_weight=0.5, train_neg_sample_args=None)
-    plus, plain = build(People(), **PLAIN, **same), build(
-        People(), model=WhisperLite, **same
+    plus = build(People(), **PLAIN)
+    plain = build(People(), model=WhisperLite, bce_weight=0.5)
+    plain.load_state_dict(plus.state_dict(), strict=False)
+    scores = rank(plain, EXAM)
+    assert_close_relative(rank(plus, EXAM), scores)
+    loss = plus.train().calculate_loss(TRAINING)
+    assert loss.item() == pytest.approx(
+        brute_force_loss(rank(plain, TRAINING), TRAINING), rel=1e-5
     )
-    batch = labelled([ROWS[0], ROWS[1], ROWS[5], (2, 4, 7, 5, 1)], [1.0, 1, 1, 0])
-    assert_close_relative(plus.calculate_loss(batch), plain.calculate_loss(batch))
-    assert_close_relative(rank(plus, EXAM), rank(plain, EXAM))
-    for model in (plus, plain):
-        model.train()
-        model.calculate_loss(batch).backward()
-    gradients = dict(plus.named_parameters())
-    for name, parameter in plain.named_parameters():
-        if parameter.requires_grad:
-            assert_close_relative(gradients[name].grad, parameter.grad, rtol=1e-4)
-
-
-def test_where_nothing_else_is_chosen_there_is_nothing_to_learn():
-    model = build(People())
-    model.train()
-    loss = model.calculate_loss(TRAINING[TRAINING["user_id"] == 1])
-    assert loss.item() == pytest.approx(0, abs=1e-6)
-    loss.backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is None or parameter.grad.abs().max() < 1e-5, name
 
 
 @EACH
@@ -280,25 +328,129 @@ def test_training_lowers_the_loss_and_moves_the_weights(settings, bce_weight):
     batch["item_id"][rows:] = 7  # nobody chose it
     label = torch.cat([torch.ones(rows), torch.zeros(rows)])
     batch.update(Interaction({"label": label}))
-    weights = [PARAMETER[each] for each in PARAMETER if settings.get(each, True)]
-    before = {name: getattr(model, name).item() for name in weights}
+    before = model.term_weight.tolist()
     model.train()
     loss = model.calculate_loss(batch).item()
     train(model, batch, steps=30)
     assert model.calculate_loss(batch).item() < loss
-    for name in weights:
-        assert getattr(model, name).item() != before[name]
+    for name, old, new in zip(model.term_names, before, model.term_weight.tolist()):
+        # the level of the similarity is that of its parameters
+        assert (old != new) == (name != "similarity"), name
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("switch", EVIDENCE[:2])
+@pytest.mark.parametrize("switch", COUNTS)
 def test_training_does_not_see_the_choice_that_it_is_trained_on(switch):
     """The score of a choice is less sure in training than in ranking."""
-    model = build(People(), **{**PLAIN, switch: True}, popularity_correction=False)
+    model = build(People(), **ALONE[switch])
     batch = interaction([(1, 2, 2, 0, 1), (3, 5, 6, 8, 2)])
     seen = brute_force_loss(rank(model, batch), batch)
     model.train()
     assert model.calculate_loss(batch).item() > seen + 0.01
+
+
+def test_what_is_made_new_has_no_counts():
+    model = build(People())
+    every = Candidates(torch.arange(8), 8)
+    positives = torch.arange(len(TRAINING)), TRAINING["item_id"]
+    made_new = torch.arange(8) == 3
+    with torch.no_grad():
+        model.popularity.new_log_factor.fill_(0.5)
+        terms = dict(
+            model.request_terms(
+                TRAINING["request"], every, positives, made_new, torch.zeros(8)
+            )
+        )
+        terms.update(model.user_terms(TRAINING, every, positives, made_new))
+        plain = dict(model.user_terms(TRAINING, every, positives))
+    assert plain["neighbors"][:, 3].any() and plain["transitions"][:, 3].any()
+    assert not terms["neighbors"][:, 3].any() and not terms["transitions"][:, 3].any()
+    expected = math.log(9 / 5 + 0.1) + 0.5
+    assert_close_relative(terms["popularity"][:, 3], torch.full((9,), expected))
+    offset = model.similarity.bias.weight + 1
+    assert not torch.equal(plain["similarity"][:, 3], terms["similarity"][:, 3])
+    with torch.no_grad():
+        model.similarity.bias.weight.copy_(offset)
+        again = dict(model.user_terms(TRAINING, every, positives, made_new))
+    assert torch.equal(again["similarity"][:, 3], terms["similarity"][:, 3])
+    for name in ("history", "nearest"):  # what its text says
+        assert torch.equal(plain[name], terms[name])
+
+
+# ------------------------------------------------------------- sampled negatives
+
+
+def test_candidates_are_drawn_as_often_as_is_said():
+    """Batches of two training choices, and two of seven items besides."""
+    model = build(People(), n_candidates=2)
+    # the items 1 to 7 are 2 2 3 1 0 1 0 of 9 choices
+    share = torch.tensor([2, 2, 3, 1, 0, 1, 0]) / 9
+    expected = 1 - (1 - 2 / 7) * (1 - share) ** 2
+    count, said = torch.zeros(8), torch.zeros(8)
+    for _ in range(2000):
+        item = TRAINING["item_id"][torch.randint(len(TRAINING), (2,))]
+        candidates, log_inclusion = model._draw_candidates(item, torch.ones(2))
+        count[candidates.item] += 1
+        said[candidates.item] = log_inclusion.exp()
+    assert_close_relative(said[1:], expected)
+    np.testing.assert_allclose(count[1:] / 2000, expected, atol=0.05)
+    assert count[0] == 0
+
+
+def test_negatives_of_bce_are_no_candidates_of_the_softmax():
+    model = build(People(), bce_weight=1, n_candidates=1)
+    item, label = torch.tensor([1, 2, 6, 7]), torch.tensor([1.0, 1, 0, 0])
+    candidates, log_inclusion = model._draw_candidates(item, label)
+    left_out = set(candidates.item[log_inclusion.isinf()].tolist())
+    assert left_out and left_out <= {6, 7}
+    batch = labelled([(1, 1, 1, 0, 0), (2, 1, 2, 5, 0), (1, 1, 6, 0, 0)], [1.0, 1, 0])
+    loss = model.train().calculate_loss(batch)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_sample_of_the_catalogue_says_on_average_what_all_of_it_says():
+    settings = {**ALONE["use_history"], "mask_user_items": False}
+    exact, sampled = (build(People(), **settings, n_candidates=n) for n in (7, 3))
+    gradients = []
+    for model, steps in ((exact, 1), (sampled, 600)):
+        model.train()
+        for _ in range(steps):
+            model.calculate_loss(TRAINING).backward()
+        gradient = [
+            p.grad.flatten() / steps for p in model.parameters() if p.grad is not None
+        ]
+        gradients.append(torch.cat(gradient))
+    assert F.cosine_similarity(*gradients, dim=0) > 0.95
+
+
+def test_each_parameter_is_in_one_group_for_the_optimizer():
+    model = build(People(), offset_decay=2.0)
+    others, numbers, offsets = model.parameter_groups(0.01)
+    assert numbers["lr"] == 0.1 and "lr" not in others
+    assert {id(p) for p in numbers["params"]} == {
+        id(model.term_weight),
+        id(model.popularity.new_log_factor),
+    }
+    assert offsets["weight_decay"] == 2.0 and "weight_decay" not in others
+    assert [len(p) for p in offsets["params"]] == [8, 8, 8]
+    together = [*others["params"], *numbers["params"], *offsets["params"]]
+    assert len(together) == len({id(p) for p in together})
+    assert {id(p) for p in together} == {id(p) for p in model.parameters()}
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *(("new_item_rate", 1), ("history_dropout_prob", -0.1), ("n_candidates", 0)),
+        *(("neighbor_num", 0), ("similarity_size", 0), ("fit_queries", -1)),
+        *(("MAX_ITEM_LIST_LENGTH", 0), ("offset_decay", -1)),
+    ],
+)
+def test_settings_out_of_range_are_refused(name, value):
+    with pytest.raises(UserError, match=f"{name} is {value}; it must be at least"):
+        build(People(), **{name: value})
 
 
 @EACH
@@ -310,9 +462,9 @@ def test_the_order_of_a_batch_does_not_matter(settings):
     assert_close_relative(model.calculate_loss(shuffled), loss, size=10)
 
 
-@pytest.mark.parametrize("switch", EVIDENCE)
+@pytest.mark.parametrize("switch", [*SWITCHES, None])
 def test_the_cosine_loss_has_no_place_for_evidence(switch):
-    settings = {**PLAIN, switch: True, "contrastive": "cosine"}
+    settings = {**ALONE.get(switch, PLAIN), "contrastive": "cosine"}
     with pytest.raises(UserError, match="cosine compares only texts"):
         build(People(), **settings)
     build(People(), **settings, contrastive_weight=0, bce_weight=1)
@@ -368,14 +520,15 @@ def test_training_goes_by_strength_1():
 
 
 def test_what_a_request_rules_out_takes_off_its_likeness_to_items():
-    model = trained(**ALONE[3], refusal_strength=3.0)
+    model = trained(**ALONE["use_refusals"], refusal_strength=3.0)
     scores, without = rank(model, EXAM), at_strength(model, 0)
     request = EXAM["request"]
     with torch.no_grad():
         refusal = model.requests.embed(request + 6)
         likeness = refusal @ model.items.embed_all().T / 0.1
     likeness[(request != 2) & (request != 4)] = 0
-    expected = without - 3 * model.refusal_weight.detach() * likeness
+    weight_of_refusals = model.term_weight[weight(model, "refusals")].detach()
+    expected = without - 3 * weight_of_refusals * likeness
     assert_close_relative(scores, expected)
 
 
@@ -418,7 +571,9 @@ class Shoes(Dataset):
 
 def test_a_refusal_lowers_what_is_like_it_for_requests_never_seen_too():
     dataset = Shoes()
-    model = build(dataset, **ALONE[3], refusal_strength=1.0, mlp_hidden_size=[16])
+    model = build(
+        dataset, **ALONE["use_refusals"], refusal_strength=1.0, mlp_hidden_size=[16]
+    )
     # the requests 11 and 12, of the last colour, are never trained on
     seen = dataset.inter_feat[dataset.inter_feat["request"] <= 10]
     train(model, seen, steps=100, lr=0.02)
@@ -428,8 +583,3 @@ def test_a_refusal_lowers_what_is_like_it_for_requests_never_seen_too():
     assert margin[1] > margin[0] + 1 and margin[2] < margin[0] - 1
     # of the colour that is asked for, above all of the other colours
     assert scores[1].argmax() == flat and scores[2].argmax() == with_heel
-
-
-def test_refusals_that_no_loss_trains_are_refused():
-    with pytest.raises(UserError):
-        build(People(), **ALONE[3], contrastive="cosine")
