@@ -21,7 +21,13 @@ from recbole_whisperlite.recommend.count_scorers import (
 from recbole_whisperlite.recommend.counts import RequestCounts
 from recbole_whisperlite.recommend.embed import Frozen, Sequences, Tower, Towers
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
-from recbole_whisperlite.recommend.plus_scorer import LikeHistory, Memory, PlusScorer
+from recbole_whisperlite.recommend.plus_scorer import PlusScorer
+from recbole_whisperlite.recommend.plus_terms import (
+    ItemVectors,
+    Memory,
+    Nearest,
+    Similarity,
+)
 from recbole_whisperlite.recommend.scorer import NewItems, Scorer
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
@@ -95,40 +101,58 @@ def _whisperlite(model, dataset, encoder, config):
 
 
 def _whisperliteplus(model, dataset, encoder, config):
-    memory = like_history = neighbors = None
-    if model.use_memory:
-        popularity = _array(model.memory.popularity)[1:]
-        memory = Memory(
+    # those that are used in evaluation
+    weights = {name: float(weight) for name, weight in model.weights.items()}
+    if "refusals" in weights:
+        weights["refusals"] *= model.refusal_strength
+    known = _array(model.popularity.in_catalogue)[1:]
+    of_terms = {}
+    if "memory" in weights:
+        of_terms["memory"] = Memory(
             _request_counts(_csr(model.memory.count), dataset),
-            popularity,
-            _array(model.memory.known_popularity)[1:] > 0,
-            _array(model.items.embed_all())[0],
+            _array(model.popularity.count)[1:],
             terms.PRIOR_COUNT,
             terms.UNSEEN,
+            float(model.popularity.new_log_factor),
         )
-    if model.use_neighbors:
-        neighbors = _csr(model.neighbors.scaled_cosine)[1:, 1:].tocsr()
-    if model.use_history:
+    if "neighbors" in weights:
+        of_terms["neighbors"] = _of_items(model.neighbors.scaled_cosine)
+    if "transitions" in weights:
+        of_terms["transitions"] = _of_items(model.transitions.scaled_count)
+    if "history" in weights or "similarity" in weights:
         part = model.like_history
-        like_history = LikeHistory(
+        of_terms["vectors"] = ItemVectors(
             _array(part.vectors)[1:],
             _array(part.mean),
             _array(part.component / part.root_deviation),
-            float(model.history_weight),
-            ATTENTION_SCALE,
         )
-    refusal_weight = 0.0
-    if model.use_refusals:
-        refusal_weight = model.refusal_strength * float(model.refusal_weight)
+    if "nearest" in weights:
+        table, n_nearest = _of_items(model.nearest.cosine), config["neighbor_num"]
+        of_terms["nearest"] = Nearest.of_table(table, known, n_nearest)
+    if "similarity" in weights:
+        of_terms["similarity"] = _similarity(model)
     return PlusScorer(
         _whisperlite(model, dataset, encoder, config),
-        memory,
-        like_history,
-        neighbors,
-        float(model.neighbors_weight) if model.use_neighbors else 0.0,
-        bool(config["use_refusals"] and dataset.splits_refusals),
-        refusal_weight,
-        model.max_seq_length,
+        known,
+        weights,
+        splits_requests=bool(config["use_refusals"] and dataset.splits_refusals),
+        history_length=model.max_seq_length,
+        attention_scale=ATTENTION_SCALE,
+        **of_terms,
+    )
+
+
+def _similarity(model):
+    part = model.similarity
+    item = torch.arange(1, model.n_items, device=part.position.device)
+    is_new = model.popularity.is_new
+    key, bias = part.keys(item, is_new[item])
+    return Similarity(
+        _array(torch.cat([key, bias.unsqueeze(1)], dim=1)),
+        _array(part.queries(item, is_new[item])),
+        _array(part.key.weight),
+        _array(part.query.weight),
+        _array(part.position),
     )
 
 
@@ -205,6 +229,11 @@ def _csr(rows):
     shape = len(rows.begin) - 1, rows.n_items
     arrays = _array(rows.value), _array(rows.item), _array(rows.begin)
     return csr_matrix(arrays, shape=shape)
+
+
+def _of_items(rows):
+    """Return a matrix of items and items without padding."""
+    return _csr(rows)[1:, 1:].tocsr()
 
 
 def _request_counts(matrix, dataset):

@@ -92,6 +92,19 @@ class LearnedSimilarity(nn.Module):
         key = self.key(self.vectors[item]) + self._offset(self.key_offset, then) * known
         return key, (self.bias(then) * known).squeeze(1)
 
+    def queries(self, item, is_new):
+        r"""Queries of items of a history; without offsets for those that are new.
+
+        Args:
+            item (torch.LongTensor): shape: [n]
+            is_new (torch.BoolTensor): shape: [n]
+
+        Returns:
+            torch.FloatTensor: shape: [n, size]
+        """
+        offset = self._offset(self.query_offset, self.item_then[item])
+        return self.query(self.vectors[item]) + offset * (~is_new).unsqueeze(1)
+
     def summarize(self, history, distance, is_new):
         r"""The weighted sum of the queries of histories.
 
@@ -110,9 +123,7 @@ class LearnedSimilarity(nn.Module):
             present = present & (torch.rand_like(weight) >= self.dropout_prob)
         weight = weight * present
         item, index = torch.unique(history, return_inverse=True)
-        query = self.query(self.vectors[item])
-        offset = self._offset(self.query_offset, self.item_then[item])
-        query = query + offset * (~is_new[item]).unsqueeze(1)
+        query = self.queries(item, is_new[item])
         # the sum of n items has a root of n for its length; the weights are only relative
         root = present.sum(dim=1, keepdim=True).sqrt()
         weight = weight * root / weight.sum(dim=1, keepdim=True).clamp(min=_LEAST)

@@ -27,7 +27,7 @@ from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import plain, whole_file
 
 CONFIG, CARD = "config.json", "README.md"
-FORMAT, VERSION = "recbole-whisperlite model", 1
+FORMAT, VERSION = "recbole-whisperlite model", 2
 # Held while a model is changed; it stays, as another process may wait for it.
 _LOCK, _PATIENCE = ".lock", 60
 #: Files of more bytes are hashed by samples, and arrays are not read when loaded.
@@ -261,7 +261,7 @@ class ModelFolder:
         memory_map (bool): Whether ``.npy`` files are memory-mapped.
 
     Raises:
-        UserError: If it is not an exported model, of a later version, incomplete or
+        UserError: If it is not an exported model, of another version, incomplete or
             damaged.
     """
 
@@ -299,7 +299,12 @@ class ModelFolder:
         if version > VERSION:
             raise UserError(
                 f"{self.folder} has version {version} of the format, and this package "
-                f"reads versions up to {VERSION}. Install a later recbole-whisperlite."
+                f"reads version {VERSION}. Install a later recbole-whisperlite."
+            )
+        if version < VERSION:
+            raise UserError(
+                f"{self.folder} has version {version} of the format, and this package "
+                f"reads version {VERSION} only: export the model again."
             )
         if not isinstance(config.get("files"), dict):
             self.refuse(f"{CONFIG} lists no files")

@@ -32,7 +32,13 @@ from recbole_whisperlite.recommend.embed import (
 )
 from recbole_whisperlite.recommend.folder import LARGE, ModelFolder
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
-from recbole_whisperlite.recommend.plus_scorer import LikeHistory, Memory, PlusScorer
+from recbole_whisperlite.recommend.plus_scorer import OF_MEMORY, TERMS, PlusScorer
+from recbole_whisperlite.recommend.plus_terms import (
+    ItemVectors,
+    Memory,
+    Nearest,
+    Similarity,
+)
 from recbole_whisperlite.recommend.scorer import Scorer
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 from recbole_whisperlite.recommend.users import Users
@@ -319,40 +325,73 @@ def _text(parts, encoder):
 
 
 def _plus(parts, encoder):
-    text, memory, like_history, neighbors = _text(parts, encoder), None, None, None
-    if "prior_count" in parts.settings:
-        popularity = parts.array("memory.npz/popularity", "f", parts.n_items)
-        if (popularity <= 0).any():
-            parts.folder.refuse("the popularity of an item is not above 0")
-        memory = Memory(
-            parts.counts(),
-            popularity,
-            parts.array("memory.npz/known", "b", parts.n_items),
-            parts.array("memory.npz/padding", "f", text.embeddings.shape[1]),
-            parts.number("prior_count", 0),
-            parts.number("unseen", 0),
-        )
-    if "neighbors.npz" in parts:
-        neighbors = parts.sparse("neighbors.npz", parts.n_items, least=0)
-    if "history_weight" in parts.settings:
+    text, n, of_terms = _text(parts, encoder), parts.n_items, {}
+    weights = _weights_of_terms(parts)
+    if "memory" in weights:
+        of_terms["memory"] = _memory(parts)
+    for name in ("neighbors", "transitions"):
+        if name in weights:
+            of_terms[name] = parts.sparse(f"{name}.npz", n, least=0)
+    if {*weights} & {"history", "nearest", "similarity"}:
         mean = parts.array("history.npz/mean", "f", None)
-        vectors = parts.array("item_vectors.npy", "f", parts.n_items, None)
-        like_history = LikeHistory(
-            vectors,
-            mean,
-            parts.array("history.npz/projection", "f", len(mean), vectors.shape[1]),
-            parts.number("history_weight"),
-            parts.number("attention_scale"),
+        vectors = parts.array("item_vectors.npy", "f", n, None)
+        dim = vectors.shape[1]
+        projection = parts.array("history.npz/projection", "f", len(mean), dim)
+        of_terms["vectors"] = ItemVectors(vectors, mean, projection)
+    if "nearest" in weights:
+        of_terms["nearest"] = Nearest(
+            parts.sparse("nearest.npz", n, least=0),
+            parts.array("nearest.npz/least", "f", n),
+            parts.count("n_nearest"),
         )
+    if "similarity" in weights:
+        of_terms["similarity"] = _similarity(parts, dim)
     return PlusScorer(
         text,
-        memory,
-        like_history,
-        neighbors,
-        parts.number("neighbors_weight"),
-        parts.flag("splits_requests"),
-        parts.number("refusal_weight"),
-        parts.count("history_length"),
+        parts.array("known.npz/known", "b", n),
+        weights,
+        splits_requests=parts.flag("splits_requests"),
+        history_length=parts.count("history_length"),
+        attention_scale=parts.number("attention_scale"),
+        **of_terms,
+    )
+
+
+def _weights_of_terms(parts):
+    weights = parts.settings["weights"]
+    of_memory = {*OF_MEMORY} & {*weights}
+    fit = "towers" in weights and {*weights} <= {*TERMS}
+    fit = fit and of_memory in (set(), {*OF_MEMORY})
+    if not fit or not all(map(_is_number, weights.values())):
+        parts.folder.refuse(f"the weights of WhisperLitePlus are {weights!r}")
+    return weights
+
+
+def _memory(parts):
+    popularity = parts.array("memory.npz/popularity", "f", parts.n_items)
+    if (popularity < 0).any():
+        parts.folder.refuse("an item was chosen less than 0 times")
+    return Memory(
+        parts.counts(),
+        popularity,
+        parts.number("prior_count", 0),
+        parts.number("unseen", 0),
+        parts.number("new_log_factor"),
+    )
+
+
+def _similarity(parts, dim):
+    queries = parts.array("item_queries.npy", "f", parts.n_items, None)
+    size = queries.shape[1]
+    position = parts.array("similarity.npz/position", "f", None)
+    if not len(position):
+        parts.folder.refuse("similarity.npz/position is empty")
+    return Similarity(
+        parts.array("item_keys.npy", "f", parts.n_items, size + 1),
+        queries,
+        parts.array("similarity.npz/to_key", "f", size, dim),
+        parts.array("similarity.npz/to_query", "f", size, dim),
+        position,
     )
 
 

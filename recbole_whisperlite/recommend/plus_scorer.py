@@ -1,21 +1,22 @@
-"""WhisperLitePlus, exported: text, memory, neighbors, history and refusals."""
+"""WhisperLitePlus, exported: text, and what a shop knows besides."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.data.negation import split_refusals
-from recbole_whisperlite.recommend.counts import (
-    RequestCounts,
-    incidence,
-    resized,
-    take,
+from recbole_whisperlite.recommend.counts import incidence, resized, take
+from recbole_whisperlite.recommend.embed import unit
+from recbole_whisperlite.recommend.plus_terms import (
+    ItemVectors,
+    Memory,
+    Nearest,
+    Similarity,
+    log_normalizer,
 )
-from recbole_whisperlite.recommend.embed import check_size, unit
 from recbole_whisperlite.recommend.scorer import (
     Asked,
     Batch,
@@ -26,240 +27,234 @@ from recbole_whisperlite.recommend.scorer import (
 )
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
-
-@dataclasses.dataclass(frozen=True)
-class Memory:
-    """What was chosen for which request, see ``RequestMemory`` in ``model/terms.py``.
-
-    Attributes:
-        counts (RequestCounts): How often each item was chosen for each request text.
-        popularity (numpy.ndarray): How often each item was chosen, smoothed so that none
-            is 0, float32 ``[n_items]``.
-        known (numpy.ndarray): Whether an item was in the catalogue in training, bool
-            ``[n_items]``: the others do not change what is left for these.
-        padding (numpy.ndarray): The embedding of RecBole's padding, which has a share in
-            the normalizer as an item that was never chosen, float32 ``[size]``.
-        prior_count (float): The weight of the towers, in interactions.
-        unseen (float): The popularity of an item that was never chosen.
-    """
-
-    counts: RequestCounts
-    popularity: np.ndarray
-    known: np.ndarray
-    padding: np.ndarray
-    prior_count: float
-    unseen: float
-
-    @property
-    def total(self) -> float:
-        """float: The popularity of all items known in training, padding included."""
-        return float(self.popularity[self.known].sum()) + self.unseen
-
-    def log_normalizer(self, text: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
-        """Return the log of the mean of ``exp(logits)`` by popularity, float32 ``[n]``.
-
-        Args:
-            text (numpy.ndarray): Scaled embeddings of the requests, ``[n, size]``.
-            embeddings (numpy.ndarray): Of the items, ``[n_items, size]``.
-        """
-        padding = (text @ self.padding)[:, None]
-        logits, weight = text @ embeddings.T, self.popularity
-        if not self.known.all():  # few columns are copied, instead of many embeddings
-            logits, weight = logits[:, self.known], weight[self.known]
-        logits = np.concatenate([logits, padding], axis=1)
-        weight = np.append(weight, np.float32(self.unseen))
-        highest = logits.max(axis=1, keepdims=True)
-        mean = np.exp(logits - highest) @ (weight / weight.sum())
-        return highest[:, 0] + np.log(mean)
-
-    def with_choice(self, request: str, item: int) -> Memory:
-        popularity, counts = self.popularity.copy(), self.counts
-        popularity[item] += 1
-        if request:
-            counts = counts.with_choice(request, item)
-        return dataclasses.replace(self, counts=counts, popularity=popularity)
-
-    def with_items(self, n: int) -> Memory:
-        return dataclasses.replace(
-            self,
-            counts=self.counts.with_items(n),
-            popularity=np.append(self.popularity, np.full(n, self.unseen, np.float32)),
-            known=np.append(self.known, np.zeros(n, dtype=bool)),
-        )
-
-    def keep_items(self, rows: np.ndarray) -> Memory:
-        return dataclasses.replace(
-            self,
-            counts=self.counts.keep_items(rows),
-            popularity=self.popularity[rows],
-            known=self.known[rows],
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class LikeHistory:
-    """See ``LikeHistory`` in ``model/terms.py``.
-
-    Attributes:
-        vectors (numpy.ndarray): Of the items, float32 ``[n_items, dim]``.
-        mean (numpy.ndarray): float32 ``[dim of the frozen vectors]``.
-        projection (numpy.ndarray): float64 ``[dim of the frozen vectors, dim]``.
-        weight (float): Of the part in the score.
-        attention_scale (float): The factor of the cosines before the softmax.
-    """
-
-    vectors: np.ndarray
-    mean: np.ndarray
-    projection: np.ndarray
-    weight: float
-    attention_scale: float
-
-    def project(self, vectors: np.ndarray) -> np.ndarray:
-        """Return the vectors of new items from their frozen ones, float32 ``[n, dim]``."""
-        check_size(vectors, len(self.mean), "the components of the history")
-        centred = (vectors - self.mean) * vectors.any(axis=1, keepdims=True)
-        return unit((centred.astype(np.float64) @ self.projection).astype(np.float32))
+#: The terms that have weights: those of ``model/whisperliteplus.py``.
+TERMS = (
+    "memory",
+    "towers",
+    "popularity",
+    "unchosen",
+    "refusals",
+    "neighbors",
+    "transitions",
+    "history",
+    "nearest",
+    "similarity",
+)
+#: Terms that are there together or not at all.
+OF_MEMORY = ("memory", "popularity", "unchosen")
 
 
 class PlusScorer(TextScorer):
     """Scores as WhisperLitePlus does (``model/whisperliteplus.py`` has the formulas).
 
     For an item that was never chosen for the request, the memory is the score of the
-    towers plus the log of the item's popularity, up to a constant: so that everything but
-    the counts of the request and the neighbors is an inner product.
+    towers plus the log of the item's popularity, up to a constant: so that everything is
+    an inner product but the counts of the request, and what belongs to pairs of items
+    (neighbors, transitions, nearest).
 
     Args:
         text (TextScorer): The towers.
-        memory (Memory or None), like_history (LikeHistory or None): These parts.
-        neighbors (scipy.sparse.csr_matrix or None): Scaled cosines of the items, float32
-            ``[n_items, n_items]``.
-        neighbors_weight (float): The weight of the part in the score.
+        known (numpy.ndarray): Whether an item was in the catalogue in training, bool
+            ``[n_items]``: the others do not change what is left for these.
+        weights (dict): The weights of the terms by name, some of :data:`TERMS`, with
+            ``towers``; that of ``refusals`` includes how strongly they count in ranking.
+            What belongs to other terms below is None.
         splits_requests (bool): Whether what a request rules out is separated from its
             wish.
-        refusal_weight (float): How much that counts; 0 if the training had no refusals.
         history_length (int): How many of the latest items of a history count.
+        attention_scale (float): The factor of the cosines of request and history before
+            the softmax.
+        memory (Memory or None): Of ``memory``, ``popularity`` and ``unchosen``.
+        neighbors, transitions (scipy.sparse.csr_matrix or None): Scaled cosines of items,
+            and scaled counts of steps from one item to another, float32
+            ``[n_items, n_items]``.
+        vectors (ItemVectors or None): Of ``history``, ``nearest`` and ``similarity``.
+        nearest (Nearest or None), similarity (Similarity or None): These terms.
     """
 
     def __init__(
         self,
         text: TextScorer,
-        memory: Memory | None,
-        like_history: LikeHistory | None,
-        neighbors: csr_matrix | None,
-        neighbors_weight: float,
+        known: np.ndarray,
+        weights: dict[str, float],
+        *,
         splits_requests: bool,
-        refusal_weight: float,
         history_length: int,
+        attention_scale: float,
+        memory: Memory | None = None,
+        neighbors: csr_matrix | None = None,
+        transitions: csr_matrix | None = None,
+        vectors: ItemVectors | None = None,
+        nearest: Nearest | None = None,
+        similarity: Similarity | None = None,
     ):
         super().__init__(
             "WhisperLitePlus", text.embedder, text.scale, text.embeddings, text.pictures
         )
-        self.memory, self.like_history, self.neighbors = memory, like_history, neighbors
-        self.neighbors_weight = float(neighbors_weight)
-        self.splits_requests = splits_requests
-        self.refusal_weight = float(refusal_weight)
-        self.history_length = history_length
-        self.log_popularity = None
+        self.known, self.weights = known, weights
+        self.splits_requests, self.history_length = splits_requests, history_length
+        self.attention_scale = attention_scale
+        self.neighbors, self.transitions = neighbors, transitions
+        self.vectors, self.nearest, self.similarity = vectors, nearest, similarity
+        self._remember_by(memory)
+
+    def _remember_by(self, memory):
+        self.memory, self.columns = memory, None
         if memory is not None:
-            self.log_popularity = np.log(memory.popularity)[:, None]
+            self.columns = memory.columns(self.known)
+
+    def _weight(self, name):
+        return np.float32(self.weights[name])
+
+    @property
+    def text_weight(self) -> np.float32:
+        """numpy.float32: How much the score of the towers counts."""
+        return np.float32(self.weights["towers"] + self.weights.get("memory", 0.0))
 
     @property
     def blocks(self) -> tuple[np.ndarray, ...]:
         blocks = [self.embeddings]
         if self.memory is not None:
-            blocks.append(self.log_popularity)
-        if self.like_history is not None:
-            blocks.append(self.like_history.vectors)
+            blocks.append(self.columns)
+        if "history" in self.weights:
+            blocks.append(self.vectors.vectors)
+        if self.similarity is not None:
+            blocks.append(self.similarity.keys)
         return (*blocks, *super().blocks[1:])
 
     def splits(self, text: str) -> tuple[str, str]:
         return split_refusals(text) if self.splits_requests else (text, "")
 
     def encode(self, asked: Asked) -> Batch:
-        n, of_parts = len(asked.requests), {}
+        n = len(asked.requests)
         wish, refusal = zip(*map(self.splits, asked.requests))
-        scale = np.float32(self.scale)
         embedding = self._embed(list(wish)) * asked.has_text[:, None]
-        text = embedding * scale
-        of_parts["text"], of_parts["refusals"] = text, None
-        query = text
-        if self.refusal_weight and any(refusal):
+        logits = embedding * np.float32(self.scale)
+        of_parts = {"embedding": embedding, "text": logits * self.text_weight}
+        query = of_parts["text"]
+        if self.weights.get("refusals") and any(refusal):
             refuses = np.array([bool(each) for each in refusal])[:, None]
             away = np.where(refuses, self._embed(list(refusal)), 0)
-            away *= np.float32(-self.refusal_weight * self.scale)
-            of_parts["refusals"], query = away, text + away
+            away *= np.float32(-self.scale) * self._weight("refusals")
+            of_parts["refusals"], query = away, query + away
         queries, constant = [query], np.zeros(n, dtype=np.float32)
-        corrections = []
+        corrections = [csr_matrix((n, self.n_items), dtype=np.float32)]
         if self.memory is not None:
-            queries.append(np.ones((n, 1), dtype=np.float32))
-            constant, counted = self._remember(asked, text, of_parts)
-            corrections.append(counted)
+            constant = self._remember(asked, logits, of_parts)
+            queries.append(of_parts["popularity"] + of_parts["of_new"])
+            corrections.append(of_parts["counted"])
         histories = [each[-self.history_length :] for each in asked.histories]
-        if self.like_history is not None:
-            of_parts["embedding"] = embedding
+        if "history" in self.weights:
             of_parts["history"] = self._about(embedding, histories)
             queries.append(of_parts["history"])
-        of_parts["neighbors"] = None
-        if self.neighbors is not None and any(map(len, histories)):
-            shared = (incidence(histories, self.n_items) @ self.neighbors).tocsr()
-            shared.data = np.float32(self.neighbors_weight) * np.log1p(shared.data)
-            of_parts["neighbors"] = shared
-            corrections.append(shared)
+        if self.similarity is not None:
+            about = self.similarity.summarize(histories)
+            of_parts["similarity"] = self._weight("similarity") * about
+            queries.append(of_parts["similarity"])
         if self.pictures is not None:
             queries.append(self._picture_query(asked))
-        zero = csr_matrix((n, self.n_items), dtype=np.float32)
-        corrections = sum(corrections[1:], corrections[0]) if corrections else zero
+        for name, of_pairs in self._of_pairs(histories):
+            of_pairs.data *= self._weight(name)
+            of_parts[name] = of_pairs
+            corrections.append(of_pairs)
+        corrections = sum(corrections[1:], corrections[0])
         return Batch(asked, tuple(queries), constant, corrections, of_parts)
 
-    def _remember(self, asked, text, of_parts):
-        """Return the constants, ``[n]``, and what counts add, csr ``[n, n_items]``."""
-        memory = self.memory
-        # the score of an item that was never chosen is logit + log popularity + expected,
-        # less the log of all choices
-        prior = np.float32(np.log(memory.prior_count / memory.total))
-        expected = prior - memory.log_normalizer(text, self.embeddings)
+    def _remember(self, asked, logits, of_parts):
+        """Return the constants, ``[n]``; note the queries of the columns of the memory,
+        ``[n, 3]``, and what counts add, csr ``[n, n_items]``."""
+        memory, w = self.memory, self.weights
+        log_popularity, is_new, _ = self.columns.T
+        of_known = self.embeddings, log_popularity
+        if not self.known.all():  # few rows are copied only where it must be
+            of_known = self.embeddings[self.known], log_popularity[self.known]
+        normalizer = log_normalizer(logits, *of_known)
         count = memory.counts.of(asked.requests)
         n_chosen = np.asarray(count.sum(axis=1)).ravel()
-        constant = expected - np.log(n_chosen + memory.prior_count).astype(np.float32)
+        # what of the prior is left beside the choices for the request
+        log_share = np.log(memory.prior_count / (n_chosen + memory.prior_count))
+        constant = w["memory"] * (log_share - normalizer)
+
+        popularity = w["memory"] + w["popularity"], 0.0, w["unchosen"]
+        of_parts["popularity"] = np.tile(np.float32(popularity), (len(logits), 1))
+        # all choices were made without the items that are new
+        of_new = np.zeros_like(of_parts["popularity"])
+        of_new[:, 1] = -w["memory"] * log_share
+        of_parts["of_new"] = of_new
+        # of the popularity as a share of that of all, the divisor is in the constant
+        total = log_normalizer(np.zeros_like(logits[:1]), *of_known)[0]
+        of_parts["shift"] = np.float32(-w["memory"] * total)
+        of_parts["constant"] = np.float32(constant) - of_parts["shift"]
+
         added = count.tocoo()
-        logit = np.einsum("nd,nd->n", text[added.row], self.embeddings[added.col])
-        prior = logit + self.log_popularity[added.col, 0] + expected[added.row]
-        raised = np.logaddexp(np.log(added.data), prior) - prior
-        counted = csr_matrix(
-            (raised.astype(np.float32), (added.row, added.col)), shape=count.shape
+        there = is_new[added.col] == 0
+        row, column, times = added.row[there], added.col[there], added.data[there]
+        prior = np.einsum("nd,nd->n", logits[row], self.embeddings[column])
+        prior += log_popularity[column] - normalizer[row]
+        prior += np.float32(np.log(memory.prior_count))
+        raised = w["memory"] * (np.logaddexp(np.log(times), prior) - prior)
+        of_parts["counted"] = csr_matrix(
+            (raised.astype(np.float32), (row, column)), shape=count.shape
         )
-        of_parts["counted"], of_parts["constant"] = counted, constant
-        return constant, counted
+        return constant.astype(np.float32)
+
+    def _of_pairs(self, histories):
+        """Yield the terms of pairs of items: name, and csr ``[n, n_items]``."""
+        latest = [each[-1:] for each in histories]
+        tables = {
+            "neighbors": (self.neighbors, histories),
+            "transitions": (self.transitions, latest),
+        }
+        if not any(map(len, histories)):
+            return
+        for name, (table, items) in tables.items():
+            if table is not None and self.weights[name]:
+                yield name, (incidence(items, self.n_items) @ table).tocsr().log1p()
+        if self.nearest is not None and self.weights["nearest"]:
+            vectors = self.vectors.vectors
+            yield "nearest", self.nearest.of(histories, vectors, self.known)
+
+    def _picture_query(self, asked):
+        query = super()._picture_query(asked)
+        return None if query is None else query * self.text_weight
 
     def _attention(self, embedding, history):
         """Return how much each item of a history counts for a request, ``[length]``."""
         cosine = unit(self.embeddings[history]) @ unit(embedding[None])[0]
-        logit = self.like_history.attention_scale * cosine
+        logit = np.float32(self.attention_scale) * cosine
         weight = np.exp(logit - logit.max())
         return weight / weight.sum()
 
     def _about(self, embedding, histories):
-        vectors = self.like_history.vectors
+        vectors = self.vectors.vectors
         about = np.zeros((len(histories), vectors.shape[1]), dtype=np.float32)
         for row, history in enumerate(histories):
             if len(history):
                 about[row] = self._attention(embedding[row], history) @ vectors[history]
-        return np.float32(self.like_history.weight) * about
+        return self._weight("history") * about
 
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         of = batch.of_parts
         parts = {"text": products(of["text"], self.embeddings, items)}
         if self.memory is not None:
-            prior = self.log_popularity[np.maximum(items, 0), 0]
-            constant = of["constant"][:, None]
-            parts["memory"] = prior + constant + take(of["counted"], items)
-        if self.neighbors is not None:
-            parts["neighbors"] = take(of["neighbors"], items)
-        if self.like_history is not None:
-            vectors = self.like_history.vectors
+            popularity = products(of["popularity"], self.columns, items)
+            parts["popularity"] = popularity + of["shift"]
+            of_new = products(of["of_new"], self.columns, items)
+            parts["memory"] = of["constant"][:, None] + of_new
+            parts["memory"] += take(of["counted"], items)
+        if "refusals" in self.weights:
+            parts["refusals"] = products(of.get("refusals"), self.embeddings, items)
+        for name in ("neighbors", "transitions"):
+            if name in self.weights:
+                parts[name] = take(of.get(name), items)
+        if "history" in self.weights:
+            vectors = self.vectors.vectors
             parts["history"] = products(of["history"], vectors, items)
-        if self.refusal_weight:
-            parts["refusals"] = products(of["refusals"], self.embeddings, items)
+        if "nearest" in self.weights:
+            parts["nearest"] = take(of.get("nearest"), items)
+        if self.similarity is not None:
+            keys = self.similarity.keys
+            parts["similarity"] = products(of["similarity"], keys, items)
         if self.pictures is not None:
             parts["picture"] = products(batch.queries[-1], self.pictures, items)
         return parts
@@ -269,34 +264,43 @@ class PlusScorer(TextScorer):
 
     def attended(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         history = batch.asked.histories[0][-self.history_length :]
-        if self.like_history is None or not len(history):
+        if "history" not in self.weights or not len(history):
             return super().attended(batch)
         return history, self._attention(batch.of_parts["embedding"][0], history)
 
     def with_items(self, new: NewItems) -> PlusScorer:
-        other = super().with_items(new)
-        n = self.n_items + len(new.texts)
+        other, n = super().with_items(new), len(new.texts)
+        size = (self.n_items + n,) * 2
+        other.known = np.append(self.known, np.zeros(n, dtype=bool))
         if self.memory is not None:
-            other._remember_by(self.memory.with_items(len(new.texts)))
+            other._remember_by(self.memory.with_items(n))
         if self.neighbors is not None:
-            other.neighbors = resized(self.neighbors, (n, n))
-        if self.like_history is not None:
-            inputs = self.embedder.item_inputs(new.texts, new.pictures)
-            vectors = np.concatenate(
-                [self.like_history.vectors, self.like_history.project(inputs)]
-            )
-            other.like_history = dataclasses.replace(self.like_history, vectors=vectors)
+            other.neighbors = resized(self.neighbors, size)
+        if self.transitions is not None:
+            other.transitions = resized(self.transitions, size)
+        if self.vectors is not None:
+            frozen = self.embedder.item_inputs(new.texts, new.pictures)
+            vectors = self.vectors.project(frozen)
+            other.vectors = self.vectors.with_items(vectors)
+        if self.nearest is not None:
+            every = other.vectors.vectors
+            other.nearest = self.nearest.with_items(every, other.known)
+        if self.similarity is not None:
+            other.similarity = self.similarity.with_items(vectors)
         return other
 
     def keep_items(self, rows: np.ndarray) -> PlusScorer:
         other = super().keep_items(rows)
+        other.known = self.known[rows]
         if self.memory is not None:
             other._remember_by(self.memory.keep_items(rows))
         if self.neighbors is not None:
             other.neighbors = self.neighbors[rows][:, rows].tocsr()
-        if self.like_history is not None:
-            vectors = self.like_history.vectors[rows]
-            other.like_history = dataclasses.replace(self.like_history, vectors=vectors)
+        if self.transitions is not None:
+            other.transitions = self.transitions[rows][:, rows].tocsr()
+        for name in ("vectors", "nearest", "similarity"):
+            if getattr(self, name) is not None:
+                setattr(other, name, getattr(self, name).keep_items(rows))
         return other
 
     def with_choice(self, request: str, item: int) -> PlusScorer:
@@ -305,36 +309,40 @@ class PlusScorer(TextScorer):
             other._remember_by(self.memory.with_choice(request, item))
         return other
 
-    def _remember_by(self, memory):
-        self.memory, self.log_popularity = memory, np.log(memory.popularity)[:, None]
-
     def settings(self) -> dict:
         settings = {
             **super().settings(),
+            "weights": self.weights,
             "splits_requests": self.splits_requests,
-            "refusal_weight": self.refusal_weight,
             "history_length": self.history_length,
-            "neighbors_weight": self.neighbors_weight,
+            "attention_scale": self.attention_scale,
         }
         if self.memory is not None:
             settings["prior_count"] = self.memory.prior_count
             settings["unseen"] = self.memory.unseen
-        if self.like_history is not None:
-            settings["history_weight"] = self.like_history.weight
-            settings["attention_scale"] = self.like_history.attention_scale
+            settings["new_log_factor"] = self.memory.new_log_factor
+        if self.nearest is not None:
+            settings["n_nearest"] = self.nearest.n_nearest
         return settings
 
     def arrays(self) -> dict[str, np.ndarray]:
-        arrays = super().arrays()
+        arrays = {**super().arrays(), "known.npz/known": self.known}
         if self.memory is not None:
             arrays.update(count_arrays(self.memory.counts))
             arrays["memory.npz/popularity"] = self.memory.popularity
-            arrays["memory.npz/known"] = self.memory.known
-            arrays["memory.npz/padding"] = self.memory.padding
-        if self.neighbors is not None:
-            arrays.update(csr_arrays(self.neighbors, "neighbors.npz"))
-        if self.like_history is not None:
-            arrays["item_vectors.npy"] = self.like_history.vectors
-            arrays["history.npz/mean"] = self.like_history.mean
-            arrays["history.npz/projection"] = self.like_history.projection
+        for name in ("neighbors", "transitions"):
+            if getattr(self, name) is not None:
+                arrays.update(csr_arrays(getattr(self, name), f"{name}.npz"))
+        if self.vectors is not None:
+            arrays["item_vectors.npy"] = self.vectors.vectors
+            arrays["history.npz/mean"] = self.vectors.mean
+            arrays["history.npz/projection"] = self.vectors.projection
+        if self.nearest is not None:
+            arrays.update(csr_arrays(self.nearest.cosine, "nearest.npz"))
+            arrays["nearest.npz/least"] = self.nearest.least
+        if self.similarity is not None:
+            arrays["item_keys.npy"] = self.similarity.keys
+            arrays["item_queries.npy"] = self.similarity.queries
+            for name in ("to_key", "to_query", "position"):
+                arrays[f"similarity.npz/{name}"] = getattr(self.similarity, name)
         return arrays

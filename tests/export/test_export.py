@@ -50,22 +50,28 @@ def test_late_fusion_of_other_parts(exported, parts):
     assert_same_scores(*exported("LateFusion", fusion_models=parts))
 
 
+SWITCHES = (
+    "use_memory",
+    "use_neighbors",
+    "use_transitions",
+    "use_history",
+    "use_similarity",
+    "use_refusals",
+)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {},
-        {"use_memory": False},
-        {"use_neighbors": False},
-        {"use_history": False},
-        {"use_refusals": False},
+        *({name: False} for name in SWITCHES),
+        *({**dict.fromkeys(SWITCHES, False), name: True} for name in SWITCHES),
+        dict.fromkeys(SWITCHES, False),
         {"refusal_strength": 0.5, "MAX_ITEM_LIST_LENGTH": 2, "neighbor_num": 3},
-        dict.fromkeys(
-            ("use_memory", "use_neighbors", "use_history", "use_refusals"), False
-        ),
         {"normalize": False, "temperature": 0.5, "mlp_hidden_size": []},
         {"encoder": ["whisperlite-mini", "tfidf"]},
     ],
-    ids=str,
+    ids=lambda settings: str(settings)[:60],
 )
 def test_every_switch_of_whisperliteplus(exported, settings):
     assert_same_scores(*exported("WhisperLitePlus", **settings))

@@ -1,5 +1,6 @@
 """Small exported models, made by hand: a shop of a dozen items and five users."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -17,7 +18,13 @@ from recbole_whisperlite.recommend.count_scorers import (
 from recbole_whisperlite.recommend.counts import RequestCounts
 from recbole_whisperlite.recommend.embed import Frozen, Tower, Towers, unit
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
-from recbole_whisperlite.recommend.plus_scorer import LikeHistory, Memory, PlusScorer
+from recbole_whisperlite.recommend.plus_scorer import PlusScorer
+from recbole_whisperlite.recommend.plus_terms import (
+    ItemVectors,
+    Memory,
+    Nearest,
+    Similarity,
+)
 from recbole_whisperlite.recommend.recommender import Recommender
 from recbole_whisperlite.recommend.scorer import Asked  # noqa: F401  (for tests)
 from recbole_whisperlite.recommend.state import State
@@ -123,35 +130,69 @@ def counts(rng, n_items=len(ITEMS)):
     return RequestCounts(REQUESTS[:], csr_matrix(matrix))
 
 
-def plus_scorer(rng, pictures=None, refusal_weight=0.6, neighbors_weight=1.3):
+WEIGHTS = {
+    "memory": 1.1,
+    "towers": 0.2,
+    "popularity": -0.15,
+    "unchosen": -0.4,
+    "refusals": 0.6,
+    "neighbors": 1.3,
+    "transitions": 0.7,
+    "history": 2.5,
+    "nearest": 1.7,
+    "similarity": 0.9,
+}
+
+
+def plus_scorer(rng, pictures=None, **weights):
     text, n = text_scorer(rng, pictures), len(ITEMS)
     of_requests = counts(rng)
-    popularity = np.asarray(of_requests.matrix.sum(axis=0)).ravel() + np.float32(0.1)
-    known = np.ones(n, dtype=bool)
-    padding = unit(rng.normal(size=(1, text.embeddings.shape[1])).astype("f4"))[0]
-    memory = Memory(of_requests, popularity, known, padding, 20.0, 0.1)
+    popularity = np.asarray(of_requests.matrix.sum(axis=0)).ravel()
+    popularity[:9] += 1  # the others were chosen for a request or never
     inputs = text.embedder.item_inputs(TEXTS, pictures)
     projection = rng.normal(size=(inputs.shape[1], 5))
-    history = LikeHistory(None, inputs.mean(axis=0), projection, 2.5, 10.0)
-    history = LikeHistory(history.project(inputs), *vars_of(history)[1:])
-    neighbors = random(n, n, 0.3, "csr", dtype=np.float32, rng=rng)
-    neighbors = (neighbors + neighbors.T).tocsr() * 30
-    neighbors.setdiag(0)
-    neighbors.eliminate_zeros()
+    vectors = ItemVectors(None, inputs.mean(axis=0), projection)
+    vectors = dataclasses.replace(vectors, vectors=vectors.project(inputs))
+    known = np.ones(n, dtype=bool)
     return PlusScorer(
         text,
-        memory,
-        history,
-        neighbors,
-        neighbors_weight,
-        True,
-        refusal_weight,
-        4,
+        known,
+        {**WEIGHTS, **weights},
+        splits_requests=True,
+        history_length=4,
+        attention_scale=10.0,
+        memory=Memory(of_requests, popularity, 20.0, 0.1, -0.8),
+        neighbors=of_pairs(rng, n),
+        transitions=of_pairs(rng, n),
+        vectors=vectors,
+        nearest=nearest_items(vectors.vectors, known, 3),
+        similarity=Similarity(
+            *(rng.normal(size=(n, size)).astype("f4") for size in (4, 3)),
+            *(rng.normal(size=(3, 5)).astype("f4") for _ in range(2)),
+            np.float32([0.5, 0.0, -0.25]),
+        ),
     )
 
 
-def vars_of(frozen):
-    return tuple(vars(frozen).values())
+def of_pairs(rng, n):
+    scaled = 30 * random(n, n, 0.3, "csr", dtype=np.float32, rng=rng)
+    scaled.setdiag(0)
+    scaled.eliminate_zeros()
+    return scaled
+
+
+def nearest_items(vectors, known, n_nearest):
+    """The table, found with loops."""
+    cosine, n = vectors @ vectors.T, len(vectors)
+    least, table = np.zeros(n, dtype=np.float32), np.zeros((n, n), dtype=np.float32)
+    for i in range(n):
+        of_i = {j: cosine[i, j] for j in range(n) if known[j]}
+        of_i[i] = 0.0
+        least[i] = max(sorted(of_i.values())[-n_nearest], 0)
+        for j, value in of_i.items():
+            if value >= least[i] and value > 0:
+                table[i, j] = value
+    return Nearest(csr_matrix(table), least, n_nearest)
 
 
 def popularity_scorer(rng, kind="RequestPop"):

@@ -285,9 +285,21 @@ def test_recording_counts_into_popularity(shop):
     shop.record("u1", "i5")
     after = shop._state.scorer.memory
     assert after.popularity[5] == memory.popularity[5] + 1
-    assert after.total == pytest.approx(memory.total + 1)
+    assert after.popularity.sum() == memory.popularity.sum() + 1
     assert (after.counts.matrix != memory.counts.matrix).nnz == 0
     assert memory is not after  # readers of the state before see no change
+
+
+def test_an_item_that_is_recorded_is_new_no_more(shop):
+    shop.add_items([{"item_id": "n", "title": "red dress"}])
+    popularity = shop._state.scorer.memory.popularity
+    shop.record("u1", "n")
+    columns = shop._state.scorer.columns
+    np.testing.assert_allclose(columns[12], [np.log(1.1), 0, 0], rtol=1e-6)
+    shop.add_items([{"item_id": "m", "title": "red dress"}])
+    average = (popularity.sum() + 1) / ((popularity > 0).sum() + 1)
+    expected = [np.log(average + 0.1) - 0.8, 1, 0]
+    np.testing.assert_allclose(shop._state.scorer.columns[13], expected, rtol=1e-6)
 
 
 def test_recording_without_users_begins_with_none(tmp_path):

@@ -353,7 +353,7 @@ def test_arrays_of_items_stay_on_disk_until_they_are_needed(tmp_path):
     shops.shop().save(tmp_path / "model")
     scorer = Recommender.load(tmp_path / "model")._state.scorer
     assert isinstance(scorer.embeddings, np.memmap)
-    assert isinstance(scorer.like_history.vectors, np.memmap)
+    assert isinstance(scorer.vectors.vectors, np.memmap)
     assert not scorer.embeddings.flags.writeable
 
 

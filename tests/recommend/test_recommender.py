@@ -50,7 +50,8 @@ def test_an_answer_is_a_list_of_frozen_objects_whose_parts_add_up(any_shop):
 
 def test_the_parts_of_whisperliteplus_have_names(shop):
     answer = shop.recommend("jeans, no stripes", "u1")
-    names = ["text", "memory", "neighbors", "history", "refusals"]
+    names = ["text", "popularity", "memory", "refusals", "neighbors", "transitions"]
+    names += ["history", "nearest", "similarity"]
     assert list(answer[0].parts) == names
     # of any request, so that tables of several fit together
     assert list(shop.recommend("")[0].parts) == names
@@ -358,9 +359,9 @@ def test_a_blank_request_is_ranked_by_all_but_its_text(shop):
     blank = shop.recommend(" \n", k=12)
     assert blank == shop.recommend(None, k=12) == shop.recommend("", k=12)
     assert all(each.parts["text"] == 0 for each in blank)
-    popularity = shop._state.scorer.memory.popularity
-    by_popularity = [shops.IDS[i] for i in np.argsort(-popularity, kind="stable")]
-    assert ids(blank) == by_popularity
+    for each in blank:
+        others = ("popularity", "memory", "similarity")
+        assert each.score == pytest.approx(sum(each.parts[o] for o in others), abs=1e-4)
     assert shop.recommend(None).notes == ()
 
 
@@ -462,7 +463,7 @@ def test_a_picture_finds_items_that_look_alike(with_pictures):
     answer = with_pictures.recommend(image=2, k=12)
     for each in answer:
         cosine = vectors[shops.IDS.index(each.item)] @ vectors[2]
-        assert each.parts["picture"] == pytest.approx(7.5 * cosine, abs=1e-4)
+        assert each.parts["picture"] == pytest.approx(1.3 * 7.5 * cosine, abs=1e-4)
         assert each.parts["text"] == 0
     assert answer.notes == ()
     both = with_pictures.recommend("red dress", image=2, k=12)

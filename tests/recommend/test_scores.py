@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 import shops
 from recbole_whisperlite.recommend.count_scorers import PopularityScorer
 from recbole_whisperlite.recommend.counts import RequestCounts
+from recbole_whisperlite.recommend.plus_terms import Nearest
 from recbole_whisperlite.recommend.scorer import Asked, NewItems
 
 KINDS = [*shops.KINDS, "WhisperLitePlus with pictures"]
@@ -69,11 +70,12 @@ def test_whisperlite_scores_by_the_scaled_dot_product_of_its_towers():
 
 
 def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
-    """The parts of WhisperLitePlus, as in model/whisperliteplus.py and model/terms.py."""
+    """The terms of WhisperLitePlus with their weights, as in model/whisperliteplus.py and
+    model/terms.py, by the names of the parts that they belong to."""
     items, memory, n = item_embeddings(scorer, pictures), scorer.memory, 12
+    w, known, latest = scorer.weights, scorer.known, history[-4:]
     request = ", ".join(filter(None, [wish, refusal]))
-    blank = not request
-    e = request_embedding(scorer, wish) * (not blank)
+    e = request_embedding(scorer, wish) * bool(request)
     t = 7.5 * items @ e
     text = {"jeans, stripes": "jeans, no stripes", "heels": "no heels"}.get(request)
     texts = memory.counts.texts
@@ -81,32 +83,62 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
     counts = (
         dense(memory.counts.matrix)[texts.index(name)] if name in texts else np.zeros(n)
     )
-    popularity = memory.popularity.astype(float)
-    share = [p if k else 0.0 for p, k in zip(popularity, memory.known)]
-    # RecBole's padding counts as an item that was never chosen
-    share, logits = [*share, memory.unseen], [*t, 7.5 * memory.padding @ e]
-    z = sum(p / sum(share) * math.exp(x) for p, x in zip(share, logits))
-    a = memory.prior_count
-    parts = {"text": t, "memory": np.zeros(n), "neighbors": np.zeros(n)}
+    chosen = memory.popularity.astype(float)
+    average = sum(chosen) / sum(c > 0 for c in chosen)
+    of_new = (average + 0.1) * math.exp(-0.8)
+    popularity = [c + 0.1 if c else of_new for c in chosen]
+    z = sum(p * math.exp(x) for p, x, k in zip(popularity, t, known) if k)
+    terms = {name: np.zeros(n) for name in w}
     for i in range(n):
-        prior = popularity[i] / sum(share) * math.exp(t[i]) / z
-        smoothed = (counts[i] + a * prior) / (counts.sum() + a)
-        parts["memory"][i] = math.log(smoothed) - t[i]
-        cosines = sum(dense(scorer.neighbors)[j, i] for j in history[-4:])
-        parts["neighbors"][i] = scorer.neighbors_weight * math.log1p(cosines)
-    parts["history"] = np.zeros(n)
-    if history:
-        latest, vectors = history[-4:], scorer.like_history.vectors.astype(float)
-        logits = [10.0 * items[j] @ e for j in latest]
-        weights = np.exp(logits) / np.exp(logits).sum()
-        about = sum(w * vectors[j] for w, j in zip(weights, latest))
-        parts["history"] = 2.5 * vectors @ about
+        prior, n_chosen = popularity[i] / z * math.exp(t[i]), counts.sum()
+        if not chosen[i]:
+            n_chosen = 0
+        terms["memory"][i] = math.log((counts[i] + 20 * prior) / (n_chosen + 20))
+        terms["popularity"][i] = math.log(popularity[i])
+        terms["unchosen"][i] = not chosen[i] and known[i]
+        shared = sum(dense(scorer.neighbors)[j, i] for j in latest)
+        terms["neighbors"][i] = math.log1p(shared)
+    terms["towers"] = t
     if refusal:
-        away = request_embedding(scorer, refusal)
-        parts["refusals"] = -scorer.refusal_weight * 7.5 * items @ away
+        terms["refusals"] = -7.5 * items @ request_embedding(scorer, refusal)
+    keys = scorer.similarity.keys.astype(float)
+    terms["similarity"] = keys[:, 3].copy()  # the biases
+    if latest:
+        vectors = scorer.vectors.vectors.astype(float)
+        logits = [10.0 * items[j] @ e for j in latest]
+        attention = np.exp(logits) / np.exp(logits).sum()
+        terms["history"] = vectors @ sum(
+            a * vectors[j] for a, j in zip(attention, latest)
+        )
+        terms["transitions"] = np.log1p(dense(scorer.transitions)[latest[-1]])
+        terms["nearest"] = [
+            max(near_by_hand(scorer, j, i) for j in latest) for i in range(n)
+        ]
+        queries = scorer.similarity.queries.astype(float)
+        at_end = [math.exp(x) for x in (0.5, 0.0, -0.25, -0.25)][: len(latest)][::-1]
+        query = sum(a * queries[j] for a, j in zip(at_end, latest))
+        query *= math.sqrt(len(latest)) / sum(at_end)
+        terms["similarity"] += keys[:, :3] @ query
+    terms = {name: w[name] * np.array(term) for name, term in terms.items()}
+    parts = {name: terms[name] for name in terms if name not in NOT_A_PART}
+    parts["text"] = terms["towers"] + w["memory"] * t
     if asked_picture is not None:
-        parts["picture"] = 7.5 * pictures @ asked_picture
-    return parts
+        scale = 7.5 * (w["memory"] + w["towers"])
+        parts["picture"] = scale * pictures @ asked_picture
+    total = sum(terms.values()) + parts.get("picture", 0.0)
+    return parts, total
+
+
+# what these say is in the parts text, popularity and memory
+NOT_A_PART = ("towers", "unchosen", "memory", "popularity")
+
+
+def near_by_hand(scorer, j, i):
+    """The cosine of two items if i is as near to j as its third of those in training."""
+    vectors = scorer.vectors.vectors.astype(float)
+    cosine = {m: vectors[j] @ vectors[m] * (m != j) for m in range(len(vectors))}
+    third = sorted(cosine[m] for m in cosine if scorer.known[m])[-3]
+    return cosine[i] if cosine[i] >= third - 1e-6 and cosine[i] > 0 else 0.0
 
 
 CASES = [
@@ -125,7 +157,12 @@ def test_whisperliteplus_scores_by_its_formula(request_, wish, refusal, with_pic
     pictures = shops.picture_vectors() if with_pictures else None
     scorer = make("WhisperLitePlus" + " with pictures" * with_pictures)
     # three items are new since the training
-    scorer.memory.known[[2, 5, 11]] = False
+    scorer.known[[2, 5, 11]] = False
+    scorer.memory.popularity[[2, 11]] = 0
+    scorer.memory.counts.matrix[:, [2, 11]] = 0
+    scorer._remember_by(scorer.memory)
+    vectors = scorer.vectors.vectors
+    scorer.nearest = shops.nearest_items(vectors, scorer.known, 3)
     asked_picture = pictures[1] if with_pictures else None
     for history in shops.HISTORIES.values():
         asked = Asked(
@@ -134,14 +171,15 @@ def test_whisperliteplus_scores_by_its_formula(request_, wish, refusal, with_pic
             None if asked_picture is None else asked_picture[None],
         )
         batch = scorer.encode(asked)
-        parts = plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture)
+        parts, expected = plus_by_hand(
+            scorer, wish, refusal, history, pictures, asked_picture
+        )
         found = scorer.parts(batch, np.arange(12)[None])
-        assert set(parts) <= set(found)
-        for name in found:
-            expected = parts.get(name, np.zeros(12))
-            np.testing.assert_allclose(found[name][0], expected, atol=2e-4)
+        assert {*found} - {*parts} - {"picture"} == {"memory", "popularity"}
+        for name in parts:
+            np.testing.assert_allclose(found[name][0], parts[name], atol=2e-4)
         total = scorer.scores(batch)[0]
-        np.testing.assert_allclose(total, sum(parts.values()), atol=5e-4)
+        np.testing.assert_allclose(total, expected, atol=5e-4)
 
 
 def test_requestpop_is_the_log_of_counts_and_breaks_ties_by_popularity():
@@ -243,16 +281,19 @@ def test_an_item_that_is_added_scores_like_the_same_text_that_was_there(kind):
     np.testing.assert_allclose(scores[:, :12], before, atol=1e-5)
 
 
-def test_an_item_that_is_added_to_whisperliteplus_is_like_one_never_chosen():
+def test_an_item_that_is_added_to_whisperliteplus_is_one_that_nobody_chose():
     scorer = make("WhisperLitePlus with pictures")
     picture = scorer.pictures[3:4]
     wider = scorer.with_items(NewItems([shops.TEXTS[3]], picture))
     items = np.tile([[3, 12]], (5, 1))
     parts = wider.parts(wider.encode(ASKED), items)
-    for name in ("text", "history", "refusals"):
+    for name in ("text", "history", "refusals", "picture"):
         np.testing.assert_allclose(parts[name][:, 0], parts[name][:, 1], atol=1e-5)
-    assert not parts["neighbors"][:, 1].any()
-    assert wider.memory.popularity[12] == np.float32(0.1)
+    assert not parts["neighbors"][:, 1].any() and not parts["transitions"][:, 1].any()
+    # known as little as an item that nobody chose, which nobody could
+    average = scorer.memory.popularity.sum() / (scorer.memory.popularity > 0).sum()
+    columns = [np.log(average + 0.1) - 0.8, 1, 0]
+    np.testing.assert_allclose(wider.columns[12], columns, rtol=1e-6)
     # the others keep their scores: a new item takes nothing of their share
     before = scorer.scores(scorer.encode(ASKED))
     np.testing.assert_allclose(
@@ -260,11 +301,81 @@ def test_an_item_that_is_added_to_whisperliteplus_is_like_one_never_chosen():
     )
 
 
+def test_transitions_are_those_from_the_latest_item():
+    scorer = make("WhisperLitePlus")
+    steps = np.zeros((12, 12), dtype=np.float32)
+    steps[3, 7], steps[4, 2] = 15.0, 30.0 / math.sqrt(6)
+    scorer.transitions = csr_matrix(steps)
+    asked = Asked(["hat"] * 3, [np.array(each, int) for each in ([3, 4], [4, 3], [])])
+    found = scorer.parts(scorer.encode(asked), np.tile(np.arange(12), (3, 1)))
+    expected = np.zeros((3, 12))
+    expected[0, 2] = 0.7 * math.log(1 + 30 / math.sqrt(6))
+    expected[1, 7] = 0.7 * math.log(16)
+    np.testing.assert_allclose(found["transitions"], expected, rtol=1e-6)
+
+
+def test_nearest_items_and_those_that_come_later():
+    # angles of items in a plane, of which the last two came after the training
+    angles = np.radians([0, 10, 30, 60, 20, 55])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    known = np.array([True] * 4 + [False] * 2)
+    # the two nearest in training: of 0 1 and 2, of 1 0 and 2, of 2 1 and 0 (both are at
+    # 30 degrees from it or less, as is 3), of 3 2 and 1
+    table = np.zeros((4, 4), dtype=np.float32)
+    cosine = vectors @ vectors.T
+    for item, near in enumerate([[1, 2], [0, 2], [1, 0, 3], [2, 1]]):
+        table[item, near] = cosine[item, near]
+    nearest = Nearest.of_table(csr_matrix(table), np.ones(4, dtype=bool), 2)
+    cosines = np.cos(np.radians([30, 20, 30, 50]))
+    np.testing.assert_allclose(nearest.least, cosines, rtol=1e-6)
+
+    wider = nearest.with_items(vectors, known)
+    # of 4: 1 and 2, ten degrees away; of 5: 3 and 2
+    np.testing.assert_allclose(wider.least[4:], np.cos(np.radians([10, 25])), rtol=1e-6)
+    degrees = {
+        (0,): {1: 10, 2: 30, 4: 20},
+        (1,): {0: 10, 2: 20, 4: 10},
+        (2,): {1: 20, 0: 30, 3: 30, 4: 10, 5: 25},
+        (3,): {2: 30, 1: 50, 4: 40, 5: 5},
+        (4,): {1: 10, 2: 10},
+        (5,): {3: 5, 2: 25},
+        (0, 3, 3): {1: 10, 2: 30, 4: 20, 5: 5},
+        (): {},
+    }
+    histories = [np.array(each, dtype=np.int64) for each in degrees]
+    expected = np.zeros((8, 6))
+    for row, of_row in enumerate(degrees.values()):
+        for item, angle in of_row.items():
+            expected[row, item] = math.cos(math.radians(angle))
+    found = wider.of(histories, vectors, known)
+    assert found.has_canonical_format or not found.copy().sum_duplicates()
+    np.testing.assert_allclose(found.toarray(), expected, atol=1e-6)
+    # without item 1 nothing comes nearer
+    kept = np.array([0, 2, 3, 4, 5])
+    fewer = wider.keep_items(kept)
+    place = np.argsort(np.append(kept, 1))
+    histories = [place[each] for each in histories if 1 not in each]
+    found = fewer.of(histories, vectors[kept], known[kept])
+    np.testing.assert_allclose(
+        found.toarray(), np.delete(expected, 1, axis=0)[:, kept], atol=1e-6
+    )
+
+
+def test_many_new_items_that_are_all_alike_take_no_table():
+    scorer = make("WhisperLitePlus")
+    wider = scorer.with_items(NewItems(["red dress"] * 1000, None))
+    assert wider.nearest.cosine[:, 12:].nnz == 0
+    asked = Asked(["dress"], [np.array([12])])
+    near = wider.parts(wider.encode(asked), np.arange(12, 1012)[None])["nearest"]
+    np.testing.assert_allclose(near[0, 1:], 1.7, rtol=1e-5)
+    assert near[0, 0] == 0
+
+
 def test_a_new_item_far_better_than_all_others_leaves_numbers():
     scorer = make("WhisperLitePlus")
     scorer.scale = 500.0
-    scorer.memory.known[:] = False
-    scorer.memory.known[int(scorer.scores(scorer.encode(ASKED))[0].argmin())] = True
+    scorer.known[:] = False
+    scorer.known[int(scorer.scores(scorer.encode(ASKED))[0].argmin())] = True
     assert np.isfinite(scorer.scores(scorer.encode(ASKED))).all()
 
 

@@ -24,13 +24,19 @@ FILES = {
         "encoder-0.npz",
         "history.npz",
         "item_embeddings.npy",
+        "item_keys.npy",
         "item_pictures.npy",
+        "item_queries.npy",
         "item_vectors.npy",
         "items.parquet",
+        "known.npz",
         "memory.npz",
         "model.safetensors",
+        "nearest.npz",
         "neighbors.npz",
         "requests.parquet",
+        "similarity.npz",
+        "transitions.npz",
         "users.parquet",
     ],
     "BM25": ["words.npz", "words.parquet"],
@@ -138,7 +144,8 @@ def test_what_is_no_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "key, value, message",
     [
-        ("version", 2, "version 2 .* up to 1. Install a later"),
+        ("version", 3, "version 3 .* reads version 2. Install a later"),
+        ("version", 1, "version 1 .* reads version 2 only: export the model again"),
         ("version", 10**30, "Install a later"),
         ("version", "1", "has the version '1'"),
         ("version", 0, "has the version 0"),
@@ -248,7 +255,8 @@ def test_a_file_of_another_model_is_refused(copied, models, tmp_path):
     shop.remove_items(["i0"])
     shop.save(tmp_path / "other")
     fitting = {"encoder-0.npz", "requests.parquet", "model.safetensors", "history.npz"}
-    for file in {*FILES["WhisperLitePlus"]} - fitting - {"users.parquet"}:
+    fitting |= {"similarity.npz", "users.parquet"}
+    for file in {*FILES["WhisperLitePlus"]} - fitting:
         before = (folder / file).read_bytes()
         shutil.copy(tmp_path / "other" / file, folder / file)
         sign(folder)
@@ -286,7 +294,9 @@ def models_file(folder, file, kind):
     known = {
         "encoder-0.npz": ("words", "idf"),
         "history.npz": ("mean", "projection"),
-        "memory.npz": ("begin", "item", "value", "popularity", "known"),
+        "memory.npz": ("begin", "item", "value", "popularity"),
+        "nearest.npz": ("begin", "item", "value", "least"),
+        "similarity.npz": ("to_key", "to_query", "position"),
         "known.npz": ("known",),
         "words.npz": ("begin", "item", "value", "idf"),
     }
@@ -337,12 +347,21 @@ PLUS = [
     ("item_pictures.npy", None, at((0, 0), NAN)),
     ("history.npz", "mean", lambda a: a[:-1]),
     ("history.npz", "projection", at((0, 0), NAN)),
-    ("memory.npz", "popularity", at(0, 0)),
     ("memory.npz", "popularity", at(0, -1)),
     ("memory.npz", "popularity", at(0, NAN)),
     ("memory.npz", "popularity", lambda a: a[:5]),
-    ("memory.npz", "known", lambda a: a.astype(float)),
-    ("memory.npz", "known", lambda a: a[:5]),
+    ("known.npz", "known", lambda a: a.astype(float)),
+    ("known.npz", "known", lambda a: a[:5]),
+    ("nearest.npz", "least", lambda a: a[:5]),
+    ("nearest.npz", "least", at(0, NAN)),
+    ("nearest.npz", "value", at(0, -0.5)),
+    ("transitions.npz", "value", at(0, -3)),
+    ("item_keys.npy", None, lambda a: a[:, :-1]),
+    ("item_queries.npy", None, lambda a: a[:-1]),
+    ("item_queries.npy", None, at((0, 0), INF)),
+    ("similarity.npz", "position", lambda a: a[:0]),
+    ("similarity.npz", "to_key", lambda a: a.T),
+    ("similarity.npz", "to_query", lambda a: a[:, :-1]),
     ("memory.npz", "begin", at(0, -1)),
     ("memory.npz", "begin", at(1, -1)),
     ("memory.npz", "begin", at(-1, -1)),
@@ -415,10 +434,10 @@ def test_duplicates_in_counts_are_added_up(copied):
 def test_a_missing_array_is_named(copied):
     folder = copied("WhisperLitePlus")
     arrays = dict(np.load(folder / "memory.npz"))
-    del arrays["known"]
+    del arrays["popularity"]
     np.savez(folder / "memory.npz", **arrays)
     sign(folder)
-    assert "known is missing" in refused(folder)
+    assert "popularity is missing" in refused(folder)
 
 
 def test_an_archive_that_would_fill_the_memory_is_refused(copied):
@@ -500,14 +519,18 @@ SETTINGS = [
     ("WhisperLitePlus", "use_image", "yes"),
     ("WhisperLitePlus", "normalize", None),
     ("WhisperLitePlus", "splits_requests", "no"),
-    ("WhisperLitePlus", "refusal_weight", []),
+    ("WhisperLitePlus", "weights", []),
+    ("WhisperLitePlus", "weights", {}),
+    ("WhisperLitePlus", "weights", {"towers": "1"}),
+    ("WhisperLitePlus", "weights", {"towers": 1.0, "tower": 1.0}),
+    ("WhisperLitePlus", "weights", {"towers": 1.0, "popularity": 1.0}),
     ("WhisperLitePlus", "history_length", 0),
     ("WhisperLitePlus", "history_length", 0.5),
     ("WhisperLitePlus", "history_length", -3),
-    ("WhisperLitePlus", "neighbors_weight", "1"),
+    ("WhisperLitePlus", "n_nearest", 0),
+    ("WhisperLitePlus", "new_log_factor", "1"),
     ("WhisperLitePlus", "prior_count", -20),
     ("WhisperLitePlus", "unseen", 0),
-    ("WhisperLitePlus", "history_weight", NAN),
     ("WhisperLitePlus", "attention_scale", {}),
     ("BM25", "average_length", 0),
     ("BM25", "k1", None),

@@ -108,6 +108,7 @@ MADE = {}
 def scorers(kind, seed, weight):
     key = kind, seed, weight
     if key not in MADE:
-        options = {"neighbors_weight": weight} if kind == "WhisperLitePlus" else {}
+        terms = ("memory", "neighbors", "transitions", "nearest")
+        options = dict.fromkeys(terms, weight) if kind == "WhisperLitePlus" else {}
         MADE[key] = shops.scorer(kind, seed, **options)
     return MADE[key]
