@@ -97,5 +97,8 @@ def _without_spaces(item):
 
 def _histories(test_data) -> Callable[[int], np.ndarray]:
     """Return a function from a query to the items, int64, that are known of its user."""
-    (begin, length), items = test_data.queries.known, test_data._dataset.all_chosen_items
+    (begin, length), items = (
+        test_data.queries.known,
+        test_data._dataset.all_chosen_items,
+    )
     return lambda query: items[begin[query] : begin[query] + length[query]]
