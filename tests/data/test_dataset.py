@@ -248,7 +248,10 @@ def test_stock_dataset_classes_stay_stock_without_requests(tmp_path, prepare):
 @pytest.mark.parametrize("model", ["BPR", "SASRec"])
 def test_splits_of_requests_are_refused_without_requests(tmp_path, prepare, model):
     (write_tiny(tmp_path) / "tiny" / "tiny.request").unlink()
-    settings = {"loss_type": "BPR"} if model == "SASRec" else {}
+    # without requests SASRec needs a column of time
+    settings = {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
+    if model == "SASRec":
+        settings["loss_type"] = "BPR"
     with pytest.raises(
         UserError, match="new_items is 0.1, but the dataset 'tiny' has no"
     ):
