@@ -107,7 +107,7 @@ def test_no_module_comes_back_to_itself():
         ("model.whisperlite", 6),
         *((f"model.{name}", 8) for name in ("bm25", "zeroshot", "requestpop")),
         *((f"model.{name}", 8) for name in ("latefusion", "whisper", "graphrec")),
-        ("model.whisperliteplus", 8),
+        ("model.whisperliteplus", 9),
         *((f"model.{name}", 9) for name in ("zam", "tem", "queryseqrec", "twostage")),
     ],
 )
