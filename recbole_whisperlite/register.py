@@ -93,14 +93,14 @@ def _register_datasets():
 
                 cls = request_aware(cls)
             else:
-                datasets.check_model_needs_no_requests(config)
+                datasets.check_no_requests_needed(config)
         return object.__new__(cls)
 
     Dataset.__new__ = staticmethod(choose_class)
     # a saved dataset is reused only if these are unchanged
     dataset_arguments.extend(
         ["REQUEST_ID_FIELD", "REQUEST_FIELD", "request_template", "item_text_fields"]
-        + ["known_at_test"]
+        + ["known_at_test", "new_items", "folds"]
     )
 
 

@@ -11,6 +11,8 @@ from recbole_whisperlite.data.requests import BUILT_IN, has_requests
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.model.inputs import needs_requests
 
+#: Settings of the split that a dataset without requests does not have, and what is none.
+OF_REQUESTS = {"new_items": 0, "folds": 1}
 RECBOLE = Path(recbole.__file__).parent
 
 
@@ -63,8 +65,8 @@ def check_dataset(config: Config) -> None:
             )
 
 
-def check_model_needs_no_requests(config: Config) -> None:
-    """Raise a UserError if the model ranks items for a request.
+def check_no_requests_needed(config: Config) -> None:
+    """Raise a UserError if the model ranks items for a request, or the split is of requests.
 
     Args:
         config (Config): That of the run, whose dataset has no requests.
@@ -73,7 +75,8 @@ def check_model_needs_no_requests(config: Config) -> None:
 
 
 def refuse_without_requests(model_class: type, settings: dict) -> None:
-    """Raise a UserError if a model ranks items for a request and the dataset has none.
+    """Raise a UserError if the dataset has no requests, and the model ranks items for one
+    or the settings split them.
 
     Args:
         model_class (type): The model.
@@ -81,10 +84,17 @@ def refuse_without_requests(model_class: type, settings: dict) -> None:
             ``request_template``.
     """
     name, folder = settings["dataset"], Path(settings["data_path"])
-    template = settings.get("request_template")
-    if not needs_requests(model_class, settings) or has_requests(
-        name, folder, template
-    ):
+    if has_requests(name, folder, settings.get("request_template")):
+        return
+    for setting, plain in OF_REQUESTS.items():
+        if settings.get(setting) not in (None, plain):
+            raise UserError(
+                f"{setting} is {settings[setting]!r}, but the dataset '{name}' has no "
+                f"requests ({folder / f'{name}.request'} does not exist), and RecBole's "
+                f"own split knows no {setting}. Remove it, or compose requests from "
+                "columns of the item with request_template."
+            )
+    if not needs_requests(model_class, settings):
         return
     inter = folder / f"{name}.inter"
     if model_class.__name__ == "WhisperLite" and inter.is_file():

@@ -12,6 +12,21 @@ from recbole_whisperlite.data.folds import check_folds, rolling_phases
 PHASES = ("train", "valid", "test")
 
 
+def evaluated_phases(eval_args: dict) -> set[str]:
+    """Return the phases that a split is to give requests for evaluation to.
+
+    Args:
+        eval_args (dict): With ``split``. ``RS`` with a share of 0 wants none in a phase, and
+            neither does ``LS`` with ``valid_only`` or ``test_only`` in the other.
+    """
+    split = eval_args["split"]
+    if "RS" in split:
+        shares = zip(PHASES[1:], split["RS"][1:])
+        return {phase for phase, share in shares if share > 0}
+    wanted = str(split.get("LS", "valid_and_test"))
+    return {phase for phase in PHASES[1:] if phase in wanted}
+
+
 def events(request: np.ndarray, n_requests: int) -> np.ndarray:
     """Number the events: a request with all its rows, or a row without a request.
 

@@ -14,6 +14,7 @@ from recbole_whisperlite.data.new_items import draw_new_items, without_new_items
 from recbole_whisperlite.data.split import (
     PHASES,
     RequestTable,
+    evaluated_phases,
     events,
     unasked_phases,
 )
@@ -40,6 +41,7 @@ class RequestSplitting:
         if not (self._phase[used] == 0).any():
             raise self._nothing_to_train_on()
         user, request, item, phase = self._raw
+        self._check_evaluated()
         parts = []
         histories = self.histories()
         earlier = csr_matrix((self.user_num, self.item_num), dtype=bool)
@@ -70,6 +72,43 @@ class RequestSplitting:
             "has a history, if the model needs one. Choose another split, or use more "
             "data."
         )
+
+    def _check_evaluated(self):
+        """Raise a UserError if a phase is to be evaluated and has no request."""
+        files, args = self.benchmark_filename_list, self.config["eval_args"]
+        wanted = {*PHASES[1 : len(files)]} if files else evaluated_phases(args)
+        _, request, _, phase = self._raw
+        asked = [(request[phase == number] > 0).any() for number in range(len(PHASES))]
+        for name, has_requests in zip(PHASES, asked):
+            if name in wanted and not has_requests:
+                raise self._nothing_to_evaluate(name)
+
+    def _nothing_to_evaluate(self, name):
+        user, request, _, _ = self._raw
+        pairs = np.unique(np.stack([user, request])[:, request > 0], axis=1)
+        most = np.bincount(pairs[0], minlength=1).max()
+        told = "validation" if name == "valid" else name
+        start = f"Dataset '{self.dataset_name}' has no {told} requests: "
+        if self.benchmark_filename_list is not None:
+            file = self.benchmark_filename_list[PHASES.index(name)]
+            return UserError(
+                f"{start}no interaction in '{file}' (benchmark_filename) has one. Give "
+                "the file requests, or let eval_args split one .inter file."
+            )
+        args = self.config["eval_args"]
+        where = f"eval_args (split {args['split']}, group_by {args['group_by']}) leaves"
+        reason = f"none of {len(pairs[0])} there."
+        remedy = "Choose another split, or use more data."
+        if self._by_user and most < len(PHASES):
+            reason = f"none there, as no user has more than {most}."
+            remedy = (
+                "Split the requests of all users together, with split {'RS': [0.8, 0.1, "
+                "0.1]}, group_by none, and order RO, or TO if the times of different "
+                "users can be compared."
+            )
+            if name == "valid":
+                remedy += " To do without validation, set split to {'LS': 'test_only'}."
+        return UserError(f"{start}{where} {reason} {remedy}")
 
     @property
     def all_chosen_items(self) -> np.ndarray:

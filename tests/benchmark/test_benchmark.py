@@ -12,9 +12,9 @@ import yaml
 from tiny import CHOICES, REQUESTS, write_tiny
 from tqdm import tqdm
 
-from recbole_whisperlite.benchmark import plan, runner, statistics
-from recbole_whisperlite.benchmark import data
+from recbole_whisperlite.benchmark import data, plan, runner, statistics
 from recbole_whisperlite.benchmark.inputs import inputs
+from recbole_whisperlite.config.settings import known_settings
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.rank_file import read_ranks
 from recbole_whisperlite.evaluation.result_file import versions
@@ -353,9 +353,39 @@ def test_committed_benchmarks_name_models_and_settings_that_exist(file):
     made = plan.make_plan([f"--config_files={file}"])
     assert len(made.rows) >= 8 and made.reference == "WhisperLitePlus"
     assert {"WhisperLite", "WhisperLitePlus"} <= {row.name for row in made.rows}
+    known = known_settings()
     for row in made.rows:
         model_class(row.model)
         assert all(len(values) > 1 for values in row.ranges.values())
+        assert row.ranges.keys() <= known
+        assert bool(row.seeds) == bool(row.note)  # fewer seeds are accounted for
+
+
+OURS = ["WhisperLite", "WhisperLitePlus"]
+RIVALS = "LinearFusion LambdaMART LateFusion ZAM TEM QuerySeqRec Whisper".split()
+RIVALS += ["BM25", "ZeroShot", "RequestPop"]
+NOTHING_TO_TUNE = {"ZeroShot", "RequestPop", "Pop", "Random"}
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("properties/experiment/benchmark-*")))
+def test_committed_benchmarks_have_strong_rivals_in_one_order_and_tune_all_of_them(
+    file,
+):
+    rows = plan.make_plan([f"--config_files={file}"]).rows
+    names = [row.name for row in rows]
+    rivals = [name for name in RIVALS if name in names]
+    assert names[: 2 + len(rivals)] == OURS + rivals
+    assert {*RIVALS} - {*rivals} <= {"Whisper"}
+    assert {"EASE", "SLIMElastic", "ItemKNN"} <= {*names}
+    assert {row.name for row in rows if not row.ranges} <= NOTHING_TO_TUNE
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("properties/experiment/benchmark-*")))
+def test_each_seed_has_all_rows_if_it_has_a_test_set_of_its_own(file):
+    made = plan.make_plan([f"--config_files={file}"])
+    args = made.settings.get("eval_args", {})
+    if made.settings.get("folds", 1) > 1 or args.get("order") == "RO":
+        assert all(row.seeds is None for row in made.rows)
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("properties/experiment/new-items-*")))

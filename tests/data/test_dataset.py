@@ -245,6 +245,22 @@ def test_stock_dataset_classes_stay_stock_without_requests(tmp_path, prepare):
     assert type(valid).__module__.startswith("recbole.")
 
 
+@pytest.mark.parametrize("model", ["BPR", "SASRec"])
+def test_splits_of_requests_are_refused_without_requests(tmp_path, prepare, model):
+    (write_tiny(tmp_path) / "tiny" / "tiny.request").unlink()
+    # without requests SASRec needs a column of time
+    settings = {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
+    if model == "SASRec":
+        settings["loss_type"] = "BPR"
+    with pytest.raises(
+        UserError, match="new_items is 0.1, but the dataset 'tiny' has no"
+    ):
+        prepare(model, tmp_path, **settings, new_items=0.1)
+    with pytest.raises(UserError, match="folds is 2, but .* or compose requests from"):
+        prepare(model, tmp_path, **settings, folds=2)
+    assert prepare(model, tmp_path, **settings, new_items=0, folds=1)[1].user_num == 5
+
+
 def test_a_request_aware_dataset_survives_pickle_and_copy(tiny, prepare):
     _, data, _ = prepare("SASRec", tiny)
     assert isinstance(data, RequestDatasetMixin) and isinstance(data, SequentialDataset)
@@ -353,9 +369,56 @@ def test_a_text_that_is_not_in_use_may_be_missing(tmp_path, prepare):
 def test_a_split_that_leaves_nothing_to_train_on_is_refused(tmp_path, prepare):
     choices = [(f"u{n}", "i1", f"r{n}", n) for n in range(1, 4)]
     write_tiny(tmp_path, choices=choices)
-    assert len(prepare("BPR", tmp_path)[2][0]._dataset) == 3
+    all_of_it = {"split": {"RS": [1, 0, 0]}, "order": "TO", "group_by": "user"}
+    args = {**all_of_it, "mode": "full"}
+    assert len(prepare("BPR", tmp_path, eval_args=args)[2][0]._dataset) == 3
     with pytest.raises(UserError, match="no interaction to train on"):
-        prepare("SASRec", tmp_path)
+        prepare("SASRec", tmp_path, eval_args=args)
+
+
+@pytest.mark.parametrize(
+    "each, split, told",
+    [
+        (
+            1,
+            {"LS": "valid_and_test"},
+            "no validation requests: .* no user has more .* 1",
+        ),
+        (
+            1,
+            {"LS": "test_only"},
+            "no test requests: .* no user has more than 1. .*'RS'",
+        ),
+        (2, {"LS": "valid_and_test"}, "no validation requests: .*'LS': 'test_only'"),
+        (2, {"LS": "test_only"}, None),
+        (2, {"RS": [0.5, 0, 0.5]}, None),
+        (3, {"LS": "valid_and_test"}, None),
+    ],
+)
+@pytest.mark.parametrize("model", ["BPR", "WhisperLitePlus"])
+def test_a_split_that_leaves_nothing_to_evaluate_is_refused(
+    model, each, split, told, tmp_path, prepare
+):
+    choices = [(f"u{n % 3}", f"i{n // 3 + 1}", f"r{n + 1}", n) for n in range(3 * each)]
+    write_tiny(tmp_path, choices=choices)
+    args = {"split": split, "order": "TO", "group_by": "user", "mode": "full"}
+    settings = {"eval_args": args, "encoder": "tfidf", "encoder_dim": 2}
+    if told is None:
+        _, _, (_, valid, test) = prepare(model, tmp_path, **settings)
+        assert len(test.queries) == 3
+        assert len(valid.queries) == (3 if split.get("LS") == "valid_and_test" else 0)
+    else:
+        with pytest.raises(UserError, match=told):
+            prepare(model, tmp_path, **settings)
+
+
+def test_a_random_split_of_all_requests_suits_users_with_one_each(tmp_path, prepare):
+    choices = [(f"u{n}", f"i{n % 4 + 1}", f"r{n}", n) for n in range(1, 11)]
+    write_tiny(tmp_path, choices=choices)
+    args = {"split": {"RS": [8, 1, 1]}, "order": "RO", "group_by": "none"}
+    args["mode"] = "full"
+    _, _, (_, valid, test) = prepare("BPR", tmp_path, eval_args=args)
+    assert len(valid.queries) == len(test.queries) == 1
 
 
 def test_sequences_that_a_model_builds_itself_are_refused(tiny, prepare):
@@ -375,6 +438,9 @@ def test_presplit_files_keep_their_split(tmp_path, prepare):
     assert exam(test) == {("u1", "r4"): ({"i1"}, {"i2", "i3", "i4"})}
     with pytest.raises(UserError, match="folds is 2, but benchmark_filename"):
         prepare("BPR", tmp_path, benchmark_filename=names, folds=2)
+    (home / "tiny.test.inter").write_text(f"{lines[0]}u1\ti1\t\t9\n")
+    with pytest.raises(UserError, match="no test requests: .*'test' .*has one"):
+        prepare("BPR", tmp_path, benchmark_filename=names)
     (home / "tiny.test.inter").write_text("".join(lines[:1] + lines[3:4]))
     with pytest.raises(UserError, match="'r2'.*'train'.*'test'"):
         prepare("BPR", tmp_path, benchmark_filename=names)
