@@ -64,7 +64,7 @@ class LambdaMART(LinearFusion):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        self.lightgbm = _lightgbm()
+        _lightgbm()  # before anything is counted
 
         # the trees, as LightGBM writes them; not a tensor, so not in the state dict
         self.trees, self.booster = "", None
@@ -74,7 +74,7 @@ class LambdaMART(LinearFusion):
         self.trees = (para or {}).get("trees", "")
         self.booster = None
         if self.trees:
-            self.booster = self.lightgbm.Booster(model_str=self.trees)
+            self.booster = _lightgbm().Booster(model_str=self.trees)
 
     @torch.no_grad()
     def fit_weights(self, queries, query_feat: Interaction) -> None:
@@ -91,8 +91,9 @@ class LambdaMART(LinearFusion):
             self._examples(queries, query_feat, rows, generator)
             for rows in (drawn[:n_kept], drawn[n_kept:])
         )
-        early = self.lightgbm.early_stopping(self.patience, verbose=False)
-        booster = self.lightgbm.train(
+        lightgbm = _lightgbm()
+        early = lightgbm.early_stopping(self.patience, verbose=False)
+        booster = lightgbm.train(
             self.params, grown, self.n_trees, valid_sets=[kept], callbacks=[early]
         )
         self.load_other_parameter(
@@ -122,7 +123,7 @@ class LambdaMART(LinearFusion):
                 labels.append(positive[row, listed])
                 sizes.append(listed.sum())
         described = np.concatenate(described)
-        return self.lightgbm.Dataset(
+        return _lightgbm().Dataset(
             described,
             np.concatenate(labels).astype(np.int8),
             group=np.array(sizes),

@@ -1,5 +1,6 @@
 """LambdaMART: what trees can find, and what they leave as it is."""
 
+import copy
 import sys
 from typing import NamedTuple
 
@@ -112,6 +113,13 @@ def test_a_checkpoint_has_the_scores_of_its_model(build, tmp_path):  # noqa: F81
     torch.testing.assert_close(scores(fresh, test), expected)
     fresh.booster = None
     assert not torch.allclose(scores(fresh, test), expected)
+
+
+def test_the_model_can_be_copied(middle):
+    """RecBole counts the operations of a copy."""
+    model, feat, _ = middle()
+    found = copy.deepcopy(model).score_catalogue(feat)
+    assert torch.equal(found, model.score_catalogue(feat))
 
 
 def test_without_validation_it_is_linearfusion(build):  # noqa: F811
