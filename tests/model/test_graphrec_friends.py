@@ -1,4 +1,4 @@
-"""GraphRec beside BPR where users trust those who choose alike, at the same budget."""
+"""GraphRec where users trust those who choose alike."""
 
 import numpy as np
 import pytest
@@ -95,6 +95,6 @@ def trained(tmp_path, prepare):
 def test_four_groups_that_trust_each_other(trained):
     # who knows the groups, and no more can be known, ranks 24 unseen products at random
     best = (1 / np.log2(np.arange(2, 12))).sum() / 24
-    graphrec, bpr = trained(four_groups, "GraphRec", 1), trained(four_groups, "BPR", 1)
-    assert graphrec > 0.97 * best
-    assert graphrec > bpr + 0.005
+    # one seed of data and start: another was stopped at .133 (docs/models.md), so this
+    # says that the model can fit such data, not that it is ahead of BPR
+    assert trained(four_groups, "GraphRec", 1) > 0.97 * best
