@@ -159,3 +159,19 @@ def test_training_lowers_the_loss(built):
             losses.append(loss.item())
     assert np.isfinite(losses).all()
     assert np.mean(losses[-5:]) < 0.85 * np.mean(losses[:5])
+
+
+def test_one_choice_is_a_batch(built):
+    # the last batch of an epoch may have no more; batch normalisation wants two rows
+    _, train, _, model = built
+    model.train()
+    pair = train.inter_feat["user_id"][:1], train.inter_feat["item_id"][:1]
+    for score in model.rate_pair(*pair, torch.tensor([1])):
+        assert score.shape == (1,) and torch.isfinite(score).all()
+
+
+def test_training_without_negatives_is_refused(built, tmp_path, prepare):
+    given = {"train_neg_sample_args": None}
+    config, _, loaders = prepare("GraphRec", tmp_path, **given)
+    with pytest.raises(UserError, match="GraphRec learns from negatives"):
+        get_model("GraphRec")(config, loaders[0]._dataset)
