@@ -8,16 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from recbole.quick_start import run_recbole
 from recbole.utils import get_model
 
 from recbole_whisperlite.cli import main
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.export.model import export_model
+from recbole_whisperlite.export.model import export_model, load
+from recbole_whisperlite.model.whisperliteplus import WEIGHTS
+from recbole_whisperlite.recommend.plus_scorer import TERMS
 from recbole_whisperlite.recommend.recommender import Recommender
 
-from exported_shop import assert_same_scores
+from exported_shop import assert_same_scores, queries
 
 LETTERS = """
 import numpy as np
@@ -75,6 +78,54 @@ SWITCHES = (
 )
 def test_every_switch_of_whisperliteplus(exported, settings):
     assert_same_scores(*exported("WhisperLitePlus", **settings))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_fitted_weights_of_either_sign_are_those_of_the_export(
+    exported, tmp_path, sign
+):
+    model, test_data, trained = exported("WhisperLitePlus")
+    assert model.term_names == [*TERMS] == [*WEIGHTS]
+    model.fitted_weight.copy_(sign * torch.linspace(-1, 1.7, len(TERMS)))
+    export_model(test_data.config, model, test_data, None, None, tmp_path / "fitted")
+    shop = Recommender.load(tmp_path / "fitted")
+    assert_same_scores(model, test_data, shop)
+    # each part says something
+    texts = test_data._dataset.request_texts[1:37]
+    users = [f"u{n % 12}" for n in range(36)]
+    answers = shop.recommend(list(texts), users, k=30, exclude_seen=False)
+    parts = [each.parts for answer in answers for each in answer]
+    assert len(parts) == 1080 and len(parts[0]) == 9
+    for name in parts[0]:
+        assert len({round(each[name], 3) for each in parts}) > 3, name
+
+
+def test_items_that_are_added_score_as_in_a_checkpoint_that_finds_them(shop_data):
+    settings = {"encoder": "tfidf", "epochs": 1, "state": "ERROR", "neighbor_num": 3}
+    settings |= {"data_path": str(shop_data), "export": "model"}
+    run_recbole(model="WhisperLitePlus", dataset="shop", config_dict=settings)
+    (checkpoint,) = Path("saved").glob("*.pth")
+    shop = Recommender.load("model")
+    new = [
+        ("i30", "red woollen hat", "", 5, "wear"),
+        # the words of i9
+        ("i31", "blue coat", "blue coat for you", 6, "coat wear"),
+        ("i32", "white boots", "for the winter", 7, ""),
+    ]
+    with open(shop_data / "shop/shop.item", "a") as file:
+        file.writelines("\t".join(map(str, item)) + "\t\n" for item in new)
+    with open(shop_data / "shop/shop.inter", "a") as file:
+        for n, item in enumerate(["i30", "i31", "i2", "i32", "i5"]):
+            file.write(f"u3\t{item}\tn{n}\t{1000 + n}\n")
+    with open(shop_data / "shop/shop.request", "a") as file:
+        file.writelines(f"n{n}\ta white coat, no hat\n" for n in range(5))
+    columns = ("item_id", "title", "description", "price", "kinds")
+    shop.add_items([dict(zip(columns, item)) for item in new])
+    assert shop.similar("i31", k=1)[0].item == "i9"
+    _, model, _, _, _, test_data = load(checkpoint)
+    *_, histories = queries(model, test_data)
+    assert any({"i30", "i31"} <= {*history} for history in histories)
+    assert_same_scores(model, test_data, shop)
 
 
 @pytest.mark.parametrize("use_text", [True, False])

@@ -1,5 +1,6 @@
 """The scores of exported models, against formulas written out for one item at a time."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -158,9 +159,12 @@ def test_whisperliteplus_scores_by_its_formula(request_, wish, refusal, with_pic
     scorer = make("WhisperLitePlus" + " with pictures" * with_pictures)
     # three items are new since the training
     scorer.known[[2, 5, 11]] = False
-    scorer.memory.popularity[[2, 11]] = 0
-    scorer.memory.counts.matrix[:, [2, 11]] = 0
-    scorer._remember_by(scorer.memory)
+    memory = scorer.memory
+    memory.popularity[[2, 11]] = 0
+    matrix = memory.counts.matrix.toarray()
+    matrix[:, [2, 11]] = 0
+    counts = RequestCounts(memory.counts.texts, csr_matrix(matrix))
+    scorer._remember_by(dataclasses.replace(memory, counts=counts))
     vectors = scorer.vectors.vectors
     scorer.nearest = shops.nearest_items(vectors, scorer.known, 3)
     asked_picture = pictures[1] if with_pictures else None
