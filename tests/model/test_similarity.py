@@ -132,7 +132,7 @@ def test_training_leaves_out_a_share_of_the_history():
     expected = model.summarize(kept, from_end(kept), NONE_NEW)
     # alone, an item has the weight 1 wherever it stands
     distance = torch.cdist(found, expected)
-    assert distance.min(dim=1)[0].max() < 1e-4
+    assert distance.min(dim=1)[0].max() < 1e-2
     share = torch.bincount(distance.argmin(dim=1), minlength=4) / 400
     assert share.tolist() == pytest.approx([0.25] * 4, abs=0.1)
 
