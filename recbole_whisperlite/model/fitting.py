@@ -36,7 +36,9 @@ def fit_weights(
     Behavior", 1974) over the catalogue: training has the target left out of the counts, and
     knows a user's later items, so that its weights are not quite those of ranking. A normal
     prior keeps a weight near its trained value where the queries say little. Weights of
-    counts stay at least 0. The model then uses the fitted weights in evaluation.
+    counts stay at least 0, and that of refusals stays as trained: the choices say what was
+    bought in spite of a request, not what its author wanted to see. The model then uses the
+    fitted weights in evaluation.
 
     Args:
         model (WhisperLitePlus): Trained.
@@ -58,16 +60,23 @@ def fit_weights(
         )
     ]
     target, n_positives, others, log_share = map(torch.cat, zip(*batches))
+    start = torch.stack([*model.weights.values()]).cpu().double().numpy()
     weight = _most_likely(
         target,
         torch.repeat_interleave(n_positives),
         others,
         log_share,
-        torch.stack([*model.weights.values()]).cpu().double().numpy(),
-        [(0, None) if n in NEVER_NEGATIVE else (None, None) for n in model.term_names],
+        start,
+        [_bounds(name, value) for name, value in zip(model.term_names, start)],
     )
     model.fitted_weight.copy_(torch.from_numpy(weight))
     return dict(zip(model.term_names, weight.tolist()))
+
+
+def _bounds(name, trained):
+    if name == "refusals":
+        return max(trained, 0), max(trained, 0)
+    return (0 if name in NEVER_NEGATIVE else None), None
 
 
 def _features(model, batch, generator):

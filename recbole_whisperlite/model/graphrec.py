@@ -13,6 +13,7 @@ from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.init import xavier_normal_initialization
 from recbole.model.layers import MLPLayers
+from recbole.model.loss import BPRLoss
 from recbole.utils import InputType
 
 from recbole_whisperlite.errors import UserError
@@ -24,33 +25,41 @@ _ROWS_PER_STEP = 2048
 class GraphRec(GeneralRecommender):
     r"""GraphRec attends over a user's items, the users they trust, and an item's users.
 
-    Two things differ from the paper, which predicts ratings: the loss is binary cross-entropy
-    on sampled negatives, because items are ranked; and the target pair is left out of the
-    user's items and the item's users, or else the model could simply look it up. As in the
-    paper, ratings are opinions; data without ratings have only one opinion. The two layers
-    on either side before the rating, and the batch normalisation in them and in the rating,
-    are those of the authors' code: without them the rating, an MLP over two
-    concatenated vectors, does not leave its start on sparse data.
+    The paper predicts ratings; here items are ranked, and four things differ:
+
+    - The loss is that of BPR: a chosen item above a sampled one, for the same user.
+    - What is trained on is left out of the graph, or else it could be looked up: the chosen
+      item of the user's items, for both items of the pair; the user of the chosen item's
+      users; and one user, drawn at random, of the sampled item's users, since otherwise
+      whoever has one neighbor fewer would be known for a chosen one.
+    - A node's own embedding goes beside its aggregated neighbors (eq. 4, 19), as in the
+      authors' code. Only with it are a user's friends and an item's users described by the
+      same vectors.
+    - The rating network also sees the product of both sides (as NeuMF does): an MLP over two
+      concatenated vectors needs far more data to learn an inner product.
+
+    The two layers on either side before the rating, and the batch normalisation in them and
+    in the rating, are those of the authors' code. As in the paper, ratings are opinions;
+    data without ratings have only one opinion.
 
     Raises:
         UserError: If the dataset has no trust file, or no negatives are sampled.
     """
 
-    input_type = InputType.POINTWISE
+    input_type = InputType.PAIRWISE
     inputs = ("user", "trust", "item id")
 
     def __init__(self, config, dataset):
         super(GraphRec, self).__init__(config, dataset)
 
         # load dataset info
-        self.LABEL = config["LABEL_FIELD"]
         if getattr(dataset, "net_feat", None) is None:
             raise UserError(
                 f"GraphRec needs to know who trusts whom, but the dataset "
                 f"'{dataset.dataset_name}' has no file {dataset.dataset_name}.net. Create "
                 "it (columns source_id:token, target_id:token), or use another model."
             )
-        if self.LABEL not in dataset.field2type:
+        if self.NEG_ITEM_ID not in dataset.field2type:
             raise UserError(
                 "GraphRec learns from negatives, but train_neg_sample_args is None. Set it "
                 "to {'distribution': 'uniform', 'sample_num': 1}."
@@ -89,14 +98,17 @@ class GraphRec(GeneralRecommender):
         self.user_opinion = MLPLayers([2 * size, size, size])
         self.over_items, self.over_friends = Attention(size), Attention(size)
         self.over_users = Attention(size)
+        self.user_with_items = nn.Sequential(nn.Linear(2 * size, size), nn.ReLU())
+        self.friends_layer = nn.Sequential(nn.Linear(size, size), nn.ReLU())
+        self.item_with_users = nn.Sequential(nn.Linear(2 * size, size), nn.ReLU())
         self.user_layers = MLPLayers([2 * size, size, size])
         self.user_tower = tower(size, self.dropout_prob)
         self.item_tower = tower(size, self.dropout_prob)
         self.predict_layers = MLPLayers(
-            [2 * size, size, size], self.dropout_prob, bn=True
+            [3 * size, size, size], self.dropout_prob, bn=True
         )
         self.predict_score = nn.Linear(size, 1)
-        self.loss = nn.BCEWithLogitsLoss()
+        self.loss = BPRLoss()
         self._user_e = self._item_e = None
 
         # parameters initialization
@@ -121,7 +133,9 @@ class GraphRec(GeneralRecommender):
         x, index = self._with_opinions(
             item, opinion, self.item_embedding, self.item_opinion
         )
-        return self.over_items(x, index, self.user_embedding(user), mask)
+        user_e = self.user_embedding(user)
+        near = self.over_items(x, index, user_e, mask)
+        return self.user_with_items(torch.cat([near, user_e], dim=-1))
 
     def user_latent(
         self, user: torch.LongTensor, without: torch.LongTensor | None = None
@@ -132,6 +146,7 @@ class GraphRec(GeneralRecommender):
         social = self.over_friends(
             self.item_space(distinct), index, self.user_embedding(user), friend > 0
         )
+        social = self.friends_layer(social)
         own = self.item_space(user, without)
         return self.user_tower(self.user_layers(torch.cat([own, social], dim=-1)))
 
@@ -146,9 +161,16 @@ class GraphRec(GeneralRecommender):
         x, index = self._with_opinions(
             user, opinion, self.user_embedding, self.user_opinion
         )
-        return self.item_tower(
-            self.over_users(x, index, self.item_embedding(item), mask)
-        )
+        item_e = self.item_embedding(item)
+        near = self.over_users(x, index, item_e, mask)
+        return self.item_tower(self.item_with_users(torch.cat([near, item_e], dim=-1)))
+
+    def any_user(self, item: torch.LongTensor) -> torch.LongTensor:
+        r"""A user of each item, drawn at random, or 0 if it has none. Shape: [n]"""
+        users = self.item_users[item]
+        chance = torch.rand(users.shape, device=users.device)
+        drawn = chance.masked_fill(users == 0, -1).argmax(dim=1)
+        return users.gather(1, drawn.unsqueeze(1)).squeeze(1)
 
     def _with_opinions(self, neighbor, opinion, embedding, layers):
         """Return each distinct neighbor with its opinion (eq. 2, 15), and who is where."""
@@ -163,24 +185,42 @@ class GraphRec(GeneralRecommender):
         self, user_e: torch.FloatTensor, item_e: torch.FloatTensor
     ) -> torch.FloatTensor:
         r"""Scores of pairs (eq. 20 to 22), shape: [n]."""
-        return self.predict_score(
-            self.predict_layers(torch.cat([user_e, item_e], dim=-1))
-        ).squeeze(-1)
+        both = torch.cat([user_e, item_e, user_e * item_e], dim=-1)
+        return self.predict_score(self.predict_layers(both)).squeeze(-1)
 
     def forward(
         self, user: torch.LongTensor, item: torch.LongTensor
     ) -> torch.FloatTensor:
-        if self.training:
-            return self.rate(
-                self.user_latent(user, without=item),
-                self.item_latent(item, without=user),
-            )
         user_e, item_e = self._latents()
         return self.rate(user_e[user], item_e[item])
 
     def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
-        score = self.forward(interaction[self.USER_ID], interaction[self.ITEM_ID])
-        return self.loss(score, interaction[self.LABEL])
+        chosen, sampled = self.rate_pair(
+            interaction[self.USER_ID],
+            interaction[self.ITEM_ID],
+            interaction[self.NEG_ITEM_ID],
+        )
+        return self.loss(chosen, sampled)
+
+    def rate_pair(
+        self,
+        user: torch.LongTensor,
+        item: torch.LongTensor,
+        sampled: torch.LongTensor,
+    ) -> tuple[torch.FloatTensor, torch.FloatTensor]:
+        r"""Scores of chosen and of sampled items in training, both of shape [n]."""
+        # a choice comes once for each item sampled for it; its factors are the same
+        choice, whose = torch.unique(
+            torch.stack([user, item]), dim=1, return_inverse=True
+        )
+        user_e = self.user_latent(choice[0], without=choice[1])[whose]
+        n_choices = choice.size(1)
+        item_e = self.item_latent(
+            torch.cat([choice[1], sampled]),
+            without=torch.cat([choice[0], self.any_user(sampled)]),
+        )
+        item_e = torch.cat([item_e[:n_choices][whose], item_e[n_choices:]])
+        return self.rate(user_e.repeat(2, 1), item_e).chunk(2)
 
     def predict(self, interaction: Interaction) -> torch.FloatTensor:
         return self.forward(interaction[self.USER_ID], interaction[self.ITEM_ID])
@@ -210,7 +250,7 @@ class GraphRec(GeneralRecommender):
 
 
 class Attention(nn.Module):
-    r"""Attention averages neighbors, weighted by a two-layer network, and applies a layer.
+    r"""Attention averages neighbors, weighted by a two-layer network.
 
     Shape:
         - distinct: (n_distinct, size), embeddings of all that are neighbors of a node
@@ -227,7 +267,6 @@ class Attention(nn.Module):
         self.of_neighbor = nn.Linear(size, size)
         self.of_node = nn.Linear(size, size, bias=False)
         self.weight = nn.Linear(size, 1)
-        self.layer = nn.Sequential(nn.Linear(size, size), nn.ReLU())
 
     def forward(
         self,
@@ -240,18 +279,34 @@ class Attention(nn.Module):
         weight = self.weight(torch.relu(hidden)).squeeze(-1)
         weight = weight.masked_fill(~mask, -torch.inf)
         weight = torch.softmax(weight, dim=1).nan_to_num()
-        return self.layer(torch.matmul(weight.unsqueeze(1), distinct[index]).squeeze(1))
+        return torch.matmul(weight.unsqueeze(1), distinct[index]).squeeze(1)
 
 
 def tower(size: int, dropout_prob: float) -> nn.Module:
     r"""The two layers between the latent factors of a side and the rating."""
     return nn.Sequential(
         nn.Linear(size, size),
-        nn.BatchNorm1d(size),
+        BatchNorm(size),
         nn.ReLU(),
         nn.Dropout(dropout_prob),
         nn.Linear(size, size),
     )
+
+
+class BatchNorm(nn.BatchNorm1d):
+    r"""Batch normalisation that takes a batch of one, by the averages it has so far."""
+
+    def forward(self, x: torch.FloatTensor) -> torch.FloatTensor:
+        if self.training and len(x) == 1:
+            return nn.functional.batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                eps=self.eps,
+            )
+        return super().forward(x)
 
 
 def neighbors(

@@ -10,6 +10,24 @@ import torch.nn.functional as F
 
 from recbole.model.layers import MLPLayers
 
+# Embeddings that are shorter are nothing but rounding.
+_LEAST = 1e-12
+
+
+def unit(embedding: torch.FloatTensor) -> torch.FloatTensor:
+    r"""Scale rows to unit length; a text that no encoder knows has a row of 0, and keeps it.
+
+    The gradient of ``F.normalize`` is 1e12 there, and nothing is to be learned from it.
+
+    Args:
+        embedding (torch.FloatTensor): shape: [n, dim]
+
+    Returns:
+        torch.FloatTensor: shape: [n, dim]
+    """
+    length = embedding.norm(dim=1, keepdim=True)
+    return embedding / torch.where(length > _LEAST, length, torch.inf)
+
 
 class Tower(nn.Module):
     r"""Tower is an MLP that maps frozen vectors to the space in which WhisperLite compares.
@@ -39,7 +57,7 @@ class Tower(nn.Module):
             torch.FloatTensor: shape: [n, embedding_size]
         """
         embedding = self.mlp_layers(vectors)
-        return F.normalize(embedding, dim=1) if self.normalize else embedding
+        return unit(embedding) if self.normalize else embedding
 
 
 class EmbeddedTexts(nn.Module):

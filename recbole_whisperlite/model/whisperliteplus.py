@@ -30,6 +30,7 @@ from recbole_whisperlite.model.terms import (
     count_pairs,
     shared_users,
 )
+from recbole_whisperlite.model.tower import unit
 from recbole_whisperlite.model.whisperlite import WhisperLite
 
 #: The factor of the towers' cosines before the softmax over the history.
@@ -313,8 +314,7 @@ class WhisperLitePlus(WhisperLite):
         request, request_index = torch.unique(request, return_inverse=True)
         item, item_index = torch.unique(history, return_inverse=True)
         cosine = torch.matmul(
-            F.normalize(self.requests(request), dim=1),
-            F.normalize(self.items(item), dim=1).transpose(0, 1),
+            unit(self.requests(request)), unit(self.items(item)).transpose(0, 1)
         )
         index = request_index.unsqueeze(1) * len(item) + item_index
         return ATTENTION_SCALE * F.embedding(index, cosine.view(-1, 1)).squeeze(2)

@@ -31,12 +31,12 @@ def built(tmp_path, prepare):
 def attend(attention, rows, whose):
     """Equations 5 and 6 for one node, a neighbor at a time."""
     if not rows:
-        return attention.layer(torch.zeros_like(whose))
+        return torch.zeros_like(whose)
     of_node = attention.of_node(whose)
     hidden = [torch.relu(attention.of_neighbor(row) + of_node) for row in rows]
     logit = torch.stack([attention.weight(row) for row in hidden])
     weight = torch.softmax(logit, dim=0)
-    return attention.layer(sum(w * row for w, row in zip(weight, rows)))
+    return sum(w * row for w, row in zip(weight, rows))
 
 
 def item_space(model, user, items):
@@ -45,30 +45,34 @@ def item_space(model, user, items):
         model.item_opinion(torch.cat([model.item_embedding.weight[item], opinion]))
         for item in items
     ]
-    return attend(model.over_items, rows, own)
+    return model.user_with_items(torch.cat([attend(model.over_items, rows, own), own]))
 
 
-def by_hand(model, train, user, item, without=None):
+def by_hand(model, train, user, item, without_item=None, without_user=None):
     """The score of a pair, from lists of who had what and who trusts whom."""
     inter = train.inter_feat
     pairs = set(zip(inter["user_id"].tolist(), inter["item_id"].tolist()))
     trust = zip(*(train.net_feat[name].tolist() for name in ("source_id", "target_id")))
     had = {u: sorted(i for who, i in pairs if who == u) for u in range(train.user_num)}
     friends = [who for whose, who in trust if whose == user]
-    own = [i for i in had[user] if (user, i) != without]
+    own = [i for i in had[user] if i != without_item]
     social = attend(
         model.over_friends,
         [item_space(model, friend, had[friend]) for friend in friends],
         model.user_embedding.weight[user],
     )
-    user_e = model.user_layers(torch.cat([item_space(model, user, own), social]))
+    user_e = model.user_layers(
+        torch.cat([item_space(model, user, own), model.friends_layer(social)])
+    )
     opinion = model.opinion_embedding.weight[1]
     rows = [
         model.user_opinion(torch.cat([model.user_embedding.weight[u], opinion]))
         for u, i in sorted(pairs)
-        if i == item and (u, i) != without
+        if i == item and u != without_user
     ]
-    item_e = attend(model.over_users, rows, model.item_embedding.weight[item])
+    item_e = model.item_embedding.weight[item]
+    near = attend(model.over_users, rows, item_e)
+    item_e = model.item_with_users(torch.cat([near, item_e]))
     # one row each, as batch normalisation wants them
     user_e, item_e = model.user_tower(user_e[None]), model.item_tower(item_e[None])
     return model.rate(user_e, item_e)[0]
@@ -91,20 +95,36 @@ def test_scores_are_those_of_one_neighbor_at_a_time(built):
                 torch.testing.assert_close(model.predict(pair)[0], expected)
 
 
-def test_a_pair_in_training_does_not_see_itself(built):
+def test_a_pair_in_training_does_not_see_itself(built, monkeypatch):
     _, train, _, model = built
     model.train()
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm1d):
             layer.eval()  # or else the other rows of the batch would count
     inter = train.inter_feat
-    user, item = inter["user_id"], inter["item_id"]
+    user, item = inter["user_id"].repeat(2), inter["item_id"].repeat(2)
+    sampled = torch.arange(len(user)) % (train.item_num - 1) + 1
+    left = model.item_users[sampled].max(dim=1).values
+    monkeypatch.setattr(model, "any_user", lambda _: left)
     with torch.no_grad():
-        scores = model.forward(user, item)
+        chosen_scores, sampled_scores = model.rate_pair(user, item, sampled)
         for row in range(len(user)):
-            pair = int(user[row]), int(item[row])
-            expected = by_hand(model, train, *pair, without=pair)
-            torch.testing.assert_close(scores[row], expected)
+            u, i, j = int(user[row]), int(item[row]), int(sampled[row])
+            expected = by_hand(model, train, u, i, without_item=i, without_user=u)
+            torch.testing.assert_close(chosen_scores[row], expected)
+            without = {"without_item": i, "without_user": int(left[row])}
+            expected = by_hand(model, train, u, j, **without)
+            torch.testing.assert_close(sampled_scores[row], expected)
+
+
+def test_any_user_of_an_item_is_drawn(built):
+    _, train, _, model = built
+    users = {i: set() for i in range(train.item_num)}
+    for u, i in zip(*(train.inter_feat[f].tolist() for f in ("user_id", "item_id"))):
+        users[i].add(u)
+    drawn = model.any_user(torch.arange(train.item_num).repeat(200)).view(200, -1).T
+    for i, of_item in enumerate(drawn.tolist()):
+        assert set(of_item) == (users[i] or {0})
 
 
 def test_neighbors_are_padded_and_drawn_without_repetition():

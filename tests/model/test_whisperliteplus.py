@@ -582,5 +582,5 @@ def test_a_refusal_lowers_what_is_like_it_for_requests_never_seen_too():
     margin = scores[:, flat] - scores[:, with_heel]
     assert margin[1] > margin[0] + 1 and margin[2] < margin[0] - 1
     # of the colour that is asked for, above all of the other colours
-    best = 1 + scores[:, 1:].argmax(dim=1)
+    best = scores[:, 1:].argmax(dim=1) + 1  # without padding
     assert best[1] == flat and best[2] == with_heel
