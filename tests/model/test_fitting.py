@@ -131,6 +131,18 @@ def test_a_term_of_counts_is_never_a_reason_against_an_item():
     assert found["memory"] == 0 and found["history"] < -1
 
 
+@pytest.mark.parametrize("trained", [1.5, -1.0])
+def test_the_weight_of_refusals_stays_as_it_was_trained(trained):
+    terms = random_terms(60, 12)
+    model = Model(*terms, start=(1.0, trained))
+    model.term_names = ["memory", "refusals"]
+    model.user_terms = lambda interaction, candidates: [
+        ("refusals", model.of_user[interaction["user"]])
+    ]
+    found = fit_weights(model, Queries(choices(*terms, (3.0, 0.0), lambda q: 1)), 100)
+    assert found["refusals"] == max(trained, 0) and found["memory"] > 1.5
+
+
 def test_items_that_are_drawn_stand_for_all():
     """Of 1,500 items, 200 are drawn beside the best 200."""
     terms = random_terms(60, 1500)

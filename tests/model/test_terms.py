@@ -18,6 +18,7 @@ from recbole_whisperlite.model.terms import (
     RequestMemory,
     SparseRows,
     Transitions,
+    shared_users,
 )
 
 # Eight choices of four users among five items; nobody chose item 5. User 1 took item
@@ -342,6 +343,35 @@ def test_a_neighbor_that_is_not_kept_is_not_taken_out():
     assert seen.item() == pytest.approx(math.log1p(30 * both / 2), rel=1e-5)
     found = model(history, ALL, (torch.tensor([0]), target), torch.tensor([1]))[0, 1]
     assert found.item() == pytest.approx(math.log1p(30 * 1 / 2), rel=1e-5)
+
+
+# ------------------------------------------------------------------ shared users
+
+
+def test_items_share_users_as_lightgcn_normalises():
+    chosen = {1: (1, 2), 2: (1, 2, 3), 3: (4,)}
+    user = np.repeat(list(chosen), [len(items) for items in chosen.values()])
+    item = np.concatenate(list(chosen.values()))
+    found = shared_users(user, item, 4, 5, max_neighbors=10).toarray()
+    # user 1 joins 1 and 2 with weight 1, user 2 three pairs with a half each: the degrees
+    # are 2, 2 and 1
+    expected = np.zeros((5, 5))
+    expected[1, 2] = 1.5 / 2
+    expected[1, 3] = expected[2, 3] = 0.5 / math.sqrt(2)
+    np.testing.assert_allclose(found, expected + expected.T, rtol=1e-6)
+    few = shared_users(user, item, 4, 5, max_neighbors=1).toarray()
+    assert (few[1] > 0).tolist() == [False, False, True, False, False]
+
+
+def test_a_weighted_sum_is_a_product_with_the_dense_matrix(matrix):
+    table, row = torch.randn(9, 3, requires_grad=True), torch.tensor([3, 0, 3])
+    found = SparseRows(matrix).weighted_sum(row, table)
+    expected = torch.tensor(matrix.toarray())[row] @ table
+    assert_close_relative(found, expected)
+    found.sum().backward()
+    assert_close_relative(table.grad[:, 0], matrix.toarray()[[3, 0, 3]].sum(axis=0))
+    nothing = SparseRows(0 * matrix.toarray()).weighted_sum(row, table)
+    assert torch.equal(nothing, torch.zeros(3, 3))
 
 
 # ------------------------------------------------------------------- transitions
