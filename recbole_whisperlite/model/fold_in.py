@@ -133,6 +133,7 @@ def _of_autoencoder(self, histories):
     return {name: torch.from_numpy(each).to(self.device) for name, each in rows.items()}
 
 
+@functools.cache  # once
 def register() -> None:
     r"""Make RecBole's models foldable."""
     for model_class, user_rows in (

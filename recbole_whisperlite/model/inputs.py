@@ -16,6 +16,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model import fold_in
 
 #: What "user" is called where other models know more recent interactions.
 USER_UP_TO_TRAINING = "user (up to training)"
@@ -101,6 +102,7 @@ def _of_recbole(model_class, settings):
 
 def _folds_in(model_class, settings):
     """Return whether a model scores the history of a query (``model/fold_in.py``)."""
+    fold_in.register()
     # the setting is absent on a dataset without requests, where RecBole evaluates
     return (
         hasattr(model_class, "user_rows")

@@ -487,13 +487,15 @@ def test_a_trial_that_fails_is_reported(benchmark, capsys):
 
 def test_a_fusion_has_the_inputs_of_its_parts():
     fusion = plan.Row("LateFusion", "LateFusion")
-    default = {"fusion_models": ["RequestPop", "ItemKNN", "BM25"]}
-    assert inputs(fusion, default) == ["request", "item text", "user", "item id"]
+    known = {"known_at_test": "before_request"}
+    default = {"fusion_models": ["RequestPop", "ItemKNN", "BM25"], **known}
+    assert inputs(fusion, default) == ["request", "item text", "history", "item id"]
     assert inputs(fusion, {}) == inputs(fusion, default)
-    assert inputs(fusion, {"fusion_models": ["Pop", "BPR"]}) == ["user", "item id"]
+    of_ids = {"fusion_models": ["Pop", "BPR"], **known}
+    assert inputs(fusion, of_ids) == ["user (up to training)", "item id"]
 
 
 def test_sequential_models_that_see_the_user_say_so():
     for name in ("Caser", "FPMC", "HGN"):
-        assert "user" in inputs(plan.Row(name, name), {})
+        assert "user (up to training)" in inputs(plan.Row(name, name), {})
     assert inputs(plan.Row("SASRec", "SASRec"), {}) == ["history", "item id"]

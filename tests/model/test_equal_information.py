@@ -94,7 +94,11 @@ def test_scores(tmp_path, prepare):
     return scores
 
 
-@pytest.mark.parametrize("name", [*LINEAR, *AUTOENCODERS[:4], *RECBOLE, *our_models()])
+# TwoStage needs a cross-encoder, and takes its candidates from a model that is here.
+OURS = [name for name in our_models() if name != "TwoStage"]
+
+
+@pytest.mark.parametrize("name", [*LINEAR, *AUTOENCODERS[:4], *RECBOLE, *OURS])
 def test_no_score_depends_on_what_is_not_known_at_the_request(name, test_scores):
     config, now = test_scores(name, CHOICES)
     # what comes after the request

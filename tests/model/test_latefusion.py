@@ -118,7 +118,7 @@ def test_parts_are_trained_with_settings_and_negatives_of_their_own(
 
 def test_a_part_that_needs_histories_is_refused(tiny, prepare):
     """The parts share a dataset, which has none."""
-    with pytest.raises(UserError, match="use_neighbors and use_history to False"):
+    with pytest.raises(UserError, match="use_history and use_similarity to False"):
         build(prepare, tiny, fusion_models=["RequestPop", "WhisperLitePlus"])
 
 

@@ -50,9 +50,14 @@ def test_popularity_breaks_ties_without_reordering_counts_below_10_000():
 def test_one_choice_for_the_text_beats_any_overall_popularity(tmp_path, prepare):
     asked = {f"r{n}": "a red dress" for n in range(1, 60)} | {"r60": "NA"}
     choices = [(f"u{n}", "i1", f"r{n}", n) for n in range(1, 60)]
-    choices += [("u60", "i2", "r60", 60)]
+    choices += [("u60", "i2", "r60", 0)]
     data_path = write_tiny(tmp_path, "all", choices=choices, requests=asked)
-    config, dataset, (train, _, _) = prepare("RequestPop", data_path, "all")
+    config, dataset, (train, _, _) = prepare(
+        "RequestPop",
+        data_path,
+        "all",
+        eval_args={"split": {"RS": [0.9, 0.05, 0.05]}, "group_by": "none"},
+    )
     found = scores(get_model("RequestPop")(config, train._dataset), dataset, "NA")
     assert sorted(found, key=found.get, reverse=True)[:2] == ["i2", "i1"]
 
