@@ -9,6 +9,7 @@ user's id. While the former goes up to the request (``known_at_test``), the latt
 the training part, and a table says so.
 """
 
+import importlib
 import inspect
 import re
 
@@ -16,7 +17,6 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.model import fold_in
 
 #: What "user" is called where other models know more recent interactions.
 USER_UP_TO_TRAINING = "user (up to training)"
@@ -102,7 +102,8 @@ def _of_recbole(model_class, settings):
 
 def _folds_in(model_class, settings):
     """Return whether a model scores the history of a query (``model/fold_in.py``)."""
-    fold_in.register()
+    # imported on demand: the inputs of most models need none of RecBole's item-item models
+    importlib.import_module("recbole_whisperlite.model.fold_in").register()
     # the setting is absent on a dataset without requests, where RecBole evaluates
     return (
         hasattr(model_class, "user_rows")
