@@ -40,6 +40,8 @@ from recbole_whisperlite.model.trainer import (
     WhisperLiteTrainer,
 )
 
+# Those that do more than train by gradients.
+OWN_TRAINERS = LateFusionTrainer, LinearFusionTrainer, WhisperLitePlusTrainer
 # The dataset classes of models that need one of their own, in data/dataset.py.
 OWN_DATASETS = {
     "WhisperDataset": "WhisperDataset",
@@ -200,7 +202,8 @@ def _register_settings():
 
 
 def _register_result_file():
-    Trainer.fit = functools.wraps(Trainer.fit)(result_file.timed_fit(Trainer.fit))
+    for trainer in (Trainer, *OWN_TRAINERS):
+        trainer.fit = functools.wraps(trainer.fit)(result_file.timed_fit(trainer.fit))
     evaluate = functools.wraps(Trainer.evaluate)(
         result_file.timed_evaluate(Trainer.evaluate)
     )
