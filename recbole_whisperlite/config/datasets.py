@@ -84,7 +84,7 @@ def refuse_without_requests(model_class: type, settings: dict) -> None:
             ``request_template``.
     """
     name, folder = settings["dataset"], Path(settings["data_path"])
-    of_requests = needs_requests(model_class, settings)
+    needed = needs_requests(model_class, settings)  # checks what the model declares
     if has_requests(name, folder, settings.get("request_template")):
         return
     for setting, plain in OF_REQUESTS.items():
@@ -95,7 +95,7 @@ def refuse_without_requests(model_class: type, settings: dict) -> None:
                 f"own split knows no {setting}. Remove it, or compose requests from "
                 "columns of the item with request_template."
             )
-    if not of_requests:
+    if not needed:
         return
     inter = folder / f"{name}.inter"
     if model_class.__name__ == "WhisperLite" and inter.is_file():

@@ -487,15 +487,20 @@ def test_a_trial_that_fails_is_reported(benchmark, capsys):
 
 def test_a_fusion_has_the_inputs_of_its_parts():
     fusion = plan.Row("LateFusion", "LateFusion")
-    known = {"known_at_test": "before_request"}
-    default = {"fusion_models": ["RequestPop", "ItemKNN", "BM25"], **known}
+    before = {"known_at_test": "before_request"}
+    default = {"fusion_models": ["RequestPop", "ItemKNN", "BM25"], **before}
+    # ItemKNN scores the history of the query, BPR the id of its user
     assert inputs(fusion, default) == ["request", "item text", "history", "item id"]
     assert inputs(fusion, {}) == inputs(fusion, default)
-    of_ids = {"fusion_models": ["Pop", "BPR"], **known}
-    assert inputs(fusion, of_ids) == ["user (up to training)", "item id"]
+    of_ids = {"fusion_models": ["Pop", "BPR"], "known_at_test": "train"}
+    assert inputs(fusion, of_ids) == ["user", "item id"]
+    up_to_training = ["user (up to training)", "item id"]
+    assert inputs(fusion, {**of_ids, **before}) == up_to_training
 
 
 def test_sequential_models_that_see_the_user_say_so():
     for name in ("Caser", "FPMC", "HGN"):
-        assert "user (up to training)" in inputs(plan.Row(name, name), {})
+        row = plan.Row(name, name)
+        assert "user" in inputs(row, {"known_at_test": "train"})
+        assert "user (up to training)" in inputs(row, {})
     assert inputs(plan.Row("SASRec", "SASRec"), {}) == ["history", "item id"]
