@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from recbole_whisperlite.evaluation.queries import is_one_word, query_ids
 from recbole_whisperlite.files import whole_file
 
 FOLDER = "trec"
@@ -70,28 +71,12 @@ def write(folder: Path, benchmark: dict[str, Any]) -> list[Path]:
     return [home / name for name in content]
 
 
-def query_ids(requests: np.ndarray) -> list[str]:
-    """Return the id of each query.
-
-    Args:
-        requests (numpy.ndarray): The request token of each query, str ``[n_queries]``.
-    """
-    ids = requests.tolist()
-    if len({*ids}) == len(ids) and all(_one_word(id_) for id_ in ids):
-        return ids
-    return [str(number) for number in range(1, len(ids) + 1)]
-
-
 def item_ids(tokens: np.ndarray) -> list[str]:
     """Return the id of each item, in the order of ``tokens``, of which the first is ""."""
     ids = tokens.tolist()
-    if all(map(_one_word, ids[1:])):
+    if all(map(is_one_word, ids[1:])):
         return ids
     return [quote(id_, safe="") for id_ in ids]
-
-
-def _one_word(text):
-    return text.split() == [text]
 
 
 def _qrels(arrays, ids, items) -> Iterator[str]:

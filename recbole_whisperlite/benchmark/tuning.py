@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from recbole_whisperlite.benchmark import data, runner
-from recbole_whisperlite.benchmark.plan import Plan, Row
+from recbole_whisperlite.benchmark.plan import Plan
 from recbole_whisperlite.benchmark.tuning_data import sample_users
 from recbole_whisperlite.config.datasets import RECBOLE
 from recbole_whisperlite.errors import UserError

@@ -143,3 +143,23 @@ def make_queries(
         csr_matrix(excluded, dtype=bool),
         tuple(each[row] for each in known),
     )
+
+
+def query_ids(requests: np.ndarray) -> list[str]:
+    """Return the id of each query in files of other tools, such as TREC's.
+
+    They are those of the requests, if all are unique and have no white space; otherwise
+    numbers from 1.
+
+    Args:
+        requests (numpy.ndarray): The request token of each query, str ``[n_queries]``.
+    """
+    ids = [str(token) for token in requests]
+    if len({*ids}) == len(ids) and all(map(is_one_word, ids)):
+        return ids
+    return [str(number) for number in range(1, len(ids) + 1)]
+
+
+def is_one_word(text: str) -> bool:
+    """Return whether a text has no white space, and is not empty."""
+    return text.split() == [text]

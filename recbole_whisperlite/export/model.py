@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
     from recbole.trainer import Trainer
 
-    from recbole_whisperlite.data.dataset import RequestDatasetMixin
-
 
 def export_checkpoint(
     checkpoint: str | os.PathLike,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from recbole_whisperlite.clip import output as checks
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.dataloader import RequestFullSortEvalDataLoader
+from recbole_whisperlite.evaluation.queries import is_one_word, query_ids
 from recbole_whisperlite.export.model import load
 
 REQUESTS, QRELS = "requests.jsonl", "qrels.txt"
@@ -58,18 +56,19 @@ def export_qrels(
     dataset, queries = test_data._dataset, test_data.queries
     items = [str(item) for item in dataset.field2id_token[dataset.iid_field]]
     users = dataset.field2id_token[dataset.uid_field]
-    history_of = _histories(test_data)
+    known, (begin, length) = dataset.all_chosen_items, queries.known
     text_of = dataset.inter_feat[dataset.request_text_field].numpy()[queries.row]
-    ids = _ids(dataset.field2id_token[dataset.request_field][queries.request])
+    ids = query_ids(dataset.field2id_token[dataset.request_field][queries.request])
     with checks.writing(paths[0]) as requests, checks.writing(paths[1]) as qrels:
         with open(requests, "w", encoding="utf-8") as asked:
             with open(qrels, "w", encoding="utf-8") as judged:
                 for query, id_ in enumerate(ids):
+                    history = known[begin[query] : begin[query] + length[query]]
                     row = {
                         "id": id_,
                         "request": dataset.request_texts[text_of[query]],
                         "user": str(users[queries.user[query]]),
-                        "history": [items[item] for item in history_of(query)],
+                        "history": [items[item] for item in history],
                         "exclude": [items[i] for i in queries.excluded[query].indices],
                         "exclude_seen": False,
                     }
@@ -79,26 +78,10 @@ def export_qrels(
     return len(ids)
 
 
-def _ids(tokens):
-    ids = [str(token) for token in tokens]
-    if len({*ids}) == len(ids) and all(id_.split() == [id_] for id_ in ids):
-        return ids
-    return [str(number) for number in range(1, len(ids) + 1)]
-
-
 def _without_spaces(item):
-    if item.split() != [item]:
+    if not is_one_word(item):
         raise UserError(
             f"The item '{item}' has spaces in its id, which separate the columns of a "
             "file of judgements."
         )
     return item
-
-
-def _histories(test_data) -> Callable[[int], np.ndarray]:
-    """Return a function from a query to the items, int64, that are known of its user."""
-    (begin, length), items = (
-        test_data.queries.known,
-        test_data._dataset.all_chosen_items,
-    )
-    return lambda query: items[begin[query] : begin[query] + length[query]]

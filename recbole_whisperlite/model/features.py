@@ -20,7 +20,7 @@ from recbole.data.dataset import Dataset
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.bm25 import check_bm25, words
-from recbole_whisperlite.model.terms import LikeHistory
+from recbole_whisperlite.model.terms import LikeHistory, count_pairs
 
 #: The features, in their order.
 NAMES = (
@@ -85,12 +85,12 @@ class Features(torch.nn.Module):
         _check(config)
         choices = dataset.training_choices()
         user, item, request = choices.current()
-        counts = _counts(request, item, (len(dataset.request_texts), self.n_items))
+        counts = count_pairs(request, item, (len(dataset.request_texts), self.n_items))
         self.counts = _zero_row(counts)
         self.total = np.asarray(self.counts.sum(axis=1)).astype(np.float32)
         popularity = np.bincount(item, minlength=self.n_items) + _UNSEEN
         self.share = (popularity / popularity[1:].sum()).astype(np.float32)
-        users = _counts(user, item, (user.max(initial=0) + 1, self.n_items))
+        users = count_pairs(user, item, (user.max(initial=0) + 1, self.n_items))
         users.data[:] = 1
         self.similarity = _cosines(users, config["neighbor_num"])
         # recency is in the state dict, as a checkpoint's record has no times
@@ -178,7 +178,7 @@ class Features(torch.nn.Module):
     def _had(self, history):
         history = history.cpu().numpy()
         row, column = np.nonzero(history)
-        had = _counts(row, history[row, column], (len(history), self.n_items))
+        had = count_pairs(row, history[row, column], (len(history), self.n_items))
         had.data[:] = 1
         return had
 
@@ -250,13 +250,6 @@ def _check(config):
         if not config[name] > 0:
             raise UserError(f"{name} is {config[name]}; it must be above 0.")
     check_bm25(config["k1"], config["b"])
-
-
-def _counts(row, column, shape):
-    ones = np.ones(len(row), dtype=np.float32)
-    matrix = csr_matrix((ones, (row, column)), shape=shape)
-    matrix.sum_duplicates()
-    return matrix
 
 
 def _zero_row(counts):

@@ -18,7 +18,7 @@ from recbole.utils import FeatureSource, FeatureType, InputType, ModelType
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.inputs import stated_inputs
 from recbole_whisperlite.model.names import find_model
-from recbole_whisperlite.model.untrained import MAX_SCORES
+from recbole_whisperlite.model.untrained import score_pairs
 
 
 class LateFusion(GeneralRecommender):
@@ -125,21 +125,9 @@ class LateFusion(GeneralRecommender):
 
     def predict(self, interaction: Interaction) -> torch.FloatTensor:
         # standardising needs the scores of all items: compute them once per query
-        keys = torch.stack(
-            [interaction[key] for key in self.keys if key in interaction]
+        return score_pairs(
+            interaction, self.keys, self.ITEM_ID, self.n_items, self._fuse
         )
-        queries, index = torch.unique(keys, dim=1, return_inverse=True)
-        row = torch.arange(len(index), device=index.device)
-        first = torch.empty_like(queries[0]).scatter_(0, index, row)
-        item = interaction[self.ITEM_ID]
-        result = torch.empty(len(item), device=item.device)
-        step = max(MAX_SCORES // self.n_items, 1)
-        for start in range(0, len(first), step):
-            part = first[start : start + step]
-            row = torch.where((index >= start) & (index < start + len(part)))[0]
-            scores = self._fuse(interaction[part])
-            result[row] = scores[index[row] - start, item[row]]
-        return result
 
     def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
         return self._fuse(interaction).view(-1)

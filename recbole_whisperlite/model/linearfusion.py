@@ -10,7 +10,6 @@ from logging import getLogger
 import numpy as np
 import torch
 
-from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType, ModelType, set_color
@@ -18,7 +17,12 @@ from recbole.utils import InputType, ModelType, set_color
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.features import NAMES, Features
 from recbole_whisperlite.model.logit import ConditionalLogit
-from recbole_whisperlite.model.untrained import MAX_SCORES, check_requests
+from recbole_whisperlite.model.terms import padded_histories
+from recbole_whisperlite.model.untrained import (
+    MAX_SCORES,
+    check_requests,
+    score_pairs,
+)
 
 # Without validation data: smoothed counts, and ItemKNN at half its weight.
 _UNFITTED = {"log request count": 1.0, "log ItemKNN": 0.5}
@@ -49,7 +53,7 @@ class LinearFusion(GeneralRecommender):
 
         # load parameters info
         self.REQUEST = config["REQUEST_FIELD"]
-        self.HISTORY_BEGIN, self.HISTORY_LENGTH = dataset.history_fields
+        self.history_fields = dataset.history_fields
         self.max_seq_length = config["MAX_ITEM_LIST_LENGTH"]
         self.fit_queries = config["fit_queries"]
         self.ridge = config["ridge"]
@@ -76,13 +80,10 @@ class LinearFusion(GeneralRecommender):
 
     def _history(self, interaction):
         r"""The items of the user before the request, padded by 0, shape: [n, length]."""
-        if self.HISTORY_BEGIN not in interaction:
-            return torch.zeros_like(interaction[self.REQUEST]).unsqueeze(1)
-        begin = interaction[self.HISTORY_BEGIN]
-        length = interaction[self.HISTORY_LENGTH]
-        step = torch.arange(max([1, *length.tolist()]), device=begin.device)
-        index = (begin.unsqueeze(1) + step).clamp(max=len(self.history_items) - 1)
-        return self.history_items[index].masked_fill(step >= length.unsqueeze(1), 0)
+        (history,) = padded_histories(
+            interaction, self.history_fields, self.max_seq_length, self.history_items
+        )
+        return history
 
     def score_catalogue(self, interaction: Interaction) -> torch.FloatTensor:
         r"""Score all items for each row, shape: [n, n_items]."""
@@ -94,21 +95,10 @@ class LinearFusion(GeneralRecommender):
         return scores
 
     def predict(self, interaction: Interaction) -> torch.FloatTensor:
-        # the rows of a query have the same scores of the catalogue
-        fields = self.REQUEST, self.HISTORY_BEGIN, self.HISTORY_LENGTH
-        keys = torch.stack([interaction[key] for key in fields if key in interaction])
-        queries, index = torch.unique(keys, dim=1, return_inverse=True)
-        row = torch.arange(len(index), device=index.device)
-        first = torch.empty_like(queries[0]).scatter_(0, index, row)
-        item = interaction[self.ITEM_ID]
-        result = torch.empty(len(item), device=item.device)
-        step = max(MAX_SCORES // self.n_items, 1)
-        for start in range(0, len(first), step):
-            part = first[start : start + step]
-            row = torch.where((index >= start) & (index < start + len(part)))[0]
-            scores = self.score_catalogue(interaction[part])
-            result[row] = scores[index[row] - start, item[row]]
-        return result
+        fields = self.REQUEST, *self.history_fields
+        return score_pairs(
+            interaction, fields, self.ITEM_ID, self.n_items, self.score_catalogue
+        )
 
     def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
         return self.score_catalogue(interaction).view(-1)

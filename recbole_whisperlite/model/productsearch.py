@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.init import xavier_normal_initialization
+from recbole.model.layers import TransformerEncoder
 from recbole.utils import InputType
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.terms import padded_histories
 from recbole_whisperlite.model.untrained import check_requests
 from recbole_whisperlite.model.wordbags import Bags, WordBags, words
 
@@ -109,19 +111,9 @@ class ProductSearchModel(GeneralRecommender):
     def _history(self, interaction):
         r"""The items of the user before the request, and their requests, padded by 0, shape:
         [n, length]"""
-        if self.HISTORY_BEGIN not in interaction:
-            nothing = torch.zeros_like(interaction[self.REQUEST]).unsqueeze(1)
-            return nothing, nothing
-        begin = interaction[self.HISTORY_BEGIN].unsqueeze(1)
-        length = interaction[self.HISTORY_LENGTH].unsqueeze(1)
-        longest = min(max(1, int(length.max())), self.max_seq_length)
-        step = torch.arange(longest, device=begin.device)
-        index = (begin + step).clamp(max=len(self.history_items) - 1)
-        padding = step >= length
-        return (
-            self.history_items[index].masked_fill(padding, 0),
-            self.history_requests[index].masked_fill(padding, 0),
-        )
+        fields = self.HISTORY_BEGIN, self.HISTORY_LENGTH
+        values = self.history_items, self.history_requests
+        return padded_histories(interaction, fields, self.max_seq_length, *values)
 
     def _score_pairs(self, interaction):
         r"""Scores of rows of which many share request and history, shape: [n]"""
@@ -223,8 +215,66 @@ class ItemLanguageModel(nn.Module):
         return found.clamp(max=len(self.up_to) - 1)
 
 
-def check_heads(config: dict) -> None:
-    r"""Raise a UserError if ``n_heads`` does not divide ``embedding_size``."""
+class ItemTextModel(ProductSearchModel):
+    r"""ItemTextModel also learns from item texts, by the loss of :class:`ItemLanguageModel`
+    with the weight ``text_weight``; and a request is a projection of its words.
+    """
+
+    @staticmethod
+    def inputs(settings: dict) -> list[str]:
+        text = ["item text"] if settings["text_weight"] > 0 else []
+        return ["request", *text, "history", "item id"]
+
+    def __init__(self, config, dataset):
+        super(ItemTextModel, self).__init__(config, dataset)
+        self.text_weight = config["text_weight"]
+        self.query_layer = nn.Linear(self.embedding_size, self.embedding_size)
+        if self.text_weight > 0:
+            self.language_model = ItemLanguageModel(
+                dataset.item_texts, self.words, config["n_words"], config["n_negatives"]
+            )
+
+    def _vocabulary_texts(self, config, dataset):
+        texts = super()._vocabulary_texts(config, dataset)
+        # without the language model, words of item texts would not be trained
+        return texts + dataset.item_texts if config["text_weight"] > 0 else texts
+
+    def query(self, request: torch.LongTensor) -> torch.FloatTensor:
+        r"""Embeddings of requests, shape: [n, embedding_size]"""
+        return torch.tanh(self.query_layer(self.words(request)))
+
+    def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
+        loss = super().calculate_loss(interaction)
+        if self.text_weight > 0:
+            text_loss = self.language_model(
+                self.item_embedding.weight,
+                self.words.embedding,
+                self.n_positives(interaction),
+            )
+            loss = loss + self.text_weight * text_loss
+        return loss
+
+
+def transformer_encoder(config: dict) -> TransformerEncoder:
+    r"""Return RecBole's encoder with the settings of a model.
+
+    Raises:
+        UserError: If ``n_heads`` does not divide ``embedding_size``.
+    """
+    _check_heads(config)
+    return TransformerEncoder(
+        n_layers=config["n_layers"],
+        n_heads=config["n_heads"],
+        hidden_size=config["embedding_size"],
+        inner_size=config["inner_size"],
+        hidden_dropout_prob=config["hidden_dropout_prob"],
+        attn_dropout_prob=config["attn_dropout_prob"],
+        hidden_act=config["hidden_act"],
+        layer_norm_eps=config["layer_norm_eps"],
+    )
+
+
+def _check_heads(config):
     size, heads = config["embedding_size"], config["n_heads"]
     if heads < 1 or size % heads:
         raise UserError(

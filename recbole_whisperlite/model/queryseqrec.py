@@ -11,10 +11,11 @@ Reference code:
 import torch
 import torch.nn as nn
 
-from recbole.model.layers import TransformerEncoder
-
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.model.productsearch import ProductSearchModel, check_heads
+from recbole_whisperlite.model.productsearch import (
+    ProductSearchModel,
+    transformer_encoder,
+)
 
 
 class QuerySeqRec(ProductSearchModel):
@@ -38,7 +39,6 @@ class QuerySeqRec(ProductSearchModel):
         # load parameters info
         self.replace_prob = config["replace_prob"]
         self.graph_prob = config["graph_prob"]
-        check_heads(config)
         for name in ("replace_prob", "graph_prob"):
             if not 0 <= config[name] <= 1:
                 raise UserError(f"{name} is {config[name]}; it must be from 0 to 1.")
@@ -49,16 +49,7 @@ class QuerySeqRec(ProductSearchModel):
         self.type_embedding = nn.Embedding(2, size)  # request, item
         self.layer_norm = nn.LayerNorm(size, eps=config["layer_norm_eps"])
         self.dropout = nn.Dropout(config["hidden_dropout_prob"])
-        self.encoder = TransformerEncoder(
-            n_layers=config["n_layers"],
-            n_heads=config["n_heads"],
-            hidden_size=size,
-            inner_size=config["inner_size"],
-            hidden_dropout_prob=config["hidden_dropout_prob"],
-            attn_dropout_prob=config["attn_dropout_prob"],
-            hidden_act=config["hidden_act"],
-            layer_norm_eps=config["layer_norm_eps"],
-        )
+        self.encoder = transformer_encoder(config)
 
         # the graph of requests and items; it is not in the state dict
         pairs = dataset.inter_feat

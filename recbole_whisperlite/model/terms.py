@@ -16,6 +16,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix, diags
 
+from recbole.data.interaction import Interaction
+
 #: The weight of the towers, in interactions: a request text with as many interactions of its
 # own relies on its memory and on the towers equally.
 PRIOR_COUNT = 20.0
@@ -142,6 +144,37 @@ class SparseRows(nn.Module):
         first = torch.cumsum(length, dim=0) - length
         number = torch.arange(int(length.sum()), device=row.device)
         return number + torch.repeat_interleave(begin - first, length), length
+
+
+def padded_histories(
+    interaction: Interaction,
+    fields: tuple[str, str],
+    max_length: int,
+    *values: torch.LongTensor,
+) -> list[torch.LongTensor]:
+    r"""Look up the rows that are the history of each row of an interaction.
+
+    Args:
+        interaction (Interaction): n rows
+        fields (tuple): The dataset's ``history_fields``: where a history begins, and its
+            length. Without them histories are empty
+        max_length (int): The most rows of a history
+        *values (torch.LongTensor): Of every row, such as the dataset's ``history_items``,
+            shape: [n_rows]
+
+    Returns:
+        list of torch.LongTensor: For each of ``values``, padded by 0 at the end, shape:
+        [n, length]
+    """
+    if fields[0] not in interaction:
+        device = values[0].device
+        empty = torch.zeros(len(interaction), 1, dtype=torch.long, device=device)
+        return [empty for _ in values]
+    begin, length = (interaction[field].unsqueeze(1) for field in fields)
+    longest = min(max([1, *length.flatten().tolist()]), max_length)
+    step = torch.arange(longest, device=begin.device)
+    index = (begin + step).clamp(max=len(values[0]) - 1)
+    return [each[index].masked_fill(step >= length, 0) for each in values]
 
 
 def count_pairs(
@@ -314,14 +347,8 @@ class Neighbors(nn.Module):
         self, user, item, n_users, n_items, max_neighbors, item_now=None, n_now=None
     ):
         super(Neighbors, self).__init__()
-        user_items = count_pairs(user, item, (n_users, n_items)) > 0
-        user_items = user_items.astype(np.float32)
-        n = np.asarray(user_items.sum(axis=0)).ravel()
-        inverse_norm = np.divide(1, np.sqrt(n), where=n > 0, out=np.zeros_like(n))
-        n_of_user = np.asarray(user_items.sum(axis=1)).ravel()
-        user_weight = 1 / np.sqrt(np.maximum(n_of_user - 1, 1))
-        shared = user_items.T @ diags(user_weight) @ user_items
-        shared.setdiag(0)
+        shared, n, user_weight = _item_graph(user, item, (n_users, n_items), 0.5)
+        inverse_norm = _inverse_root(n)
         cosine = _NEIGHBOR_SCALE * diags(inverse_norm) @ shared @ diags(inverse_norm)
         cosine = _largest(csr_matrix(cosine), max_neighbors)
         if item_now is not None:  # after the choice among equals, which is made by id
@@ -383,12 +410,8 @@ def shared_users(
     Returns:
         scipy.sparse.csr_matrix: float32, shape: [n_items, n_items]
     """
-    user_items = (count_pairs(user, item, (n_users, n_items)) > 0).astype(np.float32)
-    n_of_user = np.asarray(user_items.sum(axis=1)).ravel()
-    shared = user_items.T @ diags(1 / np.maximum(n_of_user - 1, 1)) @ user_items
-    shared.setdiag(0)
-    degree = np.asarray(shared.sum(axis=1)).ravel()
-    root = np.divide(1, np.sqrt(degree), where=degree > 0, out=np.zeros_like(degree))
+    shared, _, _ = _item_graph(user, item, (n_users, n_items), 1.0)
+    root = _inverse_root(np.asarray(shared.sum(axis=1)).ravel())
     normal = csr_matrix(diags(root) @ shared @ diags(root), dtype=np.float32)
     return _largest(normal, max_neighbors)
 
@@ -416,7 +439,7 @@ class Transitions(nn.Module):
     def __init__(self, previous, following, item, n_items):
         super(Transitions, self).__init__()
         n = np.bincount(item, minlength=n_items).astype(np.float32)
-        inverse_norm = np.divide(1, np.sqrt(n), where=n > 0, out=np.zeros_like(n))
+        inverse_norm = _inverse_root(n)
         count = count_pairs(previous, following, (n_items, n_items))
         scaled = _NEIGHBOR_SCALE * diags(inverse_norm) @ count @ diags(inverse_norm)
         self.scaled_count = SparseRows(csr_matrix(scaled, dtype=np.float32))
@@ -558,6 +581,23 @@ class NearestItem(nn.Module):
             torch.FloatTensor: shape: [n, n_candidates]
         """
         return self.cosine(history, candidates, largest=True)
+
+
+def _item_graph(user, item, shape, power):
+    r"""The items that users join, each pair of a user's n items by 1 / (n - 1) ** power;
+    the number of users of each item; and the weight of each user."""
+    user_items = (count_pairs(user, item, shape) > 0).astype(np.float32)
+    n_of_item = np.asarray(user_items.sum(axis=0)).ravel()
+    n_of_user = np.asarray(user_items.sum(axis=1)).ravel()
+    weight = 1 / np.maximum(n_of_user - 1, 1) ** power
+    shared = user_items.T @ diags(weight) @ user_items
+    shared.setdiag(0)
+    return shared, n_of_item, weight
+
+
+def _inverse_root(values):
+    r"""One by the square root of each value; 0 for 0."""
+    return np.divide(1, np.sqrt(values), where=values > 0, out=np.zeros_like(values))
 
 
 def _renumbered(matrix, values, now, n):

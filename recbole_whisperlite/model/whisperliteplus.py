@@ -28,6 +28,7 @@ from recbole_whisperlite.model.terms import (
     SparseRows,
     Transitions,
     count_pairs,
+    padded_histories,
     shared_users,
 )
 from recbole_whisperlite.model.tower import unit
@@ -273,16 +274,11 @@ class WhisperLitePlus(WhisperLite):
 
     def _history(self, interaction):
         r"""The items of the user before the request, padded by 0, shape: [n, length]."""
-        if self.HISTORY_BEGIN not in interaction:
-            return torch.zeros_like(interaction[self.REQUEST]).unsqueeze(1)
-        begin, length = (
-            interaction[self.HISTORY_BEGIN],
-            interaction[self.HISTORY_LENGTH],
+        fields = self.HISTORY_BEGIN, self.HISTORY_LENGTH
+        (history,) = padded_histories(
+            interaction, fields, self.max_seq_length, self.history_items
         )
-        longest = min(max([1, *length.tolist()]), self.max_seq_length)
-        step = torch.arange(longest, device=begin.device)
-        index = (begin.unsqueeze(1) + step).clamp(max=len(self.history_items) - 1)
-        return self.history_items[index].masked_fill(step >= length.unsqueeze(1), 0)
+        return history
 
     def _rest(self, interaction):
         r"""In training: the other training items of the user, as :meth:`_history`, and how

@@ -8,15 +8,11 @@ Reference:
 import torch
 import torch.nn as nn
 
-from recbole.data.interaction import Interaction
 
-from recbole_whisperlite.model.productsearch import (
-    ItemLanguageModel,
-    ProductSearchModel,
-)
+from recbole_whisperlite.model.productsearch import ItemTextModel
 
 
-class ZAM(ProductSearchModel):
+class ZAM(ItemTextModel):
     r"""ZAM decides for each request how much the user's history has to say.
 
     The request attends over the items of the history and a vector of zeros, whose logit is
@@ -24,40 +20,20 @@ class ZAM(ProductSearchModel):
     alone.
     """
 
-    @staticmethod
-    def inputs(settings: dict) -> list[str]:
-        text = ["item text"] if settings["text_weight"] > 0 else []
-        return ["request", *text, "history", "item id"]
-
     def __init__(self, config, dataset):
         super(ZAM, self).__init__(config, dataset)
 
         # load parameters info
         self.n_heads = config["n_heads"]
         self.query_weight = config["query_weight"]
-        self.text_weight = config["text_weight"]
 
         # define layers
         size = self.embedding_size
-        self.query_layer = nn.Linear(size, size)
         self.attention_layer = nn.Linear(size, size * self.n_heads)
         self.head_weight = nn.Linear(self.n_heads, 1, bias=False)
-        if self.text_weight > 0:
-            self.language_model = ItemLanguageModel(
-                dataset.item_texts, self.words, config["n_words"], config["n_negatives"]
-            )
 
         # parameters initialization
         self.apply(self._init_weights)
-
-    def _vocabulary_texts(self, config, dataset):
-        texts = super()._vocabulary_texts(config, dataset)
-        # without the language model, words of item texts would not be trained
-        return texts + dataset.item_texts if config["text_weight"] > 0 else texts
-
-    def query(self, request: torch.LongTensor) -> torch.FloatTensor:
-        r"""Embeddings of requests, shape: [n, embedding_size]"""
-        return torch.tanh(self.query_layer(self.words(request)))
 
     def attention(
         self,
@@ -87,14 +63,3 @@ class ZAM(ProductSearchModel):
         weight = self.attention(query, item_e, items > 0)
         user = torch.matmul(weight.unsqueeze(1), item_e).squeeze(1)
         return self.query_weight * query + (1 - self.query_weight) * user
-
-    def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
-        loss = super().calculate_loss(interaction)
-        if self.text_weight > 0:
-            text_loss = self.language_model(
-                self.item_embedding.weight,
-                self.words.embedding,
-                self.n_positives(interaction),
-            )
-            loss = loss + self.text_weight * text_loss
-        return loss

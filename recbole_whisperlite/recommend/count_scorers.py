@@ -6,7 +6,7 @@ import copy
 import re
 
 import numpy as np
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.recommend.counts import (
     RequestCounts,

@@ -102,9 +102,9 @@ def test_the_parts_of_latefusion_knew_what_the_setting_says(
 
 
 def test_ids_are_numbers_where_requests_have_no_ids_of_their_own():
-    assert qrels._ids(["r1", "r2"]) == ["r1", "r2"]
-    assert qrels._ids(["r1", "r1"]) == ["1", "2"]
-    assert qrels._ids(["r1", "r 2"]) == ["1", "2"]
+    assert qrels.query_ids(["r1", "r2"]) == ["r1", "r2"]
+    assert qrels.query_ids(["r1", "r1"]) == ["1", "2"]
+    assert qrels.query_ids(["r1", "r 2"]) == ["1", "2"]
 
 
 def test_a_checkpoint_that_is_not_there_is_refused(tmp_path, capsys):

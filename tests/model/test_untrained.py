@@ -10,7 +10,7 @@ from recbole.utils import get_model, get_trainer
 from tiny import ITEMS, REQUESTS, write_tiny
 
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.model import latefusion, untrained
+from recbole_whisperlite.model import untrained
 
 BASELINES = ["BM25", "ZeroShot", "RequestPop", "LateFusion"]
 # every item has words of a request
@@ -34,7 +34,6 @@ def build(prepare, tiny, name, **settings):
 def test_one_item_scores_as_in_the_full_catalogue(tmp_path, prepare, name, monkeypatch):
     # a limit this small makes predict go through its requests in parts
     monkeypatch.setattr(untrained, "MAX_SCORES", 20)
-    monkeypatch.setattr(latefusion, "MAX_SCORES", 20)
     data_path = write_tiny(tmp_path, items=TEXTS)
     _, dataset, _, model, _ = build(prepare, data_path, name)
     n_users, n_texts, n_items = 4, dataset.num("request") - 1, dataset.item_num
