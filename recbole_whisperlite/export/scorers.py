@@ -28,6 +28,7 @@ from recbole_whisperlite.recommend.plus_terms import (
     Nearest,
     Similarity,
 )
+from recbole_whisperlite.recommend.similar_requests import SimilarRequests
 from recbole_whisperlite.recommend.scorer import NewItems, Scorer
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
@@ -115,6 +116,8 @@ def _whisperliteplus(model, dataset, encoder, config):
             terms.UNSEEN,
             float(model.popularity.new_log_factor),
         )
+    if "similar_requests" in weights:
+        of_terms["similar_requests"] = _similar_requests(model, dataset, config)
     if "neighbors" in weights:
         of_terms["neighbors"] = _of_items(model.neighbors.scaled_cosine)
     if "transitions" in weights:
@@ -123,8 +126,8 @@ def _whisperliteplus(model, dataset, encoder, config):
         part = model.like_history
         of_terms["vectors"] = ItemVectors(
             _array(part.vectors)[1:],
-            _array(part.mean),
-            _array(part.component / part.root_deviation),
+            _array(part.whitening.mean),
+            _array(part.whitening.projection),
         )
     if "nearest" in weights:
         table, n_nearest = _of_items(model.nearest.cosine), config["neighbor_num"]
@@ -139,6 +142,18 @@ def _whisperliteplus(model, dataset, encoder, config):
         history_length=model.max_seq_length,
         attention_scale=ATTENTION_SCALE,
         **of_terms,
+    )
+
+
+def _similar_requests(model, dataset, config):
+    part = model.similar_requests
+    texts = [dataset.request_texts[row] for row in part.trained.tolist()]
+    return SimilarRequests(
+        RequestCounts(texts, _csr(part.counts)[:, 1:].tocsr()),
+        _array(part.vectors),
+        _array(part.whitening.mean),
+        _array(part.whitening.projection),
+        config["neighbor_num"],
     )
 
 

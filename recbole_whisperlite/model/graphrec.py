@@ -25,7 +25,7 @@ _ROWS_PER_STEP = 2048
 class GraphRec(GeneralRecommender):
     r"""GraphRec attends over a user's items, the users they trust, and an item's users.
 
-    The paper predicts ratings; here items are ranked, and four things differ:
+    The paper predicts ratings; here items are ranked, and five things differ:
 
     - The loss is that of BPR: a chosen item above a sampled one, for the same user.
     - What is trained on is left out of the graph, or else it could be looked up: the chosen
@@ -35,12 +35,17 @@ class GraphRec(GeneralRecommender):
     - A node's own embedding goes beside its aggregated neighbors (eq. 4, 19), as in the
       authors' code. Only with it are a user's friends and an item's users described by the
       same vectors.
-    - The rating network also sees the product of both sides (as NeuMF does): an MLP over two
-      concatenated vectors needs far more data to learn an inner product.
+    - Each network adds to the sum (eq. 4, 9, 14, 19) or the first (eq. 2, 15) of the vectors
+      that it is given, and begins by adding zero. As all vectors so stay in one space, what
+      is known of a node at one end can be compared with what is known at the other, before
+      anything is learned. The last layer of a network has no ReLU, so that it can subtract.
+    - The rating (eq. 20 to 22) adds to the inner product of both sides, likewise: an MLP over
+      two concatenated vectors needs far more data to learn an inner product. At the start,
+      an item's score is how much the user, their friends and their items are like the item
+      and its users; a friend who chose the item is both. BPR is the part of it without
+      neighbors.
 
-    The two layers on either side before the rating, and the batch normalisation in them and
-    in the rating, are those of the authors' code. As in the paper, ratings are opinions;
-    data without ratings have only one opinion.
+    As in the paper, ratings are opinions; data without ratings have only one opinion.
 
     Raises:
         UserError: If the dataset has no trust file, or no negatives are sampled.
@@ -94,25 +99,25 @@ class GraphRec(GeneralRecommender):
         self.user_embedding = nn.Embedding(self.n_users, size)
         self.item_embedding = nn.Embedding(self.n_items, size)
         self.opinion_embedding = nn.Embedding(int(opinion.max()) + 1, size)
-        self.item_opinion = MLPLayers([2 * size, size, size])
-        self.user_opinion = MLPLayers([2 * size, size, size])
+        self.item_opinion = correction(2 * size, size, size)
+        self.user_opinion = correction(2 * size, size, size)
         self.over_items, self.over_friends = Attention(size), Attention(size)
         self.over_users = Attention(size)
-        self.user_with_items = nn.Sequential(nn.Linear(2 * size, size), nn.ReLU())
-        self.friends_layer = nn.Sequential(nn.Linear(size, size), nn.ReLU())
-        self.item_with_users = nn.Sequential(nn.Linear(2 * size, size), nn.ReLU())
-        self.user_layers = MLPLayers([2 * size, size, size])
-        self.user_tower = tower(size, self.dropout_prob)
-        self.item_tower = tower(size, self.dropout_prob)
-        self.predict_layers = MLPLayers(
-            [3 * size, size, size], self.dropout_prob, bn=True
+        self.user_with_items = correction(2 * size, size, size)
+        self.friends_layer = correction(size, size, size)
+        self.item_with_users = correction(2 * size, size, size)
+        self.user_layers = correction(2 * size, size, size)
+        self.predict_layers = correction(
+            2 * size, size, size, 1, dropout=self.dropout_prob
         )
-        self.predict_score = nn.Linear(size, 1)
         self.loss = BPRLoss()
         self._user_e = self._item_e = None
 
         # parameters initialization
         self.apply(xavier_normal_initialization)
+        for layers in self.children():
+            if isinstance(layers, MLPLayers):  # a correction: of nothing, at the start
+                nn.init.zeros_(layers.mlp_layers[-1].weight)
 
     def item_space(
         self, user: torch.LongTensor, without: torch.LongTensor | None = None
@@ -135,7 +140,7 @@ class GraphRec(GeneralRecommender):
         )
         user_e = self.user_embedding(user)
         near = self.over_items(x, index, user_e, mask)
-        return self.user_with_items(torch.cat([near, user_e], dim=-1))
+        return near + user_e + self.user_with_items(torch.cat([near, user_e], dim=-1))
 
     def user_latent(
         self, user: torch.LongTensor, without: torch.LongTensor | None = None
@@ -146,9 +151,9 @@ class GraphRec(GeneralRecommender):
         social = self.over_friends(
             self.item_space(distinct), index, self.user_embedding(user), friend > 0
         )
-        social = self.friends_layer(social)
+        social = social + self.friends_layer(social)
         own = self.item_space(user, without)
-        return self.user_tower(self.user_layers(torch.cat([own, social], dim=-1)))
+        return own + social + self.user_layers(torch.cat([own, social], dim=-1))
 
     def item_latent(
         self, item: torch.LongTensor, without: torch.LongTensor | None = None
@@ -163,7 +168,7 @@ class GraphRec(GeneralRecommender):
         )
         item_e = self.item_embedding(item)
         near = self.over_users(x, index, item_e, mask)
-        return self.item_tower(self.item_with_users(torch.cat([near, item_e], dim=-1)))
+        return near + item_e + self.item_with_users(torch.cat([near, item_e], dim=-1))
 
     def any_user(self, item: torch.LongTensor) -> torch.LongTensor:
         r"""A user of each item, drawn at random, or 0 if it has none. Shape: [n]"""
@@ -179,14 +184,15 @@ class GraphRec(GeneralRecommender):
         distinct, index = torch.unique(pairs, return_inverse=True)
         neighbor_e = embedding(torch.div(distinct, n_opinions, rounding_mode="floor"))
         opinion_e = self.opinion_embedding(distinct % n_opinions)
-        return layers(torch.cat([neighbor_e, opinion_e], dim=-1)), index
+        with_opinion = layers(torch.cat([neighbor_e, opinion_e], dim=-1))
+        return neighbor_e + with_opinion, index
 
     def rate(
         self, user_e: torch.FloatTensor, item_e: torch.FloatTensor
     ) -> torch.FloatTensor:
         r"""Scores of pairs (eq. 20 to 22), shape: [n]."""
-        both = torch.cat([user_e, item_e, user_e * item_e], dim=-1)
-        return self.predict_score(self.predict_layers(both)).squeeze(-1)
+        by_layers = self.predict_layers(torch.cat([user_e, item_e], dim=-1))
+        return (user_e * item_e).sum(dim=-1) + by_layers.squeeze(-1)
 
     def forward(
         self, user: torch.LongTensor, item: torch.LongTensor
@@ -210,15 +216,15 @@ class GraphRec(GeneralRecommender):
     ) -> tuple[torch.FloatTensor, torch.FloatTensor]:
         r"""Scores of chosen and of sampled items in training, both of shape [n]."""
         # a choice comes once for each item sampled for it; its factors are the same
-        choice, whose = torch.unique(
-            torch.stack([user, item]), dim=1, return_inverse=True
-        )
-        user_e = self.user_latent(choice[0], without=choice[1])[whose]
-        n_choices = choice.size(1)
+        choice, whose = torch.unique(user * self.n_items + item, return_inverse=True)
+        chosen = choice % self.n_items
+        chooser = torch.div(choice, self.n_items, rounding_mode="floor")
+        user_e = self.user_latent(chooser, without=chosen)[whose]
         item_e = self.item_latent(
-            torch.cat([choice[1], sampled]),
-            without=torch.cat([choice[0], self.any_user(sampled)]),
+            torch.cat([chosen, sampled]),
+            without=torch.cat([chooser, self.any_user(sampled)]),
         )
+        n_choices = len(choice)
         item_e = torch.cat([item_e[:n_choices][whose], item_e[n_choices:]])
         return self.rate(user_e.repeat(2, 1), item_e).chunk(2)
 
@@ -228,8 +234,12 @@ class GraphRec(GeneralRecommender):
     def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
         user_e, item_e = self._latents()
         user_e = user_e[interaction[self.USER_ID]]
+        n_items = len(item_e)
         score = [
-            self.rate(one.expand(len(item_e), -1), item_e) for one in user_e.split(1)
+            self.rate(
+                some.repeat_interleave(n_items, dim=0), item_e.repeat(len(some), 1)
+            )
+            for some in user_e.split(max(1, _ROWS_PER_STEP // n_items))
         ]
         return torch.cat(score)
 
@@ -282,31 +292,9 @@ class Attention(nn.Module):
         return torch.matmul(weight.unsqueeze(1), distinct[index]).squeeze(1)
 
 
-def tower(size: int, dropout_prob: float) -> nn.Module:
-    r"""The two layers between the latent factors of a side and the rating."""
-    return nn.Sequential(
-        nn.Linear(size, size),
-        BatchNorm(size),
-        nn.ReLU(),
-        nn.Dropout(dropout_prob),
-        nn.Linear(size, size),
-    )
-
-
-class BatchNorm(nn.BatchNorm1d):
-    r"""Batch normalisation that takes a batch of one, by the averages it has so far."""
-
-    def forward(self, x: torch.FloatTensor) -> torch.FloatTensor:
-        if self.training and len(x) == 1:
-            return nn.functional.batch_norm(
-                x,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                eps=self.eps,
-            )
-        return super().forward(x)
+def correction(*sizes: int, dropout: float = 0.0) -> MLPLayers:
+    r"""Layers of these sizes whose output is added to something, so the last is linear."""
+    return MLPLayers(list(sizes), dropout, last_activation=False)
 
 
 def neighbors(

@@ -18,6 +18,8 @@ from scipy.sparse import csr_matrix, diags
 
 from recbole.data.interaction import Interaction
 
+from recbole_whisperlite.model.whitening import HalfWhitening
+
 #: The weight of the towers, in interactions: a request text with as many interactions of its
 # own relies on its memory and on the towers equally.
 PRIOR_COUNT = 20.0
@@ -25,12 +27,8 @@ PRIOR_COUNT = 20.0
 UNSEEN = 0.1
 # The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
-# The number of principal components of the items' vectors.
-_N_COMPONENTS = 256
 # The most cosines in memory at once: 64 MB as float32.
 _MOST_COSINES = 2**24
-# Components with less of the largest variance than this are rounding.
-_LEAST_VARIANCE = 1e-6
 
 
 class Candidates:
@@ -481,11 +479,7 @@ class LikeHistory(nn.Module):
     the query decides how personal a ranking is comes from Ai et al., "A Zero Attention Model
     for Personalized Product Search", CIKM 2019.)
 
-    The vectors are compared after half a whitening: they are centred, and each principal
-    component is divided by the square root of its standard deviation. A few directions
-    that all vectors share, strong in those of CLIP, would otherwise drown what tells items
-    apart (Su et al., "Whitening Sentence Representations for Better Semantics and Faster
-    Retrieval", 2021). The smallest components are left out.
+    The vectors are compared after half a whitening, see :class:`HalfWhitening`.
 
     Args:
         - vectors(torch.FloatTensor): Frozen vectors of the items, shape: [n_items, dim]
@@ -495,23 +489,8 @@ class LikeHistory(nn.Module):
 
     def __init__(self, vectors, known_items=None):
         super(LikeHistory, self).__init__()
-        known = slice(None) if known_items is None else torch.from_numpy(known_items)
-        has_vector = vectors.any(dim=1, keepdim=True)
-        mean = vectors[known].sum(dim=0) / has_vector[known].sum().clamp(min=1)
-        vectors = (vectors - mean) * has_vector
-        # in double precision, for the same components on any processor
-        of_known = vectors[known].double()
-        covariance = (of_known.T @ of_known) / len(of_known)
-        variance, component = torch.linalg.eigh(covariance)
-        kept = variance > _LEAST_VARIANCE * variance.max()
-        variance = variance[kept][-_N_COMPONENTS:]
-        component = component[:, kept][:, -_N_COMPONENTS:]
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("component", component, persistent=False)
-        self.register_buffer("root_deviation", variance**0.25, persistent=False)
-        half_whitened = vectors.double() @ component / self.root_deviation
-        vectors = F.normalize(half_whitened.float(), dim=1)
-        self.register_buffer("vectors", vectors, persistent=False)
+        self.whitening = HalfWhitening(vectors, known_items)
+        self.register_buffer("vectors", self.whitening(vectors), persistent=False)
 
     def forward(
         self, history: torch.LongTensor, attention: torch.FloatTensor

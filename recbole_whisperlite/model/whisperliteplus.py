@@ -17,6 +17,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.loss import SampledSoftmaxLoss
+from recbole_whisperlite.model.similar_requests import SimilarRequests
 from recbole_whisperlite.model.similarity import LearnedSimilarity
 from recbole_whisperlite.model.terms import (
     Candidates,
@@ -43,6 +44,7 @@ WEIGHTS = {
     "popularity": 0.0,
     "unchosen": 0.0,
     "refusals": 0.5,
+    "similar_requests": 0.5,
     "neighbors": 0.5,
     "transitions": 0.5,
     "history": 2.0,
@@ -50,7 +52,14 @@ WEIGHTS = {
     "similarity": 1.0,
 }
 #: Terms of counts, which may only raise a score: what never happened is no reason against.
-NEVER_NEGATIVE = ("memory", "refusals", "neighbors", "transitions", "nearest")
+NEVER_NEGATIVE = (
+    "memory",
+    "refusals",
+    "similar_requests",
+    "neighbors",
+    "transitions",
+    "nearest",
+)
 # What settings may be.
 _SHARES = ("new_item_rate", "history_dropout_prob")
 _LEAST = {
@@ -68,6 +77,7 @@ class WhisperLitePlus(WhisperLite):
 
     - ``use_memory``: how often an item occurs in training with the same request text; the
       scores of the towers and the popularity of items are the prior.
+    - ``use_similar_requests``: how often an item was chosen for requests in other words.
     - ``use_neighbors``: how many users an item shares with the items of the history.
     - ``use_transitions``: how often an item followed the latest one of the history.
     - ``use_history``: how similar an item is to those items of the history that fit the
@@ -94,7 +104,9 @@ class WhisperLitePlus(WhisperLite):
         of_pairs = of_pairs or settings["use_similarity"]
         inputs = {
             "history": of_pairs or settings["use_history"],
-            "item id": of_pairs or settings["use_memory"],
+            "item id": of_pairs
+            or settings["use_memory"]
+            or settings["use_similar_requests"],
         }
         return WhisperLite.inputs(settings) + [name for name in inputs if inputs[name]]
 
@@ -103,6 +115,7 @@ class WhisperLitePlus(WhisperLite):
 
         # load parameters info
         self.use_memory = config["use_memory"]
+        self.use_similar_requests = config["use_similar_requests"]
         self.use_neighbors = config["use_neighbors"]
         self.use_transitions = config["use_transitions"]
         self.use_history = config["use_history"]
@@ -164,6 +177,14 @@ class WhisperLitePlus(WhisperLite):
             self.memory = RequestMemory(
                 request, item, dataset.num(self.REQUEST), self.n_items
             )
+        if self.use_similar_requests:
+            self.similar_requests = SimilarRequests(
+                self.requests.vectors[: dataset.num(self.REQUEST)],
+                request,
+                item,
+                self.n_items,
+                config["neighbor_num"],
+            )
         if self.use_neighbors:
             self.neighbors = Neighbors(
                 choices.user,
@@ -205,6 +226,7 @@ class WhisperLitePlus(WhisperLite):
             "popularity": self.use_memory,
             "unchosen": self.use_memory,
             "refusals": self.use_refusals,
+            "similar_requests": self.use_similar_requests,
             "neighbors": self.use_neighbors,
             "transitions": self.use_transitions,
             "history": self.use_history,
@@ -357,6 +379,9 @@ class WhisperLitePlus(WhisperLite):
             strength = 1.0 if self.training else self.refusal_strength
             refusal_e = -strength * scale * self._refusal_e(request)
             yield "refusals", torch.matmul(refusal_e, item_e)
+        if self.use_similar_requests:
+            of_similar = self.similar_requests(request, candidates)
+            yield "similar_requests", _without(of_similar, made_new)
 
     def _log_normalizer(self, request_e, logits, candidates, made_new, log_inclusion):
         r"""The log of the sum of popularity · exp(towers) over the catalogue, shape: [n, 1].

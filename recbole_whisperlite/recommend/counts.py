@@ -46,6 +46,10 @@ class RequestCounts:
         begin, end = (0, 0) if row is None else self._matrix.indptr[row : row + 2]
         return self._matrix.indices[begin:end], self._matrix.data[begin:end]
 
+    def row_of(self, text: str) -> int | None:
+        """Return the row of a text in :attr:`matrix`, None if nothing was chosen for it."""
+        return self._row_of.get(text)
+
     def of(self, texts: list[str]) -> csr_matrix:
         """Return the counts of texts, which may be unknown: csr ``[len(texts), n_items]``."""
         rows = [self._row(text) for text in texts]

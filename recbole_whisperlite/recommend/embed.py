@@ -107,10 +107,12 @@ class Towers(Embedder):
         self.use_text, self.use_image = use_text, use_image
         self.request_vectors = request_vectors
 
+    def request_inputs(self, texts: list[str]) -> np.ndarray:
+        """Return what goes into the request tower, ``[len(texts), dim]``."""
+        return vectors_of(self.encoder, texts, self.request_vectors)
+
     def requests(self, texts: list[str]) -> np.ndarray:
-        return self.request_tower.embed(
-            vectors_of(self.encoder, texts, self.request_vectors)
-        )
+        return self.request_tower.embed(self.request_inputs(texts))
 
     def item_inputs(self, texts: list[str], pictures: np.ndarray | None) -> np.ndarray:
         """Return what goes into the item tower, float32 ``[len(texts), dim]``."""

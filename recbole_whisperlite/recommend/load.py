@@ -40,6 +40,7 @@ from recbole_whisperlite.recommend.plus_terms import (
     Similarity,
 )
 from recbole_whisperlite.recommend.scorer import Scorer
+from recbole_whisperlite.recommend.similar_requests import SimilarRequests
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 from recbole_whisperlite.recommend.users import Users
 
@@ -329,6 +330,8 @@ def _plus(parts, encoder):
     weights = _weights_of_terms(parts)
     if "memory" in weights:
         of_terms["memory"] = _memory(parts)
+    if "similar_requests" in weights:
+        of_terms["similar_requests"] = _similar_requests(parts)
     for name in ("neighbors", "transitions"):
         if name in weights:
             of_terms[name] = parts.sparse(f"{name}.npz", n, least=0)
@@ -378,6 +381,17 @@ def _memory(parts):
         parts.number("unseen", 0),
         parts.number("new_log_factor"),
     )
+
+
+def _similar_requests(parts):
+    file = "similar_requests.npz"
+    texts = parts.strings("similar_requests.parquet/request")
+    vectors = parts.array("similar_request_vectors.npy", "f", len(texts), None)
+    mean = parts.array(f"{file}/mean", "f", None)
+    projection = parts.array(f"{file}/projection", "f", len(mean), vectors.shape[1])
+    counts = RequestCounts(texts, parts.sparse(file, len(texts), least=0))
+    n_similar = parts.count("n_similar_requests")
+    return SimilarRequests(counts, vectors, mean, projection, n_similar)
 
 
 def _similarity(parts, dim):

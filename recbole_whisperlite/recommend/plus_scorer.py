@@ -25,6 +25,7 @@ from recbole_whisperlite.recommend.scorer import (
     csr_arrays,
     products,
 )
+from recbole_whisperlite.recommend.similar_requests import SimilarRequests
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
 #: The terms that have weights: those of ``model/whisperliteplus.py``.
@@ -34,6 +35,7 @@ TERMS = (
     "popularity",
     "unchosen",
     "refusals",
+    "similar_requests",
     "neighbors",
     "transitions",
     "history",
@@ -49,8 +51,8 @@ class PlusScorer(TextScorer):
 
     For an item that was never chosen for the request, the memory is the score of the
     towers plus the log of the item's popularity, up to a constant: so that everything is
-    an inner product but the counts of the request, and what belongs to pairs of items
-    (neighbors, transitions, nearest).
+    an inner product but the counts of the request and of those like it, and what belongs
+    to pairs of items (neighbors, transitions, nearest).
 
     Args:
         text (TextScorer): The towers.
@@ -65,6 +67,7 @@ class PlusScorer(TextScorer):
         attention_scale (float): The factor of the cosines of request and history before
             the softmax.
         memory (Memory or None): Of ``memory``, ``popularity`` and ``unchosen``.
+        similar_requests (SimilarRequests or None): This term.
         neighbors, transitions (scipy.sparse.csr_matrix or None): Scaled cosines of items,
             and scaled counts of steps from one item to another, float32
             ``[n_items, n_items]``.
@@ -82,6 +85,7 @@ class PlusScorer(TextScorer):
         history_length: int,
         attention_scale: float,
         memory: Memory | None = None,
+        similar_requests: SimilarRequests | None = None,
         neighbors: csr_matrix | None = None,
         transitions: csr_matrix | None = None,
         vectors: ItemVectors | None = None,
@@ -94,6 +98,7 @@ class PlusScorer(TextScorer):
         self.known, self.weights = known, weights
         self.splits_requests, self.history_length = splits_requests, history_length
         self.attention_scale = attention_scale
+        self.similar_requests = similar_requests
         self.neighbors, self.transitions = neighbors, transitions
         self.vectors, self.nearest, self.similarity = vectors, nearest, similarity
         self._remember_by(memory)
@@ -128,7 +133,9 @@ class PlusScorer(TextScorer):
     def encode(self, asked: Asked) -> Batch:
         n = len(asked.requests)
         wish, refusal = zip(*map(self.splits, asked.requests))
-        embedding = self._embed(list(wish)) * asked.has_text[:, None]
+        frozen = self.embedder.request_inputs(list(wish))
+        embedding = self._checked(self.embedder.request_tower.embed(frozen))
+        embedding *= asked.has_text[:, None]
         logits = embedding * np.float32(self.scale)
         of_parts = {"embedding": embedding, "text": logits * self.text_weight}
         query = of_parts["text"]
@@ -143,6 +150,11 @@ class PlusScorer(TextScorer):
             constant = self._remember(asked, logits, of_parts)
             queries.append(of_parts["popularity"] + of_parts["of_new"])
             corrections.append(of_parts["counted"])
+        if self.similar_requests is not None:
+            of_similar = self.similar_requests.of(asked.requests, frozen)
+            of_similar.data *= self._weight("similar_requests")
+            of_parts["similar_requests"] = of_similar
+            corrections.append(of_similar)
         histories = [each[-self.history_length :] for each in asked.histories]
         if "history" in self.weights:
             of_parts["history"] = self._about(embedding, histories)
@@ -244,7 +256,7 @@ class PlusScorer(TextScorer):
             parts["memory"] += take(of["counted"], items)
         if "refusals" in self.weights:
             parts["refusals"] = products(of.get("refusals"), self.embeddings, items)
-        for name in ("neighbors", "transitions"):
+        for name in ("similar_requests", "neighbors", "transitions"):
             if name in self.weights:
                 parts[name] = take(of.get(name), items)
         if "history" in self.weights:
@@ -274,6 +286,8 @@ class PlusScorer(TextScorer):
         other.known = np.append(self.known, np.zeros(n, dtype=bool))
         if self.memory is not None:
             other._remember_by(self.memory.with_items(n))
+        if self.similar_requests is not None:
+            other.similar_requests = self.similar_requests.with_items(n)
         if self.neighbors is not None:
             other.neighbors = resized(self.neighbors, size)
         if self.transitions is not None:
@@ -298,7 +312,7 @@ class PlusScorer(TextScorer):
             other.neighbors = self.neighbors[rows][:, rows].tocsr()
         if self.transitions is not None:
             other.transitions = self.transitions[rows][:, rows].tocsr()
-        for name in ("vectors", "nearest", "similarity"):
+        for name in ("similar_requests", "vectors", "nearest", "similarity"):
             if getattr(self, name) is not None:
                 setattr(other, name, getattr(self, name).keep_items(rows))
         return other
@@ -321,6 +335,8 @@ class PlusScorer(TextScorer):
             settings["prior_count"] = self.memory.prior_count
             settings["unseen"] = self.memory.unseen
             settings["new_log_factor"] = self.memory.new_log_factor
+        if self.similar_requests is not None:
+            settings["n_similar_requests"] = self.similar_requests.n_similar
         if self.nearest is not None:
             settings["n_nearest"] = self.nearest.n_nearest
         return settings
@@ -330,6 +346,8 @@ class PlusScorer(TextScorer):
         if self.memory is not None:
             arrays.update(count_arrays(self.memory.counts))
             arrays["memory.npz/popularity"] = self.memory.popularity
+        if self.similar_requests is not None:
+            arrays.update(self._arrays_of_similar_requests())
         for name in ("neighbors", "transitions"):
             if getattr(self, name) is not None:
                 arrays.update(csr_arrays(getattr(self, name), f"{name}.npz"))
@@ -346,3 +364,13 @@ class PlusScorer(TextScorer):
             for name in ("to_key", "to_query", "position"):
                 arrays[f"similarity.npz/{name}"] = getattr(self.similarity, name)
         return arrays
+
+    def _arrays_of_similar_requests(self):
+        file, part = "similar_requests.npz", self.similar_requests
+        return {
+            "similar_requests.parquet/request": part.counts.texts,
+            "similar_request_vectors.npy": part.vectors,
+            **csr_arrays(part.counts.matrix, file),
+            f"{file}/mean": part.mean,
+            f"{file}/projection": part.projection,
+        }

@@ -71,7 +71,9 @@ class TextScorer(LinearScorer):
         )
 
     def _embed(self, texts):
-        embeddings = self.embedder.requests(texts)
+        return self._checked(self.embedder.requests(texts))
+
+    def _checked(self, embeddings):
         check_size(embeddings, self.embeddings.shape[1], "the embeddings of the items")
         return embeddings
 

@@ -21,6 +21,7 @@ from recbole_whisperlite.recommend.plus_scorer import TERMS
 from recbole_whisperlite.recommend.recommender import Recommender
 
 from exported_shop import assert_same_scores, queries
+from switches import SWITCHES
 
 LETTERS = """
 import numpy as np
@@ -51,16 +52,6 @@ def test_every_model_that_can_score_a_text_scores_as_in_recbole(exported, name):
 @pytest.mark.parametrize("parts", [["EASE", "SLIMElastic", "ZeroShot"]])
 def test_late_fusion_of_other_parts(exported, parts):
     assert_same_scores(*exported("LateFusion", fusion_models=parts))
-
-
-SWITCHES = (
-    "use_memory",
-    "use_neighbors",
-    "use_transitions",
-    "use_history",
-    "use_similarity",
-    "use_refusals",
-)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +86,7 @@ def test_fitted_weights_of_either_sign_are_those_of_the_export(
     users = [f"u{n % 12}" for n in range(36)]
     answers = shop.recommend(list(texts), users, k=30, exclude_seen=False)
     parts = [each.parts for answer in answers for each in answer]
-    assert len(parts) == 1080 and len(parts[0]) == 9
+    assert len(parts) == 1080 and len(parts[0]) == 10
     for name in parts[0]:
         assert len({round(each[name], 3) for each in parts}) > 3, name
 

@@ -5,6 +5,7 @@ import torch
 import yaml
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
+from switches import SWITCHES
 
 from recbole_whisperlite.data.trained_on import Choices
 from recbole_whisperlite.model.names import settings_files
@@ -20,14 +21,6 @@ DEFAULTS = {
     }
     for model in (WhisperLite, WhisperLitePlus)
 }
-SWITCHES = (
-    "use_memory",
-    "use_neighbors",
-    "use_transitions",
-    "use_history",
-    "use_similarity",
-    "use_refusals",
-)
 #: WhisperLitePlus with every part switched off.
 PLAIN = {**dict.fromkeys(SWITCHES, False), "mask_user_items": False}
 

@@ -28,6 +28,12 @@ def built(tmp_path, prepare):
     return config, train, loaders, get_model("GraphRec")(config, train)
 
 
+def has_learned(model):
+    """The networks begin by adding zero, and would not be seen in any score."""
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+
+
 def attend(attention, rows, whose):
     """Equations 5 and 6 for one node, a neighbor at a time."""
     if not rows:
@@ -39,13 +45,19 @@ def attend(attention, rows, whose):
     return sum(w * row for w, row in zip(weight, rows))
 
 
+def corrected(layers, base, *parts):
+    """What the layers say of the parts is added to the base."""
+    return base + layers(torch.cat(parts))
+
+
 def item_space(model, user, items):
     own, opinion = model.user_embedding.weight[user], model.opinion_embedding.weight[1]
     rows = [
-        model.item_opinion(torch.cat([model.item_embedding.weight[item], opinion]))
-        for item in items
+        corrected(model.item_opinion, e, e, opinion)
+        for e in model.item_embedding.weight[items]
     ]
-    return model.user_with_items(torch.cat([attend(model.over_items, rows, own), own]))
+    near = attend(model.over_items, rows, own)
+    return corrected(model.user_with_items, near + own, near, own)
 
 
 def by_hand(model, train, user, item, without_item=None, without_user=None):
@@ -61,25 +73,24 @@ def by_hand(model, train, user, item, without_item=None, without_user=None):
         [item_space(model, friend, had[friend]) for friend in friends],
         model.user_embedding.weight[user],
     )
-    user_e = model.user_layers(
-        torch.cat([item_space(model, user, own), model.friends_layer(social)])
-    )
+    social = corrected(model.friends_layer, social, social)
+    own = item_space(model, user, own)
+    user_e = corrected(model.user_layers, own + social, own, social)
     opinion = model.opinion_embedding.weight[1]
+    whose = [u for u, i in sorted(pairs) if i == item and u != without_user]
     rows = [
-        model.user_opinion(torch.cat([model.user_embedding.weight[u], opinion]))
-        for u, i in sorted(pairs)
-        if i == item and u != without_user
+        corrected(model.user_opinion, e, e, opinion)
+        for e in model.user_embedding.weight[whose]
     ]
     item_e = model.item_embedding.weight[item]
     near = attend(model.over_users, rows, item_e)
-    item_e = model.item_with_users(torch.cat([near, item_e]))
-    # one row each, as batch normalisation wants them
-    user_e, item_e = model.user_tower(user_e[None]), model.item_tower(item_e[None])
-    return model.rate(user_e, item_e)[0]
+    item_e = corrected(model.item_with_users, near + item_e, near, item_e)
+    return corrected(model.predict_layers, user_e @ item_e, user_e, item_e)[0]
 
 
 def test_scores_are_those_of_one_neighbor_at_a_time(built):
     _, train, _, model = built
+    has_learned(model)
     model.eval()
     with torch.no_grad():
         for user in range(1, train.user_num):
@@ -97,10 +108,8 @@ def test_scores_are_those_of_one_neighbor_at_a_time(built):
 
 def test_a_pair_in_training_does_not_see_itself(built, monkeypatch):
     _, train, _, model = built
+    has_learned(model)
     model.train()
-    for layer in model.modules():
-        if isinstance(layer, torch.nn.BatchNorm1d):
-            layer.eval()  # or else the other rows of the batch would count
     inter = train.inter_feat
     user, item = inter["user_id"].repeat(2), inter["item_id"].repeat(2)
     sampled = torch.arange(len(user)) % (train.item_num - 1) + 1
@@ -161,13 +170,22 @@ def test_training_lowers_the_loss(built):
     assert np.mean(losses[-5:]) < 0.85 * np.mean(losses[:5])
 
 
-def test_one_choice_is_a_batch(built):
-    # the last batch of an epoch may have no more; batch normalisation wants two rows
+def test_the_start_is_an_inner_product_of_what_is_near(built):
+    # nothing but embeddings, averaged by the attention: the networks add zero
     _, train, _, model = built
-    model.train()
-    pair = train.inter_feat["user_id"][:1], train.inter_feat["item_id"][:1]
-    for score in model.rate_pair(*pair, torch.tensor([1])):
-        assert score.shape == (1,) and torch.isfinite(score).all()
+    user, item = torch.tensor([1, 2]), torch.tensor([3, 4])
+    expected = (model.user_latent(user) * model.item_latent(item)).sum(dim=1)
+    torch.testing.assert_close(model.eval().forward(user, item), expected)
+    inter = train.inter_feat
+    for u in (1, 2):
+        its = inter["item_id"][inter["user_id"] == u].unique()
+        near = attend(
+            model.over_items,
+            list(model.item_embedding.weight[its]),
+            model.user_embedding.weight[u],
+        )
+        expected = near + model.user_embedding.weight[u]
+        torch.testing.assert_close(model.item_space(torch.tensor([u]))[0], expected)
 
 
 def test_training_without_negatives_is_refused(built, tmp_path, prepare):

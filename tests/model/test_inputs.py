@@ -134,9 +134,18 @@ HISTORY = ["use_neighbors", "use_transitions", "use_history", "use_similarity"]
             {"request", "item text", "history", "item id"},
         ),
         (HISTORY, {"request", "item text", "item id"}),
-        ([*HISTORY, "use_memory"], {"request", "item text"}),
         (
-            ["use_memory", "use_neighbors", "use_transitions", "use_similarity"],
+            [*HISTORY, "use_memory", "use_similar_requests"],
+            {"request", "item text"},
+        ),
+        (
+            [
+                "use_memory",
+                "use_similar_requests",
+                "use_neighbors",
+                "use_transitions",
+                "use_similarity",
+            ],
             {"request", "item text", "history"},
         ),
     ],

@@ -7,9 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from close import assert_close_relative
-from handmade import EXAM, PLAIN, ROWS, SWITCHES, TRAINING, Dataset, People
+from handmade import EXAM, PLAIN, ROWS, TRAINING, Dataset, People
 from handmade import build, interaction, rank, train
 from recbole.data.interaction import Interaction
+from switches import SWITCHES
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.terms import Candidates
@@ -17,6 +18,7 @@ from recbole_whisperlite.model.whisperlite import WhisperLite
 
 EVIDENCE = [each for each in SWITCHES if each != "use_refusals"]
 COUNTS = ("use_memory", "use_neighbors", "use_transitions")
+OF_REQUESTS = ("use_memory", "use_similar_requests", "use_refusals")
 ALONE = {switch: {**PLAIN, switch: True} for switch in SWITCHES}
 EACH = pytest.mark.parametrize(
     "settings",
@@ -24,7 +26,7 @@ EACH = pytest.mark.parametrize(
     ids=["all", *(f"only {each}" for each in SWITCHES)],
 )
 TERMS = [
-    *("memory", "towers", "popularity", "unchosen", "refusals"),
+    *("memory", "towers", "popularity", "unchosen", "refusals", "similar_requests"),
     *("neighbors", "transitions", "history", "nearest", "similarity"),
 ]
 
@@ -124,6 +126,7 @@ def test_a_term_that_is_off_has_no_weight_and_no_parameters():
     assert everything.term_names == TERMS
     for switch, names in {
         "use_memory": ["memory", "popularity", "unchosen"],
+        "use_similar_requests": ["similar_requests"],
         "use_neighbors": ["neighbors"],
         "use_transitions": ["transitions"],
         "use_history": ["history", "nearest"],
@@ -211,7 +214,7 @@ def test_only_the_terms_of_a_user_tell_users_apart():
         scores = rank(trained(**settings), rows)
         gap = (scores[0] - scores[1]).abs().max() / scores.abs().max()
         # two rows of one matrix product may be rounded otherwise
-        differ = switch not in ("use_memory", "use_refusals")
+        differ = switch not in OF_REQUESTS
         assert gap > 1e-3 if differ else gap < 1e-5, switch
 
 
@@ -364,7 +367,8 @@ def test_what_is_made_new_has_no_counts():
         terms.update(model.user_terms(TRAINING, every, positives, made_new))
         plain = dict(model.user_terms(TRAINING, every, positives))
     assert plain["neighbors"][:, 3].any() and plain["transitions"][:, 3].any()
-    assert not terms["neighbors"][:, 3].any() and not terms["transitions"][:, 3].any()
+    for name in ("similar_requests", "neighbors", "transitions"):
+        assert not terms[name][:, 3].any()
     expected = math.log(9 / 5 + 0.1) + 0.5
     assert_close_relative(terms["popularity"][:, 3], torch.full((9,), expected))
     offset = model.similarity.bias.weight + 1
