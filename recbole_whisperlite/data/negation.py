@@ -96,6 +96,25 @@ _CUE = re.compile(
     f"|(?P<beginning>{_phrases(*BEGINNING)})",
     re.IGNORECASE,
 )
+# "no jeans, jumpers or lace": a list of bare nouns is refused to its end. What begins
+# with another word than a noun or an adjective is a wish or a remark of its own.
+_NO_NOUN = re.compile(
+    r"\b(?:an?|one|some|the|this|that|these|those|my|our|your|his|her|their"
+    r"|i|i'm|i'd|i'll|i've|we|you|he|she|it|they|me|us|who|which|something|anything"
+    r"|just|only|maybe|perhaps|preferably|ideally|rather|then|instead|also|otherwise"
+    r"|need|needs|want|wants|love|loves|like|likes|prefer|prefers|looking|am|is|are|was"
+    r"|were|be|will|would|can|could|should|have|has|had|do|does|did|please|thanks|thank)\b",
+    re.IGNORECASE,
+)
+_COORDINATION = re.compile(r"(?:^|(?<=\s))n?or\s", re.IGNORECASE)
+_POLITE = re.compile(r"\s*\b(?:please|thanks|thank you)$", re.IGNORECASE)
+_KEEP_AWAY = re.compile(r"\baway from me\s*$", re.IGNORECASE)
+#: The most words of a noun in a list.
+_LONGEST_NOUN = 4
+# What separates the things that are refused.
+_BETWEEN_THINGS = re.compile(
+    r"\s*,\s*(?:(?:and|n?or)\s+)?|\s+(?:and/or|and|n?or|&)\s+|\s*/\s*", re.IGNORECASE
+)
 _BACK = re.compile(r"^\W*" + _REFERRING_BACK, re.IGNORECASE)
 _KEEP = re.compile(r"^\W*(?:please )?keep\b", re.IGNORECASE)
 
@@ -117,9 +136,11 @@ def split_refusals(text: str) -> tuple[str, str]:
 
         >>> split_refusals("a red dress, no stripes or dots please")
         ('a red dress', 'stripes or dots please')
+        >>> split_refusals("no stripes, dots or checks, a red dress")
+        ('a red dress', 'stripes, dots or checks')
     """
     wishes, refusals = [], []
-    for clause in _clauses(text.translate(_QUOTES)):
+    for clause in _with_lists([*_clauses(text.translate(_QUOTES))]):
         if _BACK.search(clause) and wishes:
             refusals.append(wishes.pop())
             continue
@@ -129,7 +150,23 @@ def split_refusals(text: str) -> tuple[str, str]:
     return ", ".join(wishes), ", ".join(refusals)
 
 
+def refused_things(refusal: str) -> list[str]:
+    """Return the single things of what is ruled out, in their order.
+
+    Args:
+        refusal (str): From :func:`split_refusals`.
+
+    Examples::
+
+        >>> refused_things("stripes, polka dots or checks please")
+        ['stripes', 'polka dots', 'checks']
+    """
+    things = (_POLITE.sub("", each) for each in _BETWEEN_THINGS.split(refusal))
+    return list(dict.fromkeys(thing for thing in things if thing))
+
+
 def _clauses(text):
+    """Yield clauses, each with the text that ends it."""
     # the "but" of "anything but", "nothing but" and the like does not end a clause
     begin = 0
     for end in _END_OF_CLAUSE.finditer(text):
@@ -139,9 +176,63 @@ def _clauses(text):
             re.IGNORECASE,
         ):
             continue
-        yield text[begin : end.start()]
+        yield text[begin : end.start()], end[0]
         begin = end.end()
-    yield text[begin:]
+    yield text[begin:], ""
+
+
+def _with_lists(clauses):
+    """Return clauses, those that commas part from a refused list joined with it."""
+    joined, at = [], 0
+    while at < len(clauses):
+        last = _end_of_list(clauses, at)
+        joined.append(", ".join(clause for clause, _ in clauses[at : last + 1]))
+        at = last + 1
+    return joined
+
+
+def _end_of_list(clauses, first):
+    """Return the last clause of the list that a clause begins by refusing; the clause
+    itself if it begins none.
+
+    The sign of a list is the "or" before its last noun.
+    """
+    keeps = _KEEP.match(clauses[first][0])
+    if not keeps and not _refuses_to_its_end(clauses[first][0]):
+        return first
+    for at in range(first + 1, len(clauses)):
+        if clauses[at - 1][1] != ",":
+            break
+        clause = clauses[at][0].strip()
+        is_kept_away = _KEEP_AWAY.search(clause)
+        clause = _POLITE.sub("", _KEEP_AWAY.sub("", clause)).strip()
+        scope = _END_OF_SCOPE.search(clause)
+        nouns = _COORDINATION.split(clause[: scope.start()] if scope else clause)
+        nouns = nouns[not nouns[0].strip() :]
+        if not all(map(_is_noun, nouns)):
+            break
+        if _COORDINATION.search(clause):
+            return at if is_kept_away or not keeps else first
+        if scope:
+            break
+    return first
+
+
+def _refuses_to_its_end(clause):
+    """Return whether a clause ends with something that it refuses."""
+    at, cues = 0, []
+    while cue := _CUE.search(clause, at):
+        at = cue.end()
+        cues.append(cue)
+    if not cues or not cues[-1]["beginning"]:
+        return False
+    refused = clause[at:]
+    return bool(refused.strip()) and not _END_OF_SCOPE.search(refused, 1)
+
+
+def _is_noun(text):
+    is_short = 0 < len(text.split()) <= _LONGEST_NOUN
+    return is_short and not _NO_NOUN.search(text) and not _CUE.search(text)
 
 
 def _split_clause(clause):

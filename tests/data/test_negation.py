@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from recbole_whisperlite.data.negation import split_refusals
+from recbole_whisperlite.data.negation import refused_things, split_refusals
 
 
 @pytest.mark.parametrize(
@@ -155,3 +155,53 @@ def test_brackets_are_a_clause():
 @pytest.mark.parametrize("text", ["a no-iron shirt", "no-show socks"])
 def test_a_name_that_begins_with_no_rules_nothing_out(text):
     assert split_refusals(text) == (text, "")
+
+
+@pytest.mark.parametrize(
+    "text, wish, refusal",
+    [
+        # the "or" before its last noun tells a list
+        ("anything but jeans, lace or fur", "", "jeans, lace or fur"),
+        ("no jeans, lace, or fur, a red dress", "a red dress", "jeans, lace, or fur"),
+        ("neither jeans, lace nor fur", "", "jeans, lace nor fur"),
+        (
+            "I don't want wide jeans, lace or fur please. A bag",
+            *("I, A bag", "wide jeans, lace or fur please"),
+        ),
+        ("keep jeans, lace or fur away from me, a bag", "a bag", "jeans, lace or fur"),
+        # up to a preposition, as in a single clause
+        ("no jeans, lace or fur for work", "for work", "jeans, lace or fur"),
+        ("no jeans for work, lace or fur", "for work, lace or fur", "jeans"),
+        # what is said of a wish is none
+        ("no stripes, a red dress", "a red dress", "stripes"),
+        ("no stripes, red dress", "red dress", "stripes"),
+        ("no stripes, a dress or a skirt", "a dress or a skirt", "stripes"),
+        ("no stripes, I need jeans or a skirt", "I need jeans or a skirt", "stripes"),
+        ("no stripes, bag, a dress or skirt", "bag, a dress or skirt", "stripes"),
+        ("no stripes. Jeans or lace", "Jeans or lace", "stripes"),
+        ("no stripes, no lace or fur", "", "stripes, lace or fur"),
+        (
+            "no stripes, very wide jeans that fit well or lace",
+            *("very wide jeans that fit well or lace", "stripes"),
+        ),
+        ("keep it simple, red or blue", "keep it simple, red or blue", ""),
+    ],
+)
+def test_a_list_is_refused_to_its_end(text, wish, refusal):
+    assert split_refusals(text) == (wish, refusal)
+
+
+@pytest.mark.parametrize(
+    "refusal, things",
+    [
+        ("", []),
+        ("heels", ["heels"]),
+        ("polka dots or stripes please", ["polka dots", "stripes"]),
+        ("jeans, lace, or fur", ["jeans", "lace", "fur"]),
+        ("jeans nor lace and/or fur", ["jeans", "lace", "fur"]),
+        ("red & blue, red", ["red", "blue"]),
+        ("corduroy, candy, norfolk", ["corduroy", "candy", "norfolk"]),
+    ],
+)
+def test_each_thing_that_is_refused(refusal, things):
+    assert refused_things(refusal) == things
