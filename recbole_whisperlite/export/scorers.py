@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model import terms
-from recbole_whisperlite.model.whisperliteplus import ATTENTION_SCALE
+from recbole_whisperlite.model.whisperliteplus import ATTENTION_SCALE, BY_FREQUENCY
 from recbole_whisperlite.recommend.count_scorers import (
     PopularityScorer,
     SimilarItemsScorer,
@@ -103,7 +103,7 @@ def _whisperlite(model, dataset, encoder, config):
 
 def _whisperliteplus(model, dataset, encoder, config):
     # those that are used in evaluation
-    weights = {name: float(weight) for name, weight in model.weights.items()}
+    weights, of_frequent = _weights(model)
     if "refusals" in weights:
         weights["refusals"] *= model.refusal_strength
     known = _array(model.popularity.in_catalogue)[1:]
@@ -138,11 +138,25 @@ def _whisperliteplus(model, dataset, encoder, config):
         _whisperlite(model, dataset, encoder, config),
         known,
         weights,
+        of_frequent,
+        _array(model.popularity.frequency)[1:],
         splits_requests=bool(config["use_refusals"] and dataset.splits_refusals),
         history_length=model.max_seq_length,
         attention_scale=ATTENTION_SCALE,
         **of_terms,
     )
+
+
+def _weights(model):
+    """Return the weights of the terms for an item that nobody chose, and those that differ
+    for the item that was chosen most often."""
+    fitted = model.fitted_weight.isfinite().all()
+    rows = model.fitted_weight if fitted else [[*model.weights.values()]] * 2
+    seldom, frequent = (
+        {name: float(weight) for name, weight in zip(model.term_names, row)}
+        for row in rows
+    )
+    return seldom, {name: frequent[name] for name in BY_FREQUENCY if name in frequent}
 
 
 def _similar_requests(model, dataset, config):

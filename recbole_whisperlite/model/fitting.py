@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import minimize
 
 from recbole_whisperlite.model.terms import Candidates
-from recbole_whisperlite.model.whisperliteplus import NEVER_NEGATIVE
+from recbole_whisperlite.model.whisperliteplus import BY_FREQUENCY, NEVER_NEGATIVE
 
 if TYPE_CHECKING:
     from recbole_whisperlite.evaluation.dataloader import RequestFullSortEvalDataLoader
@@ -24,6 +24,8 @@ _N_BEST = _N_DRAWN = 200
 # The standard deviation of a normal prior around the trained weights.
 _DEVIATION = 1.0
 _SEED = 2020
+# The name of the second weight of a term that has two.
+_FREQUENT = "{} of the frequent"
 
 
 @torch.no_grad()
@@ -37,7 +39,9 @@ def fit_weights(
     knows a user's later items, so that its weights are not quite those of ranking. A normal
     prior keeps a weight near its trained value where the queries say little. Weights of
     counts stay at least 0, and that of refusals stays as trained: the choices say what was
-    bought in spite of a request, not what its author wanted to see. The model then uses the
+    bought in spite of a request, not what its author wanted to see. Terms of pairs of items
+    have two weights: one for an item that nobody chose and one for the item that was chosen
+    most often, and others are between them by their ``frequency``. The model then uses the
     fitted weights in evaluation.
 
     Args:
@@ -46,7 +50,8 @@ def fit_weights(
         n_queries (int): The most queries that are used; they are drawn at random.
 
     Returns:
-        dict: The weights by the names of the terms.
+        dict: The weights by the names of the terms; those for the item that was chosen most
+        often by these names with " of the frequent".
     """
     model.eval()
     model.fitted_weight.fill_(torch.nan)
@@ -60,23 +65,35 @@ def fit_weights(
         )
     ]
     target, n_positives, others, log_share = map(torch.cat, zip(*batches))
-    start = torch.stack([*model.weights.values()]).cpu().double().numpy()
+    trained = {name: float(weight) for name, weight in model.weights.items()}
+    start = trained | {_FREQUENT.format(name): trained[name] for name in _two(model)}
     weight = _most_likely(
         target,
         torch.repeat_interleave(n_positives),
         others,
         log_share,
-        start,
-        [_bounds(name, value) for name, value in zip(model.term_names, start)],
+        np.array([*start.values()]),
+        [_bounds(name, value) for name, value in start.items()],
     )
-    model.fitted_weight.copy_(torch.from_numpy(weight))
-    return dict(zip(model.term_names, weight.tolist()))
+    fitted = dict(zip(start, weight.tolist()))
+    of_frequent = {
+        name: fitted.get(_FREQUENT.format(name), fitted[name]) for name in trained
+    }
+    rows = [[fitted[name] for name in trained], [*of_frequent.values()]]
+    model.fitted_weight.copy_(torch.tensor(rows))
+    return fitted
+
+
+def _two(model):
+    r"""The terms that have two weights."""
+    return [name for name in model.term_names if name in BY_FREQUENCY]
 
 
 def _bounds(name, trained):
     if name == "refusals":
         return max(trained, 0), max(trained, 0)
-    return (0 if name in NEVER_NEGATIVE else None), None
+    of_counts = name in map(_FREQUENT.format, NEVER_NEGATIVE) or name in NEVER_NEGATIVE
+    return (0 if of_counts else None), None
 
 
 def _features(model, batch, generator):
@@ -90,6 +107,11 @@ def _features(model, batch, generator):
     candidates = Candidates(torch.arange(model.n_items, device=device), model.n_items)
     terms = _all_terms(model, interaction, candidates)
     logits = sum(terms[name] * weight for name, weight in model.weights.items())
+    # what the second weight of a term counts, and what that leaves to the first
+    for name in _two(model):
+        of_frequent = terms[name] * model.popularity.frequency
+        terms[_FREQUENT.format(name)] = of_frequent
+        terms[name] = terms[name] - of_frequent
     allowed = torch.ones_like(logits, dtype=torch.bool)
     allowed[:, 0] = False
     allowed[excluded[0], excluded[1]] = False

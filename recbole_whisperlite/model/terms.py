@@ -218,8 +218,18 @@ class Popularity(nn.Module):
         self.average = float(count.sum() / (count > 0).sum().clamp(min=1))
         self.register_buffer("count", count, persistent=False)
         self.register_buffer("is_new", count == 0, persistent=False)
+        # of training, also where a model is loaded with other items
+        self.register_buffer("most", count.max().clamp(min=1))
         self.register_buffer("in_catalogue", in_catalogue, persistent=False)
         self.new_log_factor = nn.Parameter(torch.tensor(0.0))
+
+    @property
+    def frequency(self) -> torch.FloatTensor:
+        r"""torch.FloatTensor: From 0 for an item without a choice to 1 for one with as many
+        as any had in training: :math:`\log(1 + n(i)) / \log(1 + \max_j n(j))`, shape:
+        [n_items]."""
+        frequency = torch.log1p(self.count) / torch.log1p(self.most)
+        return frequency.clamp_(max=1)
 
     def forward(
         self,

@@ -60,6 +60,9 @@ NEVER_NEGATIVE = (
     "transitions",
     "nearest",
 )
+#: Terms whose weight depends on how often an item was chosen: what is known of items that
+#: few chose is mostly what they are like, and of others who chose them.
+BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
 # What settings may be.
 _SHARES = ("new_item_rate", "history_dropout_prob")
 _LEAST = {
@@ -238,8 +241,10 @@ class WhisperLitePlus(WhisperLite):
         if not self.use_memory:
             weight[self.term_names.index("towers")] = 1.0
         self.term_weight = nn.Parameter(weight)
-        # NaN until the trainer has fitted them on the validation queries
-        self.register_buffer("fitted_weight", torch.full_like(weight, torch.nan))
+        # NaN until the trainer has fitted them on the validation queries: the weights for
+        # an item that nobody chose, and those for the one that was chosen most often
+        fitted = weight.expand(2, -1) * torch.nan
+        self.register_buffer("fitted_weight", fitted.clone())
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         r"""Return the parameters with their learning rates, for an optimizer.
@@ -259,10 +264,18 @@ class WhisperLitePlus(WhisperLite):
 
     @property
     def weights(self) -> dict[str, torch.FloatTensor]:
-        r"""dict: The weight of each term, those fitted on validation if there are any."""
+        r"""dict: The weight of each term, those fitted on validation if there are any; one
+        for each item, shape: [n_items], if it depends on how often it was chosen."""
         fitted = not self.training and not self.fitted_weight.isnan().any()
-        weight = self.fitted_weight if fitted else self.term_weight
+        weight = self.fitted_weight[0] if fitted else self.term_weight
         weights = dict(zip(self.term_names, weight.unbind()))
+        if fitted:
+            of_frequent = dict(zip(self.term_names, self.fitted_weight[1].unbind()))
+            for name in BY_FREQUENCY:
+                if name in weights:
+                    weights[name] = torch.lerp(
+                        weights[name], of_frequent[name], self.popularity.frequency
+                    )
         if not fitted and self.use_similarity:
             # in training its level is that of its parameters, which weight decay holds back
             weights["similarity"] = weights["similarity"].detach()
@@ -523,7 +536,8 @@ class WhisperLitePlus(WhisperLite):
         # with mixed precision, what is added is wider than the scores of the towers
         logits = logits[index].float()
         for name, term in self.user_terms(interaction, candidates):
-            logits.addcmul_(weights[name], term)
+            weight = weights[name]
+            logits.addcmul_(weight[item] if weight.dim() else weight, term)
         return logits
 
     def predict(self, interaction: Interaction) -> torch.FloatTensor:

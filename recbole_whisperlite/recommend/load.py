@@ -32,7 +32,12 @@ from recbole_whisperlite.recommend.embed import (
 )
 from recbole_whisperlite.recommend.folder import LARGE, ModelFolder
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
-from recbole_whisperlite.recommend.plus_scorer import OF_MEMORY, TERMS, PlusScorer
+from recbole_whisperlite.recommend.plus_scorer import (
+    BY_FREQUENCY,
+    OF_MEMORY,
+    TERMS,
+    PlusScorer,
+)
 from recbole_whisperlite.recommend.plus_terms import (
     ItemVectors,
     Memory,
@@ -327,7 +332,7 @@ def _text(parts, encoder):
 
 def _plus(parts, encoder):
     text, n, of_terms = _text(parts, encoder), parts.n_items, {}
-    weights = _weights_of_terms(parts)
+    weights, of_frequent = _weights_of_terms(parts)
     if "memory" in weights:
         of_terms["memory"] = _memory(parts)
     if "similar_requests" in weights:
@@ -353,6 +358,8 @@ def _plus(parts, encoder):
         text,
         parts.array("known.npz/known", "b", n),
         weights,
+        of_frequent,
+        parts.array("known.npz/frequency", "f", n),
         splits_requests=parts.flag("splits_requests"),
         history_length=parts.count("history_length"),
         attention_scale=parts.number("attention_scale"),
@@ -362,12 +369,16 @@ def _plus(parts, encoder):
 
 def _weights_of_terms(parts):
     weights = parts.settings["weights"]
+    of_frequent = parts.settings["weights_of_frequent"]
     of_memory = {*OF_MEMORY} & {*weights}
     fit = "towers" in weights and {*weights} <= {*TERMS}
     fit = fit and of_memory in (set(), {*OF_MEMORY})
-    if not fit or not all(map(_is_number, weights.values())):
-        parts.folder.refuse(f"the weights of WhisperLitePlus are {weights!r}")
-    return weights
+    fit = fit and {*of_frequent} == {*weights} & {*BY_FREQUENCY}
+    if not fit or not all(map(_is_number, [*weights.values(), *of_frequent.values()])):
+        parts.folder.refuse(
+            f"the weights of WhisperLitePlus are {weights!r} and {of_frequent!r}"
+        )
+    return weights, of_frequent
 
 
 def _memory(parts):

@@ -42,6 +42,8 @@ TERMS = (
     "nearest",
     "similarity",
 )
+#: Those whose weight depends on how often an item was chosen.
+BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
 #: Terms that are there together or not at all.
 OF_MEMORY = ("memory", "popularity", "unchosen")
 
@@ -61,6 +63,10 @@ class PlusScorer(TextScorer):
         weights (dict): The weights of the terms by name, some of :data:`TERMS`, with
             ``towers``; that of ``refusals`` includes how strongly they count in ranking.
             What belongs to other terms below is None.
+        weights_of_frequent (dict): Those of :data:`BY_FREQUENCY` among the terms for the
+            item that was chosen most often; in ``weights`` are those for an item that
+            nobody chose, and others are between them.
+        frequency (numpy.ndarray): Where, from 0 to 1, float32 ``[n_items]``.
         splits_requests (bool): Whether what a request rules out is separated from its
             wish.
         history_length (int): How many of the latest items of a history count.
@@ -80,6 +86,8 @@ class PlusScorer(TextScorer):
         text: TextScorer,
         known: np.ndarray,
         weights: dict[str, float],
+        weights_of_frequent: dict[str, float],
+        frequency: np.ndarray,
         *,
         splits_requests: bool,
         history_length: int,
@@ -96,6 +104,7 @@ class PlusScorer(TextScorer):
             "WhisperLitePlus", text.embedder, text.scale, text.embeddings, text.pictures
         )
         self.known, self.weights = known, weights
+        self.weights_of_frequent, self.frequency = weights_of_frequent, frequency
         self.splits_requests, self.history_length = splits_requests, history_length
         self.attention_scale = attention_scale
         self.similar_requests = similar_requests
@@ -110,6 +119,12 @@ class PlusScorer(TextScorer):
 
     def _weight(self, name):
         return np.float32(self.weights[name])
+
+    def _weight_of_items(self, name):
+        """Return the weight of a term for each item, ``[n_items]``."""
+        seldom = self._weight(name)
+        gain = np.float32(self.weights_of_frequent[name]) - seldom
+        return seldom + gain * self.frequency
 
     @property
     def text_weight(self) -> np.float32:
@@ -126,6 +141,17 @@ class PlusScorer(TextScorer):
         if self.similarity is not None:
             blocks.append(self.similarity.keys)
         return (*blocks, *super().blocks[1:])
+
+    @property
+    def factors(self) -> tuple[np.ndarray | None, ...]:
+        factors = [None]
+        if self.memory is not None:
+            factors.append(None)
+        if "history" in self.weights:
+            factors.append(self._weight_of_items("history"))
+        if self.similarity is not None:
+            factors.append(self._weight_of_items("similarity"))
+        return (*factors, *super().factors[len(factors) :])
 
     def splits(self, text: str) -> tuple[str, str]:
         return split_refusals(text) if self.splits_requests else (text, "")
@@ -160,13 +186,12 @@ class PlusScorer(TextScorer):
             of_parts["history"] = self._about(embedding, histories)
             queries.append(of_parts["history"])
         if self.similarity is not None:
-            about = self.similarity.summarize(histories)
-            of_parts["similarity"] = self._weight("similarity") * about
+            of_parts["similarity"] = self.similarity.summarize(histories)
             queries.append(of_parts["similarity"])
         if self.pictures is not None:
             queries.append(self._picture_query(asked))
         for name, of_pairs in self._of_pairs(histories):
-            of_pairs.data *= self._weight(name)
+            of_pairs.data *= self._weight_of_items(name)[of_pairs.indices]
             of_parts[name] = of_pairs
             corrections.append(of_pairs)
         corrections = sum(corrections[1:], corrections[0])
@@ -220,9 +245,9 @@ class PlusScorer(TextScorer):
         if not any(map(len, histories)):
             return
         for name, (table, items) in tables.items():
-            if table is not None and self.weights[name]:
+            if table is not None:
                 yield name, (incidence(items, self.n_items) @ table).tocsr().log1p()
-        if self.nearest is not None and self.weights["nearest"]:
+        if self.nearest is not None:
             vectors = self.vectors.vectors
             yield "nearest", self.nearest.of(histories, vectors, self.known)
 
@@ -243,7 +268,7 @@ class PlusScorer(TextScorer):
         for row, history in enumerate(histories):
             if len(history):
                 about[row] = self._attention(embedding[row], history) @ vectors[history]
-        return self._weight("history") * about
+        return about
 
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         of = batch.of_parts
@@ -262,11 +287,13 @@ class PlusScorer(TextScorer):
         if "history" in self.weights:
             vectors = self.vectors.vectors
             parts["history"] = products(of["history"], vectors, items)
+            parts["history"] *= self._weight_of_items("history")[items]
         if "nearest" in self.weights:
             parts["nearest"] = take(of.get("nearest"), items)
         if self.similarity is not None:
             keys = self.similarity.keys
             parts["similarity"] = products(of["similarity"], keys, items)
+            parts["similarity"] *= self._weight_of_items("similarity")[items]
         if self.pictures is not None:
             parts["picture"] = products(batch.queries[-1], self.pictures, items)
         return parts
@@ -284,6 +311,7 @@ class PlusScorer(TextScorer):
         other, n = super().with_items(new), len(new.texts)
         size = (self.n_items + n,) * 2
         other.known = np.append(self.known, np.zeros(n, dtype=bool))
+        other.frequency = np.append(self.frequency, np.zeros(n, dtype=np.float32))
         if self.memory is not None:
             other._remember_by(self.memory.with_items(n))
         if self.similar_requests is not None:
@@ -305,7 +333,7 @@ class PlusScorer(TextScorer):
 
     def keep_items(self, rows: np.ndarray) -> PlusScorer:
         other = super().keep_items(rows)
-        other.known = self.known[rows]
+        other.known, other.frequency = self.known[rows], self.frequency[rows]
         if self.memory is not None:
             other._remember_by(self.memory.keep_items(rows))
         if self.neighbors is not None:
@@ -327,6 +355,7 @@ class PlusScorer(TextScorer):
         settings = {
             **super().settings(),
             "weights": self.weights,
+            "weights_of_frequent": self.weights_of_frequent,
             "splits_requests": self.splits_requests,
             "history_length": self.history_length,
             "attention_scale": self.attention_scale,
@@ -343,6 +372,7 @@ class PlusScorer(TextScorer):
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays = {**super().arrays(), "known.npz/known": self.known}
+        arrays["known.npz/frequency"] = self.frequency
         if self.memory is not None:
             arrays.update(count_arrays(self.memory.counts))
             arrays["memory.npz/popularity"] = self.memory.popularity

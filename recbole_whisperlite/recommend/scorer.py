@@ -38,7 +38,8 @@ class Batch:
     """A batch, encoded.
 
     The score of an item is the inner product of ``queries`` with the item's rows in the
-    blocks of its :class:`LinearScorer`, plus ``constant``, plus ``corrections``.
+    blocks of its :class:`LinearScorer`, each times its factor, plus ``constant``, plus
+    ``corrections``.
 
     Attributes:
         asked (Asked): What is asked.
@@ -175,16 +176,23 @@ class LinearScorer(Scorer):
     Attributes:
         blocks (tuple): Rows of the items, float32 ``[n_items, dim]`` each; they may be
             memory-mapped.
+        factors (tuple): For each block what its inner products are multiplied by, float32
+            ``[n_items]``, or None.
     """
 
     blocks: tuple[np.ndarray, ...] = ()
 
+    @property
+    def factors(self) -> tuple[np.ndarray | None, ...]:
+        return (None,) * len(self.blocks)
+
     def _inner(self, batch: Batch) -> np.ndarray:
         n = len(batch.asked.requests)
         result = np.zeros((n, self.n_items), dtype=np.float32)
-        for query, rows in zip(batch.queries, self.blocks):
+        for query, rows, factor in zip(batch.queries, self.blocks, self.factors):
             if query is not None:
-                result += query @ rows.T
+                inner = query @ rows.T
+                result += inner if factor is None else inner * factor
         result += batch.constant[:, None]
         return result
 

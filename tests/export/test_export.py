@@ -16,7 +16,7 @@ from recbole.utils import get_model
 from recbole_whisperlite.cli import main
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.export.model import export_model, load
-from recbole_whisperlite.model.whisperliteplus import WEIGHTS
+from recbole_whisperlite.model.whisperliteplus import BY_FREQUENCY, WEIGHTS
 from recbole_whisperlite.recommend.plus_scorer import TERMS
 from recbole_whisperlite.recommend.recommender import Recommender
 
@@ -77,7 +77,10 @@ def test_fitted_weights_of_either_sign_are_those_of_the_export(
 ):
     model, test_data, trained = exported("WhisperLitePlus")
     assert model.term_names == [*TERMS] == [*WEIGHTS]
-    model.fitted_weight.copy_(sign * torch.linspace(-1, 1.7, len(TERMS)))
+    weights = sign * torch.linspace(-1, 1.7, len(TERMS))
+    of_frequent = [name in BY_FREQUENCY for name in TERMS]
+    model.fitted_weight.copy_(weights)
+    model.fitted_weight[1] += 0.8 * torch.tensor(of_frequent)
     export_model(test_data.config, model, test_data, None, None, tmp_path / "fitted")
     shop = Recommender.load(tmp_path / "fitted")
     assert_same_scores(model, test_data, shop)

@@ -1,5 +1,7 @@
 """Weights fitted on queries, beside an independent fit of the same likelihood."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ class Model(nn.Module):
     """Two terms of given values: one by request, which may not be negative, one by user."""
 
     REQUEST = "request"
-    term_names = ["memory", "history"]
+    term_names = ["memory", "towers"]
 
     def __init__(self, of_request, of_user, start=(1.0, 2.0)):
         super().__init__()
@@ -23,7 +25,8 @@ class Model(nn.Module):
         self.n_items = len(of_user[0])
         self.logit_scale = torch.zeros(())
         self.term_weight = nn.Parameter(torch.tensor(start))
-        self.register_buffer("fitted_weight", torch.zeros(2))
+        self.register_buffer("fitted_weight", torch.zeros(2, 2))
+        self.popularity = SimpleNamespace(frequency=torch.zeros(self.n_items))
 
     @property
     def weights(self):
@@ -33,7 +36,7 @@ class Model(nn.Module):
         yield "memory", self.of_request[request][:, candidates.item]
 
     def user_terms(self, interaction, candidates):
-        yield "history", self.of_user[interaction["user"]][:, candidates.item]
+        yield "towers", self.of_user[interaction["user"]][:, candidates.item]
 
 
 class Queries:
@@ -103,9 +106,10 @@ def test_the_fit_is_that_of_an_independent_search(n_positives):
     found = fit_weights(model, queries, 100)
     expected = independent(*terms, queries)
     assert list(found.values()) == pytest.approx(expected, abs=2e-3)
-    assert model.fitted_weight.tolist() == pytest.approx(list(found.values()))
+    for row in model.fitted_weight.tolist():
+        assert row == pytest.approx(list(found.values()))
     assert model.term_weight.tolist() == [1, 2]
-    assert abs(found["history"] - 2) > 0.5
+    assert abs(found["towers"] - 2) > 0.5
 
 
 def test_one_weight_by_hand():
@@ -113,7 +117,7 @@ def test_one_weight_by_hand():
     of_user = np.array([[0, 1, 0]] * 4, dtype="f4")
     queries = Queries([[1], [1], [1], [2]])
     model = Model(np.zeros((3, 3), dtype="f4"), of_user)
-    weight = fit_weights(model, queries, 10)["history"]
+    weight = fit_weights(model, queries, 10)["towers"]
     # where the likelihood and the prior around 2 pull with the same force
     assert 3 - 4 * expit(weight) == pytest.approx(weight - 2, abs=1e-3)
 
@@ -128,7 +132,7 @@ def test_a_term_of_counts_is_never_a_reason_against_an_item():
     terms = random_terms(60, 12)
     chosen = choices(*terms, (-3.0, -3.0), lambda q: 1)
     found = fit_weights(Model(*terms), Queries(chosen), 100)
-    assert found["memory"] == 0 and found["history"] < -1
+    assert found["memory"] == 0 and found["towers"] < -1
 
 
 @pytest.mark.parametrize("trained", [1.5, -1.0])
@@ -141,6 +145,29 @@ def test_the_weight_of_refusals_stays_as_it_was_trained(trained):
     ]
     found = fit_weights(model, Queries(choices(*terms, (3.0, 0.0), lambda q: 1)), 100)
     assert found["refusals"] == max(trained, 0) and found["memory"] > 1.5
+
+
+def test_a_term_of_pairs_has_a_weight_for_what_is_seldom_and_one_for_what_is_frequent():
+    """As two terms, of which one counts as far as an item is frequent."""
+    rng = np.random.default_rng(0)
+    _, of_user = random_terms(300, 12)
+    frequency = rng.random(12).astype("f4")
+    model = Model(*random_terms(300, 12), start=(0.0, 1.0))
+    model.of_user = torch.tensor(of_user)
+    model.term_names = ["memory", "history"]
+    model.popularity.frequency = torch.tensor(frequency)
+    model.user_terms = lambda interaction, candidates: [
+        ("history", model.of_user[interaction["user"]])
+    ]
+    model.of_request.zero_()
+    weight = 2.5 * (1 - frequency) - 1.5 * frequency
+    nothing = np.zeros((3, 12), dtype="f4")
+    chosen = choices(nothing, of_user * weight, (0, 1), lambda q: 1)
+    found = fit_weights(model, Queries(chosen), 300)
+    assert found["history"] == pytest.approx(2.5, abs=0.5)
+    assert found["history of the frequent"] == pytest.approx(-1.5, abs=0.5)
+    expected = [[0.0, found["history"]], [0.0, found["history of the frequent"]]]
+    np.testing.assert_allclose(model.fitted_weight, expected, rtol=1e-6)
 
 
 def test_items_that_are_drawn_stand_for_all():

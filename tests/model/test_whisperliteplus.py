@@ -73,7 +73,7 @@ def test_each_term_has_a_say(name):
     model = trained()
     model.fitted_weight.copy_(model.term_weight.detach())
     scores = rank(model, EXAM)
-    model.fitted_weight[weight(model, name)] += 1
+    model.fitted_weight[:, weight(model, name)] += 1
     assert not torch.allclose(rank(model, EXAM), scores, atol=1e-2)
 
 
@@ -82,9 +82,27 @@ def test_fitted_weights_are_those_of_ranking_and_not_of_training():
     scores = rank(model, EXAM)
     loss = model.train().calculate_loss(TRAINING)
     model.fitted_weight.copy_(2 * model.term_weight.detach())
-    model.fitted_weight[weight(model, "unchosen")] = 0
+    model.fitted_weight[:, weight(model, "unchosen")] = 0
     assert_close_relative(rank(model, EXAM), 2 * scores)
     assert model.train().calculate_loss(TRAINING) == loss
+
+
+def test_the_weight_of_a_term_of_pairs_lies_between_two_by_how_often_an_item_was_chosen():
+    model = build(People())
+    # of 9 choices the items 1 to 7 have 2, 2, 2, 3, 1, 0 ... as the frequency says
+    count = torch.bincount(TRAINING["item_id"], minlength=8).float()
+    frequency = [math.log(1 + n) / math.log(1 + count.max()) for n in count.tolist()]
+    model.fitted_weight.fill_(1.0)
+    scores = rank(model, EXAM)
+    for name in ("neighbors", "transitions", "history", "nearest", "similarity"):
+        model.fitted_weight.fill_(1.0)
+        model.fitted_weight[:, weight(model, name)] = 0
+        term = scores - rank(model, EXAM)
+        model.fitted_weight[:, weight(model, name)] = torch.tensor([0.5, 3.0])
+        factor = 0.5 + 2.5 * torch.tensor(frequency)
+        expected = scores + (factor - 1) * term
+        assert_close_relative(rank(model, EXAM)[:, 1:], expected[:, 1:], size=10)
+        assert term[:, 1:].any(), name
 
 
 def test_until_weights_are_fitted_what_nobody_chose_is_not_held_against_an_item():

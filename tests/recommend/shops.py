@@ -142,6 +142,13 @@ WEIGHTS = {
     "nearest": 1.7,
     "similarity": 0.9,
 }
+OF_FREQUENT = {
+    "neighbors": 1.9,
+    "transitions": 0.2,
+    "history": -0.6,
+    "nearest": 0.4,
+    "similarity": 1.6,
+}
 
 
 def plus_scorer(rng, pictures=None, **weights):
@@ -158,6 +165,8 @@ def plus_scorer(rng, pictures=None, **weights):
         text,
         known,
         {**WEIGHTS, **weights},
+        OF_FREQUENT,
+        np.linspace(1, 0, n, dtype=np.float32),
         splits_requests=True,
         history_length=4,
         attention_scale=10.0,

@@ -120,7 +120,10 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
         query = sum(a * queries[j] for a, j in zip(at_end, latest))
         query *= math.sqrt(len(latest)) / sum(at_end)
         terms["similarity"] += keys[:, :3] @ query
-    terms = {name: w[name] * np.array(term) for name, term in terms.items()}
+    for name in w:
+        of_frequent = scorer.weights_of_frequent.get(name, w[name])
+        weight = w[name] * (1 - scorer.frequency) + of_frequent * scorer.frequency
+        terms[name] = weight * np.array(terms[name])
     parts = {name: terms[name] for name in terms if name not in NOT_A_PART}
     parts["text"] = terms["towers"] + w["memory"] * t
     if asked_picture is not None:
@@ -291,8 +294,17 @@ def test_an_item_that_is_added_to_whisperliteplus_is_one_that_nobody_chose():
     wider = scorer.with_items(NewItems([shops.TEXTS[3]], picture))
     items = np.tile([[3, 12]], (5, 1))
     parts = wider.parts(wider.encode(ASKED), items)
-    for name in ("text", "history", "refusals", "picture"):
+    for name in ("text", "refusals", "picture"):
         np.testing.assert_allclose(parts[name][:, 0], parts[name][:, 1], atol=1e-5)
+    # of what depends on how often an item was chosen it has the weight of never
+    ratio = -0.6 * scorer.frequency[3] + scorer.weights["history"] * (
+        1 - scorer.frequency[3]
+    )
+    np.testing.assert_allclose(
+        parts["history"][:, 0] * scorer.weights["history"],
+        parts["history"][:, 1] * ratio,
+        atol=1e-5,
+    )
     assert not parts["neighbors"][:, 1].any() and not parts["transitions"][:, 1].any()
     # known as little as an item that nobody chose, which nobody could
     average = scorer.memory.popularity.sum() / (scorer.memory.popularity > 0).sum()
@@ -313,8 +325,10 @@ def test_transitions_are_those_from_the_latest_item():
     asked = Asked(["hat"] * 3, [np.array(each, int) for each in ([3, 4], [4, 3], [])])
     found = scorer.parts(scorer.encode(asked), np.tile(np.arange(12), (3, 1)))
     expected = np.zeros((3, 12))
-    expected[0, 2] = 0.7 * math.log(1 + 30 / math.sqrt(6))
-    expected[1, 7] = 0.7 * math.log(16)
+    # weights between .7 for an item that nobody chose and .2 for the most frequent
+    weight = 0.7 - 0.5 * scorer.frequency
+    expected[0, 2] = weight[2] * math.log(1 + 30 / math.sqrt(6))
+    expected[1, 7] = weight[7] * math.log(16)
     np.testing.assert_allclose(found["transitions"], expected, rtol=1e-6)
 
 
