@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model import terms
+from recbole_whisperlite.model.similar_requests import SIMILAR_COUNT
 from recbole_whisperlite.model.whisperliteplus import ATTENTION_SCALE, BY_FREQUENCY
 from recbole_whisperlite.recommend.count_scorers import (
     PopularityScorer,
@@ -168,6 +169,7 @@ def _similar_requests(model, dataset, config):
         _array(part.whitening.mean),
         _array(part.whitening.projection),
         config["neighbor_num"],
+        SIMILAR_COUNT,
     )
 
 

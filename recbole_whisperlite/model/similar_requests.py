@@ -9,11 +9,16 @@ import torch
 import torch.nn as nn
 from scipy.sparse import csr_matrix, vstack
 
-from recbole_whisperlite.model.terms import Candidates, SparseRows, count_pairs
+from recbole_whisperlite.model.terms import (
+    Candidates,
+    SparseRows,
+    count_pairs,
+    smoothed,
+)
 from recbole_whisperlite.model.whitening import HalfWhitening
 
-#: The factor of the sum before its logarithm.
-SCALE = 30.0
+#: The weight of the prior, in choices for requests that are alike.
+SIMILAR_COUNT = 1.0
 #: Requests that are as similar as the last one that counts, but for rounding, count too.
 ROUNDING = 1e-6
 # The most cosines in memory at once: 64 MB as float32.
@@ -24,13 +29,15 @@ class SimilarRequests(nn.Module):
     r"""SimilarRequests scores items by how often they were chosen for similar requests.
 
     .. math::
-        \log\Big(1 + 30 \sum_{r' \in N(r)} \cos(r, r')^2\, n(r', i)\Big)
+        \log \frac{m(r, i) + a\, P(i|r)}{\sum_j m(r, j) + a}, \quad
+        m(r, i) = \sum_{r' \in N(r)} \cos(r, r')^2\, n(r', i)
 
     with the training counts :math:`n` and the requests :math:`N(r)` of training whose frozen
     vectors, half whitened, are nearest to that of the request: k nearest neighbors among
     requests, as ItemKNN has them among items. People seldom say the same in the same
-    words, so that most requests have no count of their own. The request itself is no
-    neighbor of its own: so a target never counts for itself in training.
+    words, so that most requests have no count of their own. The prior :math:`P` is that of
+    :class:`RequestMemory`, and what is new has the prior alone, as there. The request
+    itself is no neighbor of its own: so a target never counts for itself in training.
 
     Args:
         - vectors(torch.FloatTensor): Frozen vectors of the requests, shape: [n_requests,
@@ -51,7 +58,10 @@ class SimilarRequests(nn.Module):
         whitened = self.whitening(vectors)
         whitened[0] = 0
         counts = count_pairs(request, item, (len(vectors), n_items))[trained]
-        self.rows = SparseRows(_sums(whitened, trained, counts, max_neighbors))
+        sums = csr_matrix(_sums(whitened, trained, counts, max_neighbors))
+        self.sum = SparseRows(sums)
+        total = torch.from_numpy(np.asarray(sums.sum(axis=1)).ravel()).float()
+        self.register_buffer("total", total, persistent=False)
         # for requests that come after the training
         self.counts = SparseRows(counts)
         trained = torch.from_numpy(trained)
@@ -59,22 +69,29 @@ class SimilarRequests(nn.Module):
         self.register_buffer("vectors", whitened[trained], persistent=False)
 
     def forward(
-        self, request: torch.LongTensor, candidates: Candidates
+        self,
+        request: torch.LongTensor,
+        candidates: Candidates,
+        log_prior: torch.FloatTensor,
+        is_new: torch.BoolTensor,
     ) -> torch.FloatTensor:
         r"""Score candidates.
 
         Args:
             request (torch.LongTensor): shape: [n]
             candidates (Candidates): The items
+            log_prior (torch.FloatTensor): :math:`\log P(i|r)`, shape: [n, n_candidates]
+            is_new (torch.BoolTensor): Whether an item is new, shape: [n_candidates]
 
         Returns:
             torch.FloatTensor: shape: [n, n_candidates]
         """
-        return self.rows(request, candidates).mul_(SCALE).log1p_()
+        found, total = self.sum(request, candidates), self.total[request]
+        return smoothed(found, total, log_prior, is_new, SIMILAR_COUNT)
 
 
 def _sums(vectors, trained, counts, max_neighbors):
-    r"""The sums before the logarithm, shape: [n_requests, n_items]."""
+    r"""The sums :math:`m`, shape: [n_requests, n_items]."""
     k = min(max_neighbors, len(trained))
     if not k:
         return csr_matrix((len(vectors), counts.shape[1]))

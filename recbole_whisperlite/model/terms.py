@@ -321,12 +321,34 @@ class RequestMemory(nn.Module):
         if positives is not None:
             count[positives] -= 1
             total[positives[0]] -= 1
-        count.masked_fill_(is_new, 0)
-        total = torch.log(total + PRIOR_COUNT).unsqueeze(1)
-        total = torch.where(is_new, math.log(PRIOR_COUNT), total)
-        # the logarithm of 0 is slow, and that of the smallest number is small enough
-        log_count = count.clamp_(min=torch.finfo(count.dtype).tiny).log_()
-        return torch.logaddexp(log_count, log_prior + math.log(PRIOR_COUNT)) - total
+        return smoothed(count, total, log_prior, is_new, PRIOR_COUNT)
+
+
+def smoothed(
+    count: torch.FloatTensor,
+    total: torch.FloatTensor,
+    log_prior: torch.FloatTensor,
+    is_new: torch.BoolTensor,
+    prior_count: float,
+) -> torch.FloatTensor:
+    r"""The logarithm of shares with a Dirichlet prior, which is all that new items have.
+
+    Args:
+        count (torch.FloatTensor): Of items, which is changed, shape: [n, n_candidates]
+        total (torch.FloatTensor): Of all items, shape: [n]
+        log_prior (torch.FloatTensor): Logarithms of the prior, shape: [n, n_candidates]
+        is_new (torch.BoolTensor): shape: [n_candidates]
+        prior_count (float): What the prior counts, in the unit of ``count``
+
+    Returns:
+        torch.FloatTensor: shape: [n, n_candidates]
+    """
+    count.masked_fill_(is_new, 0)
+    total = torch.log(total + prior_count).unsqueeze(1)
+    total = torch.where(is_new, math.log(prior_count), total)
+    # the logarithm of 0 is slow, and that of the smallest number is small enough
+    log_count = count.clamp_(min=torch.finfo(count.dtype).tiny).log_()
+    return torch.logaddexp(log_count, log_prior + math.log(prior_count)) - total
 
 
 class Neighbors(nn.Module):

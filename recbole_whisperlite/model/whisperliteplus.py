@@ -40,11 +40,11 @@ ATTENTION_SCALE = 10.0
 #: The terms of the score in their order, and the weights with which training begins.
 WEIGHTS = {
     "memory": 1.0,
+    "similar_requests": 0.2,
     "towers": 0.0,
     "popularity": 0.0,
     "unchosen": 0.0,
     "refusals": 0.5,
-    "similar_requests": 0.5,
     "neighbors": 0.5,
     "transitions": 0.5,
     "history": 2.0,
@@ -80,7 +80,8 @@ class WhisperLitePlus(WhisperLite):
 
     - ``use_memory``: how often an item occurs in training with the same request text; the
       scores of the towers and the popularity of items are the prior.
-    - ``use_similar_requests``: how often an item was chosen for requests in other words.
+    - ``use_similar_requests``: how often an item was chosen for requests in other words,
+      with the same prior; a part of the memory.
     - ``use_neighbors``: how many users an item shares with the items of the history.
     - ``use_transitions``: how often an item followed the latest one of the history.
     - ``use_history``: how similar an item is to those items of the history that fit the
@@ -107,9 +108,7 @@ class WhisperLitePlus(WhisperLite):
         of_pairs = of_pairs or settings["use_similarity"]
         inputs = {
             "history": of_pairs or settings["use_history"],
-            "item id": of_pairs
-            or settings["use_memory"]
-            or settings["use_similar_requests"],
+            "item id": of_pairs or settings["use_memory"],
         }
         return WhisperLite.inputs(settings) + [name for name in inputs if inputs[name]]
 
@@ -118,7 +117,7 @@ class WhisperLitePlus(WhisperLite):
 
         # load parameters info
         self.use_memory = config["use_memory"]
-        self.use_similar_requests = config["use_similar_requests"]
+        self.use_similar_requests = self.use_memory and config["use_similar_requests"]
         self.use_neighbors = config["use_neighbors"]
         self.use_transitions = config["use_transitions"]
         self.use_history = config["use_history"]
@@ -225,11 +224,11 @@ class WhisperLitePlus(WhisperLite):
             self.similarity.reset_parameters()
         used = {
             "memory": self.use_memory,
+            "similar_requests": self.use_similar_requests,
             "towers": True,
             "popularity": self.use_memory,
             "unchosen": self.use_memory,
             "refusals": self.use_refusals,
-            "similar_requests": self.use_similar_requests,
             "neighbors": self.use_neighbors,
             "transitions": self.use_transitions,
             "history": self.use_history,
@@ -384,6 +383,10 @@ class WhisperLitePlus(WhisperLite):
             yield "memory", self.memory(
                 request, candidates, log_prior, is_new, positives
             )
+            if self.use_similar_requests:
+                yield "similar_requests", self.similar_requests(
+                    request, candidates, log_prior, is_new
+                )
             yield "popularity", log_popularity
             unchosen = self.popularity.is_new & self.popularity.in_catalogue
             yield "unchosen", unchosen[candidates.item].to(logits.dtype).unsqueeze(0)
@@ -392,9 +395,6 @@ class WhisperLitePlus(WhisperLite):
             strength = 1.0 if self.training else self.refusal_strength
             refusal_e = -strength * scale * self._refusal_e(request)
             yield "refusals", torch.matmul(refusal_e, item_e)
-        if self.use_similar_requests:
-            of_similar = self.similar_requests(request, candidates)
-            yield "similar_requests", _without(of_similar, made_new)
 
     def _log_normalizer(self, request_e, logits, candidates, made_new, log_inclusion):
         r"""The log of the sum of popularity · exp(towers) over the catalogue, shape: [n, 1].

@@ -373,6 +373,7 @@ def _weights_of_terms(parts):
     of_memory = {*OF_MEMORY} & {*weights}
     fit = "towers" in weights and {*weights} <= {*TERMS}
     fit = fit and of_memory in (set(), {*OF_MEMORY})
+    fit = fit and ("memory" in weights or "similar_requests" not in weights)
     fit = fit and {*of_frequent} == {*weights} & {*BY_FREQUENCY}
     if not fit or not all(map(_is_number, [*weights.values(), *of_frequent.values()])):
         parts.folder.refuse(
@@ -402,7 +403,8 @@ def _similar_requests(parts):
     projection = parts.array(f"{file}/projection", "f", len(mean), vectors.shape[1])
     counts = RequestCounts(texts, parts.sparse(file, len(texts), least=0))
     n_similar = parts.count("n_similar_requests")
-    return SimilarRequests(counts, vectors, mean, projection, n_similar)
+    prior_count = parts.number("similar_count", 0)
+    return SimilarRequests(counts, vectors, mean, projection, n_similar, prior_count)
 
 
 def _similarity(parts, dim):

@@ -31,11 +31,11 @@ from recbole_whisperlite.recommend.text_scorer import TextScorer
 #: The terms that have weights: those of ``model/whisperliteplus.py``.
 TERMS = (
     "memory",
+    "similar_requests",
     "towers",
     "popularity",
     "unchosen",
     "refusals",
-    "similar_requests",
     "neighbors",
     "transitions",
     "history",
@@ -129,7 +129,13 @@ class PlusScorer(TextScorer):
     @property
     def text_weight(self) -> np.float32:
         """numpy.float32: How much the score of the towers counts."""
-        return np.float32(self.weights["towers"] + self.weights.get("memory", 0.0))
+        return np.float32(self.weights["towers"] + self._weight_of_prior)
+
+    @property
+    def _weight_of_prior(self):
+        """How much what the towers expect counts, the prior of two terms."""
+        of_similar = self.weights.get("similar_requests", 0.0)
+        return self.weights.get("memory", 0.0) + of_similar
 
     @property
     def blocks(self) -> tuple[np.ndarray, ...]:
@@ -173,14 +179,9 @@ class PlusScorer(TextScorer):
         queries, constant = [query], np.zeros(n, dtype=np.float32)
         corrections = [csr_matrix((n, self.n_items), dtype=np.float32)]
         if self.memory is not None:
-            constant = self._remember(asked, logits, of_parts)
+            constant = self._remember(asked, logits, frozen, of_parts)
             queries.append(of_parts["popularity"] + of_parts["of_new"])
-            corrections.append(of_parts["counted"])
-        if self.similar_requests is not None:
-            of_similar = self.similar_requests.of(asked.requests, frozen)
-            of_similar.data *= self._weight("similar_requests")
-            of_parts["similar_requests"] = of_similar
-            corrections.append(of_similar)
+            corrections += [of_parts[name] for name in self._counted]
         histories = [each[-self.history_length :] for each in asked.histories]
         if "history" in self.weights:
             of_parts["history"] = self._about(embedding, histories)
@@ -197,43 +198,58 @@ class PlusScorer(TextScorer):
         corrections = sum(corrections[1:], corrections[0])
         return Batch(asked, tuple(queries), constant, corrections, of_parts)
 
-    def _remember(self, asked, logits, of_parts):
+    @property
+    def _counted(self):
+        """The terms that add counts to what the towers expect."""
+        return [name for name in ("memory", "similar_requests") if name in self.weights]
+
+    def _remember(self, asked, logits, frozen, of_parts):
         """Return the constants, ``[n]``; note the queries of the columns of the memory,
-        ``[n, 3]``, and what counts add, csr ``[n, n_items]``."""
+        ``[n, 3]``, and what the counts of each term add, csr ``[n, n_items]``."""
         memory, w = self.memory, self.weights
-        log_popularity, is_new, _ = self.columns.T
+        log_popularity, _, _ = self.columns.T
         of_known = self.embeddings, log_popularity
         if not self.known.all():  # few rows are copied only where it must be
             of_known = self.embeddings[self.known], log_popularity[self.known]
         normalizer = log_normalizer(logits, *of_known)
-        count = memory.counts.of(asked.requests)
-        n_chosen = np.asarray(count.sum(axis=1)).ravel()
-        # what of the prior is left beside the choices for the request
-        log_share = np.log(memory.prior_count / (n_chosen + memory.prior_count))
-        constant = w["memory"] * (log_share - normalizer)
-
-        popularity = w["memory"] + w["popularity"], 0.0, w["unchosen"]
+        weight = self._weight_of_prior
+        popularity = weight + w["popularity"], 0.0, w["unchosen"]
         of_parts["popularity"] = np.tile(np.float32(popularity), (len(logits), 1))
-        # all choices were made without the items that are new
-        of_new = np.zeros_like(of_parts["popularity"])
-        of_new[:, 1] = -w["memory"] * log_share
-        of_parts["of_new"] = of_new
+        of_parts["of_new"] = np.zeros_like(of_parts["popularity"])
         # of the popularity as a share of that of all, the divisor is in the constant
         total = log_normalizer(np.zeros_like(logits[:1]), *of_known)[0]
-        of_parts["shift"] = np.float32(-w["memory"] * total)
-        of_parts["constant"] = np.float32(constant) - of_parts["shift"]
+        of_parts["shift"] = np.float32(-weight * total)
+        constant = np.zeros(len(logits), dtype=np.float32)
+        for name in self._counted:
+            count, prior_count = memory.counts.of(asked.requests), memory.prior_count
+            if name == "similar_requests":
+                count = self.similar_requests.of(asked.requests, frozen)
+                prior_count = self.similar_requests.prior_count
+            constant += self._smooth(
+                name, count, prior_count, logits, normalizer, of_parts
+            )
+        of_parts["constant"] = constant - of_parts["shift"]
+        return constant
 
+    def _smooth(self, name, count, prior_count, logits, normalizer, of_parts):
+        """Return the constant of one of the terms, ``[n]``; note what its counts add."""
+        w, n_chosen = self.weights[name], np.asarray(count.sum(axis=1)).ravel()
+        # what of the prior is left beside the choices for the request
+        log_share = np.log(prior_count / (n_chosen + prior_count))
+        # all choices were made without the items that are new
+        of_parts["of_new"][:, 1] -= np.float32(w * log_share)
+        log_popularity, is_new, _ = self.columns.T
         added = count.tocoo()
         there = is_new[added.col] == 0
         row, column, times = added.row[there], added.col[there], added.data[there]
         prior = np.einsum("nd,nd->n", logits[row], self.embeddings[column])
         prior += log_popularity[column] - normalizer[row]
-        prior += np.float32(np.log(memory.prior_count))
-        raised = w["memory"] * (np.logaddexp(np.log(times), prior) - prior)
-        of_parts["counted"] = csr_matrix(
+        prior += np.float32(np.log(prior_count))
+        raised = w * (np.logaddexp(np.log(times), prior) - prior)
+        of_parts[name] = csr_matrix(
             (raised.astype(np.float32), (row, column)), shape=count.shape
         )
-        return constant.astype(np.float32)
+        return np.float32(w * (log_share - normalizer))
 
     def _of_pairs(self, histories):
         """Yield the terms of pairs of items: name, and csr ``[n, n_items]``."""
@@ -278,10 +294,11 @@ class PlusScorer(TextScorer):
             parts["popularity"] = popularity + of["shift"]
             of_new = products(of["of_new"], self.columns, items)
             parts["memory"] = of["constant"][:, None] + of_new
-            parts["memory"] += take(of["counted"], items)
+            for name in self._counted:
+                parts[name] = parts.get(name, 0) + take(of[name], items)
         if "refusals" in self.weights:
             parts["refusals"] = products(of.get("refusals"), self.embeddings, items)
-        for name in ("similar_requests", "neighbors", "transitions"):
+        for name in ("neighbors", "transitions"):
             if name in self.weights:
                 parts[name] = take(of.get(name), items)
         if "history" in self.weights:
@@ -366,6 +383,7 @@ class PlusScorer(TextScorer):
             settings["new_log_factor"] = self.memory.new_log_factor
         if self.similar_requests is not None:
             settings["n_similar_requests"] = self.similar_requests.n_similar
+            settings["similar_count"] = self.similar_requests.prior_count
         if self.nearest is not None:
             settings["n_nearest"] = self.nearest.n_nearest
         return settings

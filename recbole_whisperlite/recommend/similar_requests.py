@@ -11,7 +11,6 @@ from recbole_whisperlite.recommend.counts import RequestCounts
 from recbole_whisperlite.recommend.embed import check_size, unit
 
 # As in the model.
-_SCALE = np.float32(30.0)
 _ROUNDING = np.float32(1e-6)
 
 
@@ -26,6 +25,8 @@ class SimilarRequests:
         mean (numpy.ndarray): float32 ``[dim of the frozen vectors]``.
         projection (numpy.ndarray): float64 ``[dim of the frozen vectors, dim]``.
         n_similar (int): How many similar requests count.
+        prior_count (float): The weight of the towers, in choices for requests that are
+            alike.
     """
 
     counts: RequestCounts
@@ -33,9 +34,11 @@ class SimilarRequests:
     mean: np.ndarray
     projection: np.ndarray
     n_similar: int
+    prior_count: float
 
     def of(self, texts: list[str], frozen: np.ndarray) -> csr_matrix:
-        """Return the term of requests.
+        """Return how often each item was chosen for similar requests, by how similar they
+        are.
 
         Args:
             texts (list of str): The requests; none is similar to itself.
@@ -56,7 +59,7 @@ class SimilarRequests:
                 cosine[row, own] = 0
         least = np.partition(cosine, -k, axis=1)[:, -k][:, None] - _ROUNDING
         cosine[(cosine < least) | (cosine <= 0)] = 0
-        return (_SCALE * (csr_matrix(cosine**2) @ counts)).log1p()
+        return (csr_matrix(cosine**2) @ counts).tocsr()
 
     def _project(self, frozen):
         check_size(frozen, len(self.mean), "the components of the requests")

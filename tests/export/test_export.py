@@ -58,7 +58,7 @@ def test_late_fusion_of_other_parts(exported, parts):
     "settings",
     [
         {},
-        *({name: False} for name in SWITCHES),
+        *({name: False} for name in (*SWITCHES, "use_similar_requests")),
         *({**dict.fromkeys(SWITCHES, False), name: True} for name in SWITCHES),
         dict.fromkeys(SWITCHES, False),
         {"refusal_strength": 0.5, "MAX_ITEM_LIST_LENGTH": 2, "neighbor_num": 3},

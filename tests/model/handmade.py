@@ -22,7 +22,7 @@ DEFAULTS = {
     for model in (WhisperLite, WhisperLitePlus)
 }
 #: WhisperLitePlus with every part switched off.
-PLAIN = {**dict.fromkeys(SWITCHES, False), "mask_user_items": False}
+PLAIN = dict.fromkeys([*SWITCHES, "use_similar_requests", "mask_user_items"], False)
 
 
 class Config(dict):

@@ -135,13 +135,12 @@ HISTORY = ["use_neighbors", "use_transitions", "use_history", "use_similarity"]
         ),
         (HISTORY, {"request", "item text", "item id"}),
         (
-            [*HISTORY, "use_memory", "use_similar_requests"],
+            [*HISTORY, "use_memory"],
             {"request", "item text"},
         ),
         (
             [
                 "use_memory",
-                "use_similar_requests",
                 "use_neighbors",
                 "use_transitions",
                 "use_similarity",

@@ -1,7 +1,5 @@
 """What was chosen for requests in other words, beside a plain loop."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -16,13 +14,18 @@ VECTORS = torch.from_numpy(
 ).float()
 
 
-def scores(term):
-    return term(torch.arange(N_REQUESTS), ALL)
+LOG_PRIOR = torch.log_softmax(torch.linspace(-1, 2, N_REQUESTS * N_ITEMS), dim=0)
+LOG_PRIOR = LOG_PRIOR.view(N_REQUESTS, N_ITEMS)
+NEVER = torch.zeros(N_ITEMS, dtype=torch.bool)
+
+
+def scores(term, is_new=NEVER):
+    return term(torch.arange(N_REQUESTS), ALL, LOG_PRIOR, is_new)
 
 
 def plain(vectors, n_neighbors):
     """The formula in loops; request 4 was never asked in training."""
-    result = np.zeros((N_REQUESTS, N_ITEMS))
+    count = np.zeros((N_REQUESTS, N_ITEMS))
     whitened = HalfWhitening(vectors, np.array([1, 2, 3]))(vectors).numpy()
     for request in range(1, N_REQUESTS):
         cosine = {
@@ -33,19 +36,23 @@ def plain(vectors, n_neighbors):
         nearest = sorted(cosine, key=lambda other: -cosine[other])[:n_neighbors]
         for other, item in zip(REQUEST, ITEM):
             if other in nearest and cosine[other] > 0:
-                result[request, item] += cosine[other] ** 2
-    return np.log1p(30 * result)
+                count[request, item] += cosine[other] ** 2
+    return smooth(count)
+
+
+def smooth(count):
+    share = (count + LOG_PRIOR.exp().numpy()) / (count.sum(axis=1, keepdims=True) + 1)
+    return torch.from_numpy(np.log(share))
 
 
 @pytest.mark.parametrize("n_neighbors", [1, 2, 3, 50])
 def test_choices_count_by_how_similar_their_requests_are(n_neighbors):
     term = SimilarRequests(VECTORS, REQUEST, ITEM, N_ITEMS, n_neighbors)
     expected = plain(VECTORS, n_neighbors)
-    assert (expected[1:].sum(axis=1) > 0).any()
-    assert_close_relative(scores(term), torch.from_numpy(expected))
+    assert not torch.allclose(expected, LOG_PRIOR.double(), atol=0.1)
+    assert_close_relative(scores(term), expected)
     some = torch.tensor([3, 1])
-    found = term(some, ALL)
-    assert_close_relative(found, torch.from_numpy(expected)[some])
+    assert_close_relative(term(some, ALL, LOG_PRIOR[some], NEVER), expected[some])
 
 
 def test_the_same_wish_in_two_texts_counts_in_full_and_not_for_itself():
@@ -53,9 +60,17 @@ def test_the_same_wish_in_two_texts_counts_in_full_and_not_for_itself():
     vectors[4] = vectors[1]  # was never asked itself
     found = scores(SimilarRequests(vectors, REQUEST, ITEM, N_ITEMS, 1))
     # request 1: item 1 three times, item 4 once
-    expected = [0, math.log1p(90), 0, 0, math.log1p(30), 0]
-    assert_close_relative(found[4], torch.tensor(expected))
-    assert not torch.allclose(found[1], found[4], atol=1)
+    expected = smooth(np.array([[0, 3, 0, 0, 1, 0]] * N_REQUESTS))
+    assert_close_relative(found[4], expected[4])
+    assert not torch.allclose(found[1].double(), expected[1], atol=1)
+
+
+def test_what_is_new_has_the_prior():
+    is_new = torch.arange(N_ITEMS) == 1
+    term = SimilarRequests(VECTORS, REQUEST, ITEM, N_ITEMS, 3)
+    found, known = scores(term, is_new), scores(term)
+    assert_close_relative(found[:, 1], LOG_PRIOR[:, 1])
+    assert torch.equal(found[:, 2:], known[:, 2:])
 
 
 def test_all_that_are_as_similar_as_the_last_one_count():
@@ -67,14 +82,14 @@ def test_all_that_are_as_similar_as_the_last_one_count():
 
 
 @pytest.mark.parametrize("request_", [REQUEST * 0, REQUEST.clip(max=1)])
-def test_without_another_request_nothing_is_similar(request_):
-    term = SimilarRequests(VECTORS, request_, ITEM, N_ITEMS, 5)
-    found = scores(term)
-    assert not found[:2].any() and found.isfinite().all()
+def test_without_another_request_there_is_the_prior(request_):
+    found = scores(SimilarRequests(VECTORS, request_, ITEM, N_ITEMS, 5))
+    assert_close_relative(found[:2], LOG_PRIOR[:2])
+    assert found.isfinite().all()
 
 
 def test_a_request_without_a_vector_is_like_no_other():
     vectors = VECTORS.clone()
     vectors[[2, 4]] = 0
     found = scores(SimilarRequests(vectors, REQUEST, ITEM, N_ITEMS, 5))
-    assert not found[[0, 2, 4]].any()
+    assert_close_relative(found[[0, 2, 4]], LOG_PRIOR[[0, 2, 4]])

@@ -26,7 +26,7 @@ EACH = pytest.mark.parametrize(
     ids=["all", *(f"only {each}" for each in SWITCHES)],
 )
 TERMS = [
-    *("memory", "towers", "popularity", "unchosen", "refusals", "similar_requests"),
+    *("memory", "similar_requests", "towers", "popularity", "unchosen", "refusals"),
     *("neighbors", "transitions", "history", "nearest", "similarity"),
 ]
 
@@ -143,7 +143,7 @@ def test_a_term_that_is_off_has_no_weight_and_no_parameters():
     everything = build(People())
     assert everything.term_names == TERMS
     for switch, names in {
-        "use_memory": ["memory", "popularity", "unchosen"],
+        "use_memory": ["memory", "similar_requests", "popularity", "unchosen"],
         "use_similar_requests": ["similar_requests"],
         "use_neighbors": ["neighbors"],
         "use_transitions": ["transitions"],
@@ -385,8 +385,9 @@ def test_what_is_made_new_has_no_counts():
         terms.update(model.user_terms(TRAINING, every, positives, made_new))
         plain = dict(model.user_terms(TRAINING, every, positives))
     assert plain["neighbors"][:, 3].any() and plain["transitions"][:, 3].any()
-    for name in ("similar_requests", "neighbors", "transitions"):
+    for name in ("neighbors", "transitions"):
         assert not terms[name][:, 3].any()
+    assert torch.equal(terms["memory"][:, 3], terms["similar_requests"][:, 3])
     expected = math.log(9 / 5 + 0.1) + 0.5
     assert_close_relative(terms["popularity"][:, 3], torch.full((9,), expected))
     offset = model.similarity.bias.weight + 1
