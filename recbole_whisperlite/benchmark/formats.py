@@ -31,6 +31,10 @@ from recbole_whisperlite.benchmark.notes import (
 )
 from recbole_whisperlite.benchmark.slices import CHOSEN
 
+# How the best and the second best figure are shown.
+_MARKDOWN_MARKS = "**{}**", "<u>{}</u>"
+_LATEX_MARKS = r"\textbf{{{}}}", r"\underline{{{}}}"
+
 
 def files(benchmark: dict[str, Any]) -> dict[str, str]:
     """Return the files with tables, ``{name: text}``.
@@ -209,16 +213,20 @@ def _chosen(benchmark, best, second):
         if not row["runs"]:
             continue
         cells = [row["name"]]
-        for part, (first, next_) in zip(parts, marks):
+        for part, mark in zip(parts, marks):
             mean = part["means"][row["name"]]
             text = "–" if mean is None else f"{mean:.4f}"
-            if row["name"] in first:
-                text = best.format(text)
-            elif row["name"] in next_:
-                text = second.format(text)
-            cells.append(text)
+            cells.append(_marked(text, row, mark, best, second))
         lines.append(cells)
     return head, lines
+
+
+def _marked(text, row, first_and_second, best, second):
+    """Return the text of a cell, in the format of the best or the second best if it is."""
+    for names, form in zip(first_and_second, (best, second)):
+        if row["name"] in names:
+            return form.format(text)
+    return text
 
 
 def as_markdown(benchmark: dict[str, Any]) -> str:
@@ -231,11 +239,8 @@ def as_markdown(benchmark: dict[str, Any]) -> str:
     for row in benchmark["rows"]:
         cells = [row["name"], told_inputs(row["inputs"])]
         for name in names if row["runs"] else ():
-            cell = _figure(row, name, " ± ")
-            if row["name"] in marks[name][0]:
-                cell = f"**{cell}**"
-            elif row["name"] in marks[name][1]:
-                cell = f"<u>{cell}</u>"
+            figure = _figure(row, name, " ± ")
+            cell = _marked(figure, row, marks[name], *_MARKDOWN_MARKS)
             cells.append(cell + r"\*" * differs(row, name))
         if row["runs"]:
             cells += [str(row["trials"])] * len(trials)
@@ -255,7 +260,7 @@ def as_markdown(benchmark: dict[str, Any]) -> str:
                 ["model", "difference", "95 % interval", "relative", "p"], gaps, 1
             )
         )
-    chosen = _chosen(benchmark, "**{}**", "<u>{}</u>")
+    chosen = _chosen(benchmark, *_MARKDOWN_MARKS)
     if chosen:
         head = ["model", *(f"{label} (n = {n})" for label, n in chosen[0])]
         parts.append(f"### {benchmark['slices']['metric']} by {CHOSEN.axis}")
@@ -281,11 +286,8 @@ def as_latex(benchmark: dict[str, Any]) -> str:
     for row in benchmark["rows"]:
         cells = [_tex(row["name"]), _tex(told_inputs(row["inputs"]))]
         for name in names if row["runs"] else ():
-            cell = _figure(row, name, " $\\pm$ ")
-            if row["name"] in marks[name][0]:
-                cell = f"\\textbf{{{cell}}}"
-            elif row["name"] in marks[name][1]:
-                cell = f"\\underline{{{cell}}}"
+            figure = _figure(row, name, " $\\pm$ ")
+            cell = _marked(figure, row, marks[name], *_LATEX_MARKS)
             cells.append(cell + "$^{*}$" * differs(row, name))
         if row["runs"]:
             cells += [str(row["trials"])] * len(trials)
@@ -303,7 +305,7 @@ def as_latex(benchmark: dict[str, Any]) -> str:
         head = ["Model", "Difference", r"95 \% interval", "Relative", "$p$ (Holm)"]
         lines = [[_tex(name), *cells[:-1], _tex(cells[-1])] for name, *cells in gaps]
         parts.append(_latex(caption, head, lines, 1))
-    chosen = _chosen(benchmark, r"\textbf{{{}}}", r"\underline{{{}}}")
+    chosen = _chosen(benchmark, *_LATEX_MARKS)
     if chosen:
         metric = _tex(shown_name(benchmark["slices"]["metric"]))
         head = [_range(label) + f" ($n = {n}$)" for label, n in chosen[0]]

@@ -118,7 +118,9 @@ def _whisperliteplus(model, dataset, encoder, config):
             float(model.popularity.new_log_factor),
         )
     if "similar_requests" in weights:
-        of_terms["similar_requests"] = _similar_requests(model, dataset, config)
+        of_terms["similar_requests"] = _similar_requests(
+            model, of_terms["memory"].counts, dataset, config
+        )
     if "neighbors" in weights:
         of_terms["neighbors"] = _of_items(model.neighbors.scaled_cosine)
     if "transitions" in weights:
@@ -160,14 +162,15 @@ def _weights(model):
     return seldom, {name: frequent[name] for name in BY_FREQUENCY if name in frequent}
 
 
-def _similar_requests(model, dataset, config):
-    part = model.similar_requests
-    texts = [dataset.request_texts[row] for row in part.trained.tolist()]
+def _similar_requests(model, counts, dataset, config):
+    part = model.similar_requests.whitening
+    row_of = {text: row for row, text in enumerate(dataset.request_texts)}
+    vectors = model.requests.vectors[[row_of[text] for text in counts.texts]]
     return SimilarRequests(
-        RequestCounts(texts, _csr(part.counts)[:, 1:].tocsr()),
-        _array(part.vectors),
-        _array(part.whitening.mean),
-        _array(part.whitening.projection),
+        counts,
+        _array(part(vectors)),
+        _array(part.mean),
+        _array(part.projection),
         config["neighbor_num"],
         SIMILAR_COUNT,
     )

@@ -10,6 +10,7 @@ import torch.nn as nn
 from scipy.sparse import csr_matrix, vstack
 
 from recbole_whisperlite.model.terms import (
+    MOST_COSINES,
     Candidates,
     SparseRows,
     count_pairs,
@@ -21,8 +22,6 @@ from recbole_whisperlite.model.whitening import HalfWhitening
 SIMILAR_COUNT = 1.0
 #: Requests that are as similar as the last one that counts, but for rounding, count too.
 ROUNDING = 1e-6
-# The most cosines in memory at once: 64 MB as float32.
-_MOST_COSINES = 2**24
 
 
 class SimilarRequests(nn.Module):
@@ -62,11 +61,6 @@ class SimilarRequests(nn.Module):
         self.sum = SparseRows(sums)
         total = torch.from_numpy(np.asarray(sums.sum(axis=1)).ravel()).float()
         self.register_buffer("total", total, persistent=False)
-        # for requests that come after the training
-        self.counts = SparseRows(counts)
-        trained = torch.from_numpy(trained)
-        self.register_buffer("trained", trained, persistent=False)
-        self.register_buffer("vectors", whitened[trained], persistent=False)
 
     def forward(
         self,
@@ -98,7 +92,7 @@ def _sums(vectors, trained, counts, max_neighbors):
     of_trained = vectors[trained].T
     column = torch.full((len(vectors),), -1)
     column[trained] = torch.arange(len(trained))
-    step = max(_MOST_COSINES // len(trained), 1)
+    step = max(MOST_COSINES // len(trained), 1)
     blocks = []
     for begin in range(0, len(vectors), step):
         cosine = vectors[begin : begin + step] @ of_trained

@@ -27,8 +27,8 @@ PRIOR_COUNT = 20.0
 UNSEEN = 0.1
 # The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
-# The most cosines in memory at once: 64 MB as float32.
-_MOST_COSINES = 2**24
+#: The most cosines in memory at once: 64 MB as float32.
+MOST_COSINES = 2**24
 
 
 class Candidates:
@@ -563,7 +563,7 @@ class NearestItem(nn.Module):
         known = slice(1, None) if known_items is None else known_items[known_items > 0]
         known = torch.arange(len(vectors))[known]
         rows, columns, values = [], [], []
-        step = max(_MOST_COSINES // len(vectors), 1)
+        step = max(MOST_COSINES // len(vectors), 1)
         for begin in range(1, len(vectors), step):
             row = torch.arange(begin, min(begin + step, len(vectors)))
             cosine = torch.matmul(vectors[row], vectors.transpose(0, 1))

@@ -102,6 +102,20 @@ def log_normalizer(
     return (highest[:, 0] + np.log(total)).astype(np.float32)
 
 
+def half_whitened(
+    frozen: np.ndarray, mean: np.ndarray, projection: np.ndarray
+) -> np.ndarray:
+    """Return frozen vectors as ``HalfWhitening`` transforms them, float32 ``[n, dim]``.
+
+    Args:
+        frozen (numpy.ndarray): ``[n, dim of the frozen vectors]``, 0 where there is none.
+        mean (numpy.ndarray): ``[dim of the frozen vectors]``.
+        projection (numpy.ndarray): float64 ``[dim of the frozen vectors, dim]``.
+    """
+    centred = (frozen - mean) * frozen.any(axis=1, keepdims=True)
+    return unit((centred.astype(np.float64) @ projection).astype(np.float32))
+
+
 @dataclasses.dataclass(frozen=True)
 class ItemVectors:
     """The vectors by which items of a history are compared with others: ``LikeHistory``.
@@ -119,8 +133,7 @@ class ItemVectors:
     def project(self, frozen: np.ndarray) -> np.ndarray:
         """Return the vectors of new items from their frozen ones, float32 ``[n, dim]``."""
         check_size(frozen, len(self.mean), "the components of the history")
-        centred = (frozen - self.mean) * frozen.any(axis=1, keepdims=True)
-        return unit((centred.astype(np.float64) @ self.projection).astype(np.float32))
+        return half_whitened(frozen, self.mean, self.projection)
 
     def with_items(self, vectors: np.ndarray) -> ItemVectors:
         vectors = np.concatenate([self.vectors, vectors])

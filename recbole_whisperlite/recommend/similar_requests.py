@@ -8,7 +8,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.recommend.counts import RequestCounts
-from recbole_whisperlite.recommend.embed import check_size, unit
+from recbole_whisperlite.recommend.embed import check_size
+from recbole_whisperlite.recommend.plus_terms import half_whitened
 
 # As in the model.
 _ROUNDING = np.float32(1e-6)
@@ -52,7 +53,8 @@ class SimilarRequests:
         k = min(self.n_similar, len(self.vectors))
         if not k:
             return csr_matrix((len(texts), counts.shape[1]), dtype=np.float32)
-        cosine = self._project(frozen) @ self.vectors.T
+        check_size(frozen, len(self.mean), "the components of the requests")
+        cosine = half_whitened(frozen, self.mean, self.projection) @ self.vectors.T
         for row, text in enumerate(texts):
             own = self.counts.row_of(text)
             if own is not None:
@@ -60,11 +62,6 @@ class SimilarRequests:
         least = np.partition(cosine, -k, axis=1)[:, -k][:, None] - _ROUNDING
         cosine[(cosine < least) | (cosine <= 0)] = 0
         return (csr_matrix(cosine**2) @ counts).tocsr()
-
-    def _project(self, frozen):
-        check_size(frozen, len(self.mean), "the components of the requests")
-        centred = (frozen - self.mean) * frozen.any(axis=1, keepdims=True)
-        return unit((centred.astype(np.float64) @ self.projection).astype(np.float32))
 
     def with_items(self, n: int) -> SimilarRequests:
         return dataclasses.replace(self, counts=self.counts.with_items(n))
