@@ -65,11 +65,16 @@ class RequestVectors:
         if not self.splits_refusals:
             vectors = self.request_vectors()
             return vectors, np.zeros_like(vectors)
-        parts = list(zip(*map(split_refusals, self.request_texts)))
+        parts = self.wish_and_refusal_texts()
         texts = ["", *sorted(set().union(*parts) - {""})]
         vectors = self._encode("request part", texts, texts)
         row = {text: row for row, text in enumerate(texts)}
         return tuple(vectors[[row[text] for text in part]] for part in parts)
+
+    def wish_and_refusal_texts(self) -> tuple[list[str], list[str]]:
+        """Return what the distinct request texts ask for and what they rule out, "" for
+        nothing, where :attr:`splits_refusals`."""
+        return tuple(map(list, zip(*map(split_refusals, self.request_texts))))
 
     @property
     def splits_refusals(self) -> bool:

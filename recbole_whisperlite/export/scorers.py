@@ -13,7 +13,11 @@ from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model import terms
 from recbole_whisperlite.model.similar_requests import SIMILAR_COUNT
-from recbole_whisperlite.model.whisperliteplus import ATTENTION_SCALE, BY_FREQUENCY
+from recbole_whisperlite.model.whisperliteplus import (
+    ATTENTION_SCALE,
+    BY_FREQUENCY,
+    OF_REFUSALS,
+)
 from recbole_whisperlite.recommend.count_scorers import (
     PopularityScorer,
     SimilarItemsScorer,
@@ -29,6 +33,7 @@ from recbole_whisperlite.recommend.plus_terms import (
     Nearest,
     Similarity,
 )
+from recbole_whisperlite.recommend.refused_words import RefusedWords
 from recbole_whisperlite.recommend.similar_requests import SimilarRequests
 from recbole_whisperlite.recommend.scorer import NewItems, Scorer
 from recbole_whisperlite.recommend.text_scorer import TextScorer
@@ -105,8 +110,6 @@ def _whisperlite(model, dataset, encoder, config):
 def _whisperliteplus(model, dataset, encoder, config):
     # those that are used in evaluation
     weights, of_frequent = _weights(model)
-    if "refusals" in weights:
-        weights["refusals"] *= model.refusal_strength
     known = _array(model.popularity.in_catalogue)[1:]
     of_terms = {}
     if "memory" in weights:
@@ -121,6 +124,10 @@ def _whisperliteplus(model, dataset, encoder, config):
         of_terms["similar_requests"] = _similar_requests(
             model, of_terms["memory"].counts, dataset, config
         )
+    if "meant" in weights:
+        of_words = weights.pop("meant"), weights.pop("avoided")
+        of_terms["refused_words"] = _refused_words(model.refused_words, of_words)
+        weights["refused_words"] = 1.0
     if "neighbors" in weights:
         of_terms["neighbors"] = _of_items(model.neighbors.scaled_cosine)
     if "transitions" in weights:
@@ -159,6 +166,8 @@ def _weights(model):
         {name: float(weight) for name, weight in zip(model.term_names, row)}
         for row in rows
     )
+    for name in OF_REFUSALS.keys() & seldom.keys():
+        seldom[name] = float(model.weights[name])
     return seldom, {name: frequent[name] for name in BY_FREQUENCY if name in frequent}
 
 
@@ -174,6 +183,13 @@ def _similar_requests(model, counts, dataset, config):
         config["neighbor_num"],
         SIMILAR_COUNT,
     )
+
+
+def _refused_words(part, weights):
+    table = sum(weight * table for weight, table in zip(weights, part.tables))
+    table = csr_matrix(table, dtype=np.float32)
+    bags = _csr(part.bags)[1:].T.tocsr()
+    return RefusedWords(part.refused_words, part.item_words, table, bags)
 
 
 def _similarity(model):

@@ -38,9 +38,9 @@ def fit_weights(
     Behavior", 1974) over the catalogue: training has the target left out of the counts, and
     knows a user's later items, so that its weights are not quite those of ranking. A normal
     prior keeps a weight near its trained value where the queries say little. Weights of
-    counts stay at least 0, and that of refusals stays as trained: the choices say what was
-    bought in spite of a request, not what its author wanted to see. Terms of pairs of items
-    have two weights: one for an item that nobody chose and one for the item that was chosen
+    counts stay at least 0, and that of the refusals' vectors stays as trained: on few
+    refusals it says more of what is bought with them than of what is refused. Terms of
+    pairs of items have two weights: one for an item that nobody chose and one for the item that was chosen
     most often, and others are between them by their ``frequency``. The model then uses the
     fitted weights in evaluation.
 
@@ -65,7 +65,7 @@ def fit_weights(
         )
     ]
     target, n_positives, others, log_share = map(torch.cat, zip(*batches))
-    trained = {name: float(weight) for name, weight in model.weights.items()}
+    trained = {name: float(weight) for name, weight in model.likely_weights.items()}
     start = trained | {_FREQUENT.format(name): trained[name] for name in _two(model)}
     weight = _most_likely(
         target,
@@ -105,8 +105,8 @@ def _features(model, batch, generator):
     device = model.logit_scale.device
     interaction = interaction.to(device)
     candidates = Candidates(torch.arange(model.n_items, device=device), model.n_items)
-    terms = _all_terms(model, interaction, candidates)
-    logits = sum(terms[name] * weight for name, weight in model.weights.items())
+    terms, weights = _all_terms(model, interaction, candidates), model.likely_weights
+    logits = sum(terms[name] * weight for name, weight in weights.items())
     # what the second weight of a term counts, and what that leaves to the first
     for name in _two(model):
         of_frequent = terms[name] * model.popularity.frequency

@@ -17,6 +17,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.loss import SampledSoftmaxLoss
+from recbole_whisperlite.model.refused_words import RefusedWords
 from recbole_whisperlite.model.similar_requests import SimilarRequests
 from recbole_whisperlite.model.similarity import LearnedSimilarity
 from recbole_whisperlite.model.terms import (
@@ -45,6 +46,8 @@ WEIGHTS = {
     "popularity": 0.0,
     "unchosen": 0.0,
     "refusals": 0.5,
+    "meant": 0.03,
+    "avoided": 0.6,
     "neighbors": 0.5,
     "transitions": 0.5,
     "history": 2.0,
@@ -55,11 +58,17 @@ WEIGHTS = {
 NEVER_NEGATIVE = (
     "memory",
     "refusals",
+    "meant",
+    "avoided",
     "similar_requests",
     "neighbors",
     "transitions",
     "nearest",
 )
+#: By how much ranking multiplies the weights of what requests rule out, for a strength of
+#: 1. That of words is fitted on choices, which follow a refusal only in part: what was
+#: chosen in spite of it is not what its author wanted to see.
+OF_REFUSALS = {"refusals": 1.0, "meant": 12.0, "avoided": 12.0}
 #: Terms whose weight depends on how often an item was chosen: what is known of items that
 #: few chose is mostly what they are like, and of others who chose them.
 BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
@@ -88,7 +97,7 @@ class WhisperLitePlus(WhisperLite):
       request, and to the one that it is most like.
     - ``use_similarity``: a similarity of histories and items that is learned.
     - ``use_refusals``: what a request rules out ("no heels") has a vector of its own, whose
-      score is subtracted.
+      score is subtracted, and so is that of the words of products that are meant by it.
 
     The score is a sum of terms with weights. In training, towers, similarity and weights
     learn by a softmax over the catalogue or a sample of it, with the target interaction
@@ -155,6 +164,9 @@ class WhisperLitePlus(WhisperLite):
                 "use_transitions, use_history and use_similarity to False."
             )
 
+        # whether texts say what a product is
+        self.use_refused_words = self.use_refusals and self.use_text
+
         # define layers and loss
         self.softmax = SampledSoftmaxLoss()
         choices = dataset.training_choices()
@@ -186,6 +198,10 @@ class WhisperLitePlus(WhisperLite):
                 item,
                 self.n_items,
                 config["neighbor_num"],
+            )
+        if self.use_refused_words:
+            self.refused_words = RefusedWords(
+                *dataset.wish_and_refusal_texts(), dataset.item_texts, request, item
             )
         if self.use_neighbors:
             self.neighbors = Neighbors(
@@ -229,6 +245,8 @@ class WhisperLitePlus(WhisperLite):
             "popularity": self.use_memory,
             "unchosen": self.use_memory,
             "refusals": self.use_refusals,
+            "meant": self.use_refused_words,
+            "avoided": self.use_refused_words,
             "neighbors": self.use_neighbors,
             "transitions": self.use_transitions,
             "history": self.use_history,
@@ -263,8 +281,19 @@ class WhisperLitePlus(WhisperLite):
 
     @property
     def weights(self) -> dict[str, torch.FloatTensor]:
-        r"""dict: The weight of each term, those fitted on validation if there are any; one
-        for each item, shape: [n_items], if it depends on how often it was chosen."""
+        r"""dict: The weight of each term in training or ranking; one for each item, shape:
+        [n_items], if it depends on how often it was chosen."""
+        weights = self.likely_weights
+        if not self.training:
+            for name, factor in OF_REFUSALS.items():
+                if name in weights:
+                    weights[name] = self.refusal_strength * factor * weights[name]
+        return weights
+
+    @property
+    def likely_weights(self) -> dict[str, torch.FloatTensor]:
+        r"""dict: The same, as the choices say: those fitted on validation if there are
+        any, and before ranking takes more of what requests rule out."""
         fitted = not self.training and not self.fitted_weight.isnan().any()
         weight = self.fitted_weight[0] if fitted else self.term_weight
         weights = dict(zip(self.term_names, weight.unbind()))
@@ -392,9 +421,13 @@ class WhisperLitePlus(WhisperLite):
             yield "unchosen", unchosen[candidates.item].to(logits.dtype).unsqueeze(0)
         yield "towers", logits
         if self.use_refusals:
-            strength = 1.0 if self.training else self.refusal_strength
-            refusal_e = -strength * scale * self._refusal_e(request)
+            refusal_e = -scale * self._refusal_e(request)
             yield "refusals", torch.matmul(refusal_e, item_e)
+        if self.use_refused_words and not self.training:
+            # they were counted with the very choices that training has as targets
+            meant, avoided = self.refused_words(request, candidates)
+            yield "meant", meant
+            yield "avoided", avoided
 
     def _log_normalizer(self, request_e, logits, candidates, made_new, log_inclusion):
         r"""The log of the sum of popularity · exp(towers) over the catalogue, shape: [n, 1].

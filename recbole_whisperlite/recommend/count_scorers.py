@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -13,6 +12,7 @@ from recbole_whisperlite.recommend.counts import (
     incidence,
     resized,
     take,
+    words_of,
 )
 from recbole_whisperlite.recommend.scorer import (
     Asked,
@@ -200,11 +200,6 @@ class WordScorer(LinearScorer):
             **csr_arrays(self.weights, "words.npz"),
             "words.npz/idf": self.idf,
         }
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text in order, lower-cased: those of BM25 and of tfidf."""
-    return re.findall(r"\b\w+\b", text.lower())
 
 
 class SimilarItemsScorer(LinearScorer):

@@ -1,8 +1,9 @@
-"""Sparse counts: of items by request text, and of items in histories."""
+"""Sparse counts: of items by request text and in histories, and of words in texts."""
 
 from __future__ import annotations
 
 import copy
+import re
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -116,3 +117,15 @@ def take(matrix: csr_matrix | None, items: np.ndarray) -> np.ndarray:
     row = np.repeat(np.arange(len(items)), items.shape[1])
     values = np.asarray(matrix[row, np.maximum(items, 0).ravel()])
     return values.reshape(items.shape).astype(np.float32)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in order, lower-cased: those of BM25 and of tfidf."""
+    return re.findall(r"\b\w+\b", text.lower())
+
+
+def bags_of_words(texts: list[str], column_of: dict[str, int]) -> csr_matrix:
+    """Return which known words each text has, 1 or none, float32 ``[n, n_words]``."""
+    known = ({column_of[w] for w in words_of(text) if w in column_of} for text in texts)
+    columns = [np.array(sorted(each), dtype=np.int64) for each in known]
+    return incidence(columns, len(column_of))

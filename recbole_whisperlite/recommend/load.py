@@ -45,6 +45,7 @@ from recbole_whisperlite.recommend.plus_terms import (
     Similarity,
 )
 from recbole_whisperlite.recommend.scorer import Scorer
+from recbole_whisperlite.recommend.refused_words import RefusedWords
 from recbole_whisperlite.recommend.similar_requests import SimilarRequests
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 from recbole_whisperlite.recommend.users import Users
@@ -147,22 +148,30 @@ class Parts:
             self.folder.refuse(f"{self.prefix}{key} has something else than text")
         return strings
 
-    def sparse(self, file: str, n_rows: int, least: float = -np.inf) -> csr_matrix:
-        """Return a sparse matrix ``[n_rows, n_items]`` of values of at least ``least``.
+    def sparse(
+        self,
+        file: str,
+        n_rows: int,
+        n_columns: int | None = None,
+        least: float = -np.inf,
+    ) -> csr_matrix:
+        """Return a sparse matrix ``[n_rows, n_columns]`` of values of at least ``least``;
+        its columns are the items by default.
 
         Raises:
             UserError: If its arrays do not fit together.
         """
+        n_columns = self.n_items if n_columns is None else n_columns
         begin = self.array(f"{file}/begin", "i", n_rows + 1)
         n = int(begin[-1])
         item = self.array(f"{file}/item", "i", n)
         value = self.array(f"{file}/value", "f", n)
         ordered = begin[0] == 0 and (np.diff(begin) >= 0).all()
-        if not ordered or (n and not 0 <= item.min() <= item.max() < self.n_items):
+        if not ordered or (n and not 0 <= item.min() <= item.max() < n_columns):
             self.folder.refuse(f"the rows of {self.prefix}{file} do not fit together")
         if n and value.min() < least:
             self.folder.refuse(f"{self.prefix}{file} has values below {least}")
-        matrix = csr_matrix((value, item, begin), shape=(n_rows, self.n_items))
+        matrix = csr_matrix((value, item, begin), shape=(n_rows, n_columns))
         matrix.sum_duplicates()
         return matrix
 
@@ -337,6 +346,8 @@ def _plus(parts, encoder):
         of_terms["memory"] = _memory(parts)
     if "similar_requests" in weights:
         of_terms["similar_requests"] = _similar_requests(parts)
+    if "refused_words" in weights:
+        of_terms["refused_words"] = _refused_words(parts)
     for name in ("neighbors", "transitions"):
         if name in weights:
             of_terms[name] = parts.sparse(f"{name}.npz", n, least=0)
@@ -374,6 +385,7 @@ def _weights_of_terms(parts):
     fit = "towers" in weights and {*weights} <= {*TERMS}
     fit = fit and of_memory in (set(), {*OF_MEMORY})
     fit = fit and ("memory" in weights or "similar_requests" not in weights)
+    fit = fit and ("refusals" in weights or "refused_words" not in weights)
     fit = fit and {*of_frequent} == {*weights} & {*BY_FREQUENCY}
     if not fit or not all(map(_is_number, [*weights.values(), *of_frequent.values()])):
         parts.folder.refuse(
@@ -405,6 +417,17 @@ def _similar_requests(parts):
     n_similar = parts.count("n_similar_requests")
     prior_count = parts.number("similar_count", 0)
     return SimilarRequests(counts, vectors, mean, projection, n_similar, prior_count)
+
+
+def _refused_words(parts):
+    words = parts.strings("refused_words.parquet/word")
+    item_words = parts.strings("item_words.parquet/word")
+    return RefusedWords(
+        words,
+        item_words,
+        parts.sparse("refused_words.npz", len(words), len(item_words)),
+        parts.sparse("item_words.npz", len(item_words), least=0),
+    )
 
 
 def _similarity(parts, dim):

@@ -17,6 +17,7 @@ from recbole_whisperlite.recommend.plus_terms import (
     Similarity,
     log_normalizer,
 )
+from recbole_whisperlite.recommend.refused_words import RefusedWords
 from recbole_whisperlite.recommend.scorer import (
     Asked,
     Batch,
@@ -28,7 +29,8 @@ from recbole_whisperlite.recommend.scorer import (
 from recbole_whisperlite.recommend.similar_requests import SimilarRequests
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
-#: The terms that have weights: those of ``model/whisperliteplus.py``.
+#: The terms that have weights: those of ``model/whisperliteplus.py``, where the two of
+#: ``refused_words`` have one each, which are in its table here.
 TERMS = (
     "memory",
     "similar_requests",
@@ -36,6 +38,7 @@ TERMS = (
     "popularity",
     "unchosen",
     "refusals",
+    "refused_words",
     "neighbors",
     "transitions",
     "history",
@@ -61,7 +64,7 @@ class PlusScorer(TextScorer):
         known (numpy.ndarray): Whether an item was in the catalogue in training, bool
             ``[n_items]``: the others do not change what is left for these.
         weights (dict): The weights of the terms by name, some of :data:`TERMS`, with
-            ``towers``; that of ``refusals`` includes how strongly they count in ranking.
+            ``towers``; those of refusals include how strongly they count in ranking.
             What belongs to other terms below is None.
         weights_of_frequent (dict): Those of :data:`BY_FREQUENCY` among the terms for the
             item that was chosen most often; in ``weights`` are those for an item that
@@ -74,6 +77,7 @@ class PlusScorer(TextScorer):
             the softmax.
         memory (Memory or None): Of ``memory``, ``popularity`` and ``unchosen``.
         similar_requests (SimilarRequests or None): This term.
+        refused_words (RefusedWords or None): This term.
         neighbors, transitions (scipy.sparse.csr_matrix or None): Scaled cosines of items,
             and scaled counts of steps from one item to another, float32
             ``[n_items, n_items]``.
@@ -94,6 +98,7 @@ class PlusScorer(TextScorer):
         attention_scale: float,
         memory: Memory | None = None,
         similar_requests: SimilarRequests | None = None,
+        refused_words: RefusedWords | None = None,
         neighbors: csr_matrix | None = None,
         transitions: csr_matrix | None = None,
         vectors: ItemVectors | None = None,
@@ -108,6 +113,7 @@ class PlusScorer(TextScorer):
         self.splits_requests, self.history_length = splits_requests, history_length
         self.attention_scale = attention_scale
         self.similar_requests = similar_requests
+        self.refused_words = refused_words
         self.neighbors, self.transitions = neighbors, transitions
         self.vectors, self.nearest, self.similarity = vectors, nearest, similarity
         self._remember_by(memory)
@@ -178,6 +184,10 @@ class PlusScorer(TextScorer):
             of_parts["refusals"], query = away, query + away
         queries, constant = [query], np.zeros(n, dtype=np.float32)
         corrections = [csr_matrix((n, self.n_items), dtype=np.float32)]
+        if self.refused_words is not None and any(refusal):
+            of_parts["refused_words"] = self.refused_words.of(list(refusal))
+            of_parts["refused_words"] *= self._weight("refused_words")
+            corrections.append(of_parts["refused_words"])
         if self.memory is not None:
             constant = self._remember(asked, logits, frozen, of_parts)
             queries.append(of_parts["popularity"] + of_parts["of_new"])
@@ -298,6 +308,8 @@ class PlusScorer(TextScorer):
                 parts[name] = parts.get(name, 0) + take(of[name], items)
         if "refusals" in self.weights:
             parts["refusals"] = products(of.get("refusals"), self.embeddings, items)
+        if "refused_words" in self.weights:
+            parts["refusals"] += take(of.get("refused_words"), items)
         for name in ("neighbors", "transitions"):
             if name in self.weights:
                 parts[name] = take(of.get(name), items)
@@ -333,6 +345,8 @@ class PlusScorer(TextScorer):
             other._remember_by(self.memory.with_items(n))
         if self.similar_requests is not None:
             other.similar_requests = self.similar_requests.with_items(n)
+        if self.refused_words is not None:
+            other.refused_words = self.refused_words.with_items(new.texts)
         if self.neighbors is not None:
             other.neighbors = resized(self.neighbors, size)
         if self.transitions is not None:
@@ -357,7 +371,8 @@ class PlusScorer(TextScorer):
             other.neighbors = self.neighbors[rows][:, rows].tocsr()
         if self.transitions is not None:
             other.transitions = self.transitions[rows][:, rows].tocsr()
-        for name in ("similar_requests", "vectors", "nearest", "similarity"):
+        parts = "similar_requests", "refused_words", "vectors", "nearest", "similarity"
+        for name in parts:
             if getattr(self, name) is not None:
                 setattr(other, name, getattr(self, name).keep_items(rows))
         return other
@@ -396,6 +411,12 @@ class PlusScorer(TextScorer):
             arrays["memory.npz/popularity"] = self.memory.popularity
         if self.similar_requests is not None:
             arrays.update(self._arrays_of_similar_requests())
+        if self.refused_words is not None:
+            part = self.refused_words
+            arrays["refused_words.parquet/word"] = part.words
+            arrays.update(csr_arrays(part.table, "refused_words.npz"))
+            arrays["item_words.parquet/word"] = part.item_words
+            arrays.update(csr_arrays(part.bags, "item_words.npz"))
         for name in ("neighbors", "transitions"):
             if getattr(self, name) is not None:
                 arrays.update(csr_arrays(getattr(self, name), f"{name}.npz"))

@@ -76,9 +76,13 @@ def test_fitted_weights_of_either_sign_are_those_of_the_export(
     exported, tmp_path, sign
 ):
     model, test_data, trained = exported("WhisperLitePlus")
-    assert model.term_names == [*TERMS] == [*WEIGHTS]
-    weights = sign * torch.linspace(-1, 1.7, len(TERMS))
-    of_frequent = [name in BY_FREQUENCY for name in TERMS]
+    assert model.term_names == [*WEIGHTS]
+    of_words = {"meant", "avoided"}
+    assert [each for each in WEIGHTS if each not in of_words] == [
+        each for each in TERMS if each != "refused_words"
+    ]
+    weights = sign * torch.linspace(-1, 1.7, len(WEIGHTS))
+    of_frequent = [name in BY_FREQUENCY for name in WEIGHTS]
     model.fitted_weight.copy_(weights)
     model.fitted_weight[1] += 0.8 * torch.tensor(of_frequent)
     export_model(test_data.config, model, test_data, None, None, tmp_path / "fitted")

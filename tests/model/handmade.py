@@ -5,6 +5,7 @@ import torch
 import yaml
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
+from scipy.sparse import csr_matrix
 from switches import SWITCHES
 
 from recbole_whisperlite.data.trained_on import Choices
@@ -23,6 +24,13 @@ DEFAULTS = {
 }
 #: WhisperLitePlus with every part switched off.
 PLAIN = dict.fromkeys([*SWITCHES, "use_similar_requests", "mask_user_items"], False)
+
+
+WISHES = ["shoes", "red shoes", "coat", "warm coat", "dress"]
+ITEM_TEXTS = [
+    *("red shoes heels", "shoes flat", "shoes heels", "wool coat", "coat"),
+    *("red coat wool", "dress flat"),
+]
 
 
 class Config(dict):
@@ -122,6 +130,13 @@ class People(Dataset):
     def wish_and_refusal_vectors(self):
         return self.vectors["request"], self.refusals
 
+    def wish_and_refusal_texts(self):
+        return ["", *WISHES], ["", "", "heels", "", "wool", ""]
+
+    @property
+    def item_texts(self):
+        return ["", *ITEM_TEXTS]
+
     def training_rows(self):
         user, request = np.array([row[:2] for row in ROWS]).T
         in_training = np.array([row[5] for row in ROWS])
@@ -149,7 +164,14 @@ def build(dataset, seed=1, model=WhisperLitePlus, **settings):
             **settings,
         }
     )
-    return model(config, dataset)
+    made = model(config, dataset)
+    if getattr(made, "use_refused_words", False):
+        # so few choices teach nothing
+        words = ["heels", "wool"], ["heels", "wool", "coat"]
+        meant = csr_matrix([[0.9, 0, 0], [0, 0.5, 0.2]])
+        avoided = csr_matrix([[0.3, 0, 0.1], [0, 1.0, 0]])
+        made.refused_words._read_by(*words, meant, avoided)
+    return made
 
 
 def train(model, batch, steps=3, lr=0.01):

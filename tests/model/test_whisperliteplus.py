@@ -15,6 +15,7 @@ from switches import SWITCHES
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.terms import Candidates
 from recbole_whisperlite.model.whisperlite import WhisperLite
+from recbole_whisperlite.model.whisperliteplus import OF_REFUSALS
 
 EVIDENCE = [each for each in SWITCHES if each != "use_refusals"]
 COUNTS = ("use_memory", "use_neighbors", "use_transitions")
@@ -27,7 +28,8 @@ EACH = pytest.mark.parametrize(
 )
 TERMS = [
     *("memory", "similar_requests", "towers", "popularity", "unchosen", "refusals"),
-    *("neighbors", "transitions", "history", "nearest", "similarity"),
+    *("meant", "avoided", "neighbors", "transitions", "history", "nearest"),
+    "similarity",
 ]
 
 
@@ -149,14 +151,14 @@ def test_a_term_that_is_off_has_no_weight_and_no_parameters():
         "use_transitions": ["transitions"],
         "use_history": ["history", "nearest"],
         "use_similarity": ["similarity"],
-        "use_refusals": ["refusals"],
+        "use_refusals": ["refusals", "meant", "avoided"],
     }.items():
         model = build(People(), **{switch: False})
         left = [name for name in TERMS if name not in names]
         assert model.term_names == left and len(model.term_weight) == len(left)
         learned = set(everything.state_dict()) - set(model.state_dict())
-        assert all(key.startswith("similarity.") for key in learned)
-        assert bool(learned) == (switch == "use_similarity")
+        parts = {"use_similarity": "similarity", "use_refusals": "refused_words"}
+        assert {key.split(".")[0] for key in learned} == {parts.get(switch)} - {None}
 
 
 def test_where_no_request_rules_anything_out_there_is_no_such_weight():
@@ -170,7 +172,11 @@ def test_where_no_request_rules_anything_out_there_is_no_such_weight():
 
 def test_evidence_is_not_in_the_checkpoint():
     learned = set(build(People(), **PLAIN).state_dict())
-    assert learned == set(build(People(), use_similarity=False).state_dict())
+    everything = set(build(People(), use_similarity=False).state_dict())
+    # what words mean belongs to the words of a training
+    assert (
+        everything - learned == {"refused_words._extra_state"} and learned < everything
+    )
     assert {"term_weight", "fitted_weight", "popularity.new_log_factor"} <= learned
 
 
@@ -355,8 +361,10 @@ def test_training_lowers_the_loss_and_moves_the_weights(settings, bce_weight):
     train(model, batch, steps=30)
     assert model.calculate_loss(batch).item() < loss
     for name, old, new in zip(model.term_names, before, model.term_weight.tolist()):
-        # the level of the similarity is that of its parameters
-        assert (old != new) == (name != "similarity"), name
+        # the level of the similarity is that of its parameters, and words that are refused
+        # have no part in training
+        learns = name not in ("similarity", "meant", "avoided")
+        assert (old != new) == learns, name
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
@@ -549,9 +557,12 @@ def test_what_a_request_rules_out_takes_off_its_likeness_to_items():
     with torch.no_grad():
         refusal = model.requests.embed(request + 6)
         likeness = refusal @ model.items.embed_all().T / 0.1
+        words = model.refused_words(request, Candidates(torch.arange(8), 8))
     likeness[(request != 2) & (request != 4)] = 0
-    weight_of_refusals = model.term_weight[weight(model, "refusals")].detach()
-    expected = without - 3 * weight_of_refusals * likeness
+    w = [model.term_weight[weight(model, name)].item() for name in OF_REFUSALS]
+    of_words = w[1] * words[0] + w[2] * words[1]
+    assert of_words.min() < -0.01
+    expected = without - 3 * w[0] * likeness + 3 * 12 * of_words
     assert_close_relative(scores, expected)
 
 
@@ -590,6 +601,14 @@ class Shoes(Dataset):
 
     def wish_and_refusal_vectors(self):
         return self.wishes, self.refusals
+
+    def wish_and_refusal_texts(self):
+        colours = [colour for colour in ("red", "blue", "green", "grey") for _ in "123"]
+        return ["", *colours], ["", *["", "heels", "flats"] * 4]
+
+    @property
+    def item_texts(self):
+        return [""] * 9  # of which the model knows vectors only
 
 
 def test_a_refusal_lowers_what_is_like_it_for_requests_never_seen_too():
