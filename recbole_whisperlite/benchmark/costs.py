@@ -36,9 +36,9 @@ SEEDS = (2020, 2021, 2022)
 def cold(args: argparse.Namespace) -> dict[str, float]:
     """Test requests with the users' histories hidden from the trained models."""
     figures = {}
-    for model in (*OURS, "RequestPop"):
+    for model in (*OURS, "RequestPop", "LinearFusion"):
         found = {"": [], ", histories hidden": []}
-        for seed in tqdm(SEEDS, desc=model, unit="seed", disable=None):
+        for seed in tqdm(args.seeds, desc=model, unit="seed", disable=None):
             settings = {"seed": seed, "stopping_step": 5}
             trainer, train, valid, test = _loaded(model, args, **settings)
             with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,10 @@ def cold(args: argparse.Namespace) -> dict[str, float]:
                 found[", histories hidden"].append(hidden)
         for how, each in found.items():
             figures[f"{model}, test NDCG@10{how}"] = float(np.mean(each))
-            figures[f"{model}, deviation over seeds{how}"] = float(np.std(each, ddof=1))
+            if len(each) > 1:
+                figures[f"{model}, deviation over seeds{how}"] = float(
+                    np.std(each, ddof=1)
+                )
     return figures
 
 
@@ -81,6 +84,9 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument(
         "--texts", type=int, default=1000, help="number of texts to encode"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=SEEDS, help="seeds of cold"
     )
     parser.add_argument(
         "--item_text_fields",

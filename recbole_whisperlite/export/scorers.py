@@ -16,7 +16,9 @@ from recbole_whisperlite.model.similar_requests import SIMILAR_COUNT
 from recbole_whisperlite.model.whisperliteplus import (
     ATTENTION_SCALE,
     BY_FREQUENCY,
-    OF_REFUSALS,
+    MOST_BY_WORDS,
+    OF_WORDS,
+    WORDS_FACTOR,
 )
 from recbole_whisperlite.recommend.count_scorers import (
     PopularityScorer,
@@ -124,10 +126,12 @@ def _whisperliteplus(model, dataset, encoder, config):
         of_terms["similar_requests"] = _similar_requests(
             model, of_terms["memory"].counts, dataset, config
         )
-    if "meant" in weights:
-        of_words = weights.pop("meant"), weights.pop("avoided")
+    if "refusals" in weights:
+        weights["refusals"] *= model.refusal_strength
+    if model.use_refused_words:
+        of_words = [weights.pop(name) for name in OF_WORDS]
         of_terms["refused_words"] = _refused_words(model.refused_words, of_words)
-        weights["refused_words"] = 1.0
+        weights["refused_words"] = model.refusal_strength
     if "neighbors" in weights:
         of_terms["neighbors"] = _of_items(model.neighbors.scaled_cosine)
     if "transitions" in weights:
@@ -166,8 +170,6 @@ def _weights(model):
         {name: float(weight) for name, weight in zip(model.term_names, row)}
         for row in rows
     )
-    for name in OF_REFUSALS.keys() & seldom.keys():
-        seldom[name] = float(model.weights[name])
     return seldom, {name: frequent[name] for name in BY_FREQUENCY if name in frequent}
 
 
@@ -187,9 +189,10 @@ def _similar_requests(model, counts, dataset, config):
 
 def _refused_words(part, weights):
     table = sum(weight * table for weight, table in zip(weights, part.tables))
-    table = csr_matrix(table, dtype=np.float32)
+    table = csr_matrix(WORDS_FACTOR * table, dtype=np.float32)
     bags = _csr(part.bags)[1:].T.tocsr()
-    return RefusedWords(part.refused_words, part.item_words, table, bags)
+    words = part.refused_words, part.item_words
+    return RefusedWords(*words, table, bags, MOST_BY_WORDS)
 
 
 def _similarity(model):

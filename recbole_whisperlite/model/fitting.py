@@ -38,9 +38,9 @@ def fit_weights(
     Behavior", 1974) over the catalogue: training has the target left out of the counts, and
     knows a user's later items, so that its weights are not quite those of ranking. A normal
     prior keeps a weight near its trained value where the queries say little. Weights of
-    counts stay at least 0, and that of the refusals' vectors stays as trained: on few
-    refusals it says more of what is bought with them than of what is refused. Terms of
-    pairs of items have two weights: one for an item that nobody chose and one for the item that was chosen
+    counts stay at least 0, and that of refusals stays as trained: the choices say what was
+    bought in spite of a request, not what its author wanted to see. Terms of pairs of items
+    have two weights: one for an item that nobody chose and one for the item that was chosen
     most often, and others are between them by their ``frequency``. The model then uses the
     fitted weights in evaluation.
 
@@ -65,7 +65,7 @@ def fit_weights(
         )
     ]
     target, n_positives, others, log_share = map(torch.cat, zip(*batches))
-    trained = {name: float(weight) for name, weight in model.likely_weights.items()}
+    trained = {name: float(weight) for name, weight in model.weights.items()}
     start = trained | {_FREQUENT.format(name): trained[name] for name in _two(model)}
     weight = _most_likely(
         target,
@@ -73,9 +73,12 @@ def fit_weights(
         others,
         log_share,
         np.array([*start.values()]),
-        [_bounds(name, value) for name, value in start.items()],
+        [_bounds(name) for name in start],
     )
     fitted = dict(zip(start, weight.tolist()))
+    if "refusals" in fitted:
+        # fitted beside those of words, which would be 0 beside what is taken off for sure
+        fitted["refusals"] = max(trained["refusals"], 0.0)
     of_frequent = {
         name: fitted.get(_FREQUENT.format(name), fitted[name]) for name in trained
     }
@@ -89,9 +92,7 @@ def _two(model):
     return [name for name in model.term_names if name in BY_FREQUENCY]
 
 
-def _bounds(name, trained):
-    if name == "refusals":
-        return max(trained, 0), max(trained, 0)
+def _bounds(name):
     of_counts = name in map(_FREQUENT.format, NEVER_NEGATIVE) or name in NEVER_NEGATIVE
     return (0 if of_counts else None), None
 
@@ -105,7 +106,7 @@ def _features(model, batch, generator):
     device = model.logit_scale.device
     interaction = interaction.to(device)
     candidates = Candidates(torch.arange(model.n_items, device=device), model.n_items)
-    terms, weights = _all_terms(model, interaction, candidates), model.likely_weights
+    terms, weights = _all_terms(model, interaction, candidates), model.weights
     logits = sum(terms[name] * weight for name, weight in weights.items())
     # what the second weight of a term counts, and what that leaves to the first
     for name in _two(model):

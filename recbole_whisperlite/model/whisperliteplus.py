@@ -45,6 +45,7 @@ WEIGHTS = {
     "towers": 0.0,
     "popularity": 0.0,
     "unchosen": 0.0,
+    "seldom": 0.0,
     "refusals": 0.5,
     "meant": 0.03,
     "avoided": 0.6,
@@ -65,10 +66,12 @@ NEVER_NEGATIVE = (
     "transitions",
     "nearest",
 )
-#: By how much ranking multiplies the weights of what requests rule out, for a strength of
-#: 1. That of words is fitted on choices, which follow a refusal only in part: what was
-#: chosen in spite of it is not what its author wanted to see.
-OF_REFUSALS = {"refusals": 1.0, "meant": 12.0, "avoided": 12.0}
+#: Terms of what requests rule out, of which ranking takes more than the choices say: what
+#: was chosen in spite of a refusal is not what its author wanted to see.
+OF_WORDS = ("meant", "avoided")
+#: By how much ranking multiplies the weights of words, which are fitted on choices; and how
+#: much the words of a refusal may take off a product, since none says it for sure.
+WORDS_FACTOR, MOST_BY_WORDS = 40.0, 8.0
 #: Terms whose weight depends on how often an item was chosen: what is known of items that
 #: few chose is mostly what they are like, and of others who chose them.
 BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
@@ -244,6 +247,7 @@ class WhisperLitePlus(WhisperLite):
             "towers": True,
             "popularity": self.use_memory,
             "unchosen": self.use_memory,
+            "seldom": self.use_memory,
             "refusals": self.use_refusals,
             "meant": self.use_refused_words,
             "avoided": self.use_refused_words,
@@ -281,19 +285,8 @@ class WhisperLitePlus(WhisperLite):
 
     @property
     def weights(self) -> dict[str, torch.FloatTensor]:
-        r"""dict: The weight of each term in training or ranking; one for each item, shape:
-        [n_items], if it depends on how often it was chosen."""
-        weights = self.likely_weights
-        if not self.training:
-            for name, factor in OF_REFUSALS.items():
-                if name in weights:
-                    weights[name] = self.refusal_strength * factor * weights[name]
-        return weights
-
-    @property
-    def likely_weights(self) -> dict[str, torch.FloatTensor]:
-        r"""dict: The same, as the choices say: those fitted on validation if there are
-        any, and before ranking takes more of what requests rule out."""
+        r"""dict: The weight of each term, those fitted on validation if there are any; one
+        for each item, shape: [n_items], if it depends on how often it was chosen."""
         fitted = not self.training and not self.fitted_weight.isnan().any()
         weight = self.fitted_weight[0] if fitted else self.term_weight
         weights = dict(zip(self.term_names, weight.unbind()))
@@ -419,6 +412,10 @@ class WhisperLitePlus(WhisperLite):
             yield "popularity", log_popularity
             unchosen = self.popularity.is_new & self.popularity.in_catalogue
             yield "unchosen", unchosen[candidates.item].to(logits.dtype).unsqueeze(0)
+            if not self.training:
+                # a single choice says little, and the popularity that it makes too much
+                count = self.popularity.count[candidates.item].unsqueeze(0)
+                yield "seldom", (count > 0) / count.clamp(min=1)
         yield "towers", logits
         if self.use_refusals:
             refusal_e = -scale * self._refusal_e(request)
@@ -563,9 +560,16 @@ class WhisperLitePlus(WhisperLite):
         # requests with the same text differ only by their users
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
         candidates, weights = Candidates(item, self.n_items), self.weights
-        logits = 0.0
+        logits, of_words = 0.0, 0.0
         for name, term in self.request_terms(request, candidates):
-            logits = logits + weights[name] * term
+            if name in OF_WORDS:
+                of_words = of_words + weights[name] * term
+            else:
+                strength = self.refusal_strength if name == "refusals" else 1.0
+                logits = logits + strength * weights[name] * term
+        if self.use_refused_words:
+            of_words = torch.tanh(WORDS_FACTOR / MOST_BY_WORDS * of_words)
+            logits = logits + self.refusal_strength * MOST_BY_WORDS * of_words
         # with mixed precision, what is added is wider than the scores of the towers
         logits = logits[index].float()
         for name, term in self.user_terms(interaction, candidates):

@@ -427,6 +427,7 @@ def _refused_words(parts):
         item_words,
         parts.sparse("refused_words.npz", len(words), len(item_words)),
         parts.sparse("item_words.npz", len(item_words), least=0),
+        parts.number("most_by_words", 0),
     )
 
 

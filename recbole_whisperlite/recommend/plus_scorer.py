@@ -37,6 +37,7 @@ TERMS = (
     "towers",
     "popularity",
     "unchosen",
+    "seldom",
     "refusals",
     "refused_words",
     "neighbors",
@@ -48,7 +49,7 @@ TERMS = (
 #: Those whose weight depends on how often an item was chosen.
 BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
 #: Terms that are there together or not at all.
-OF_MEMORY = ("memory", "popularity", "unchosen")
+OF_MEMORY = ("memory", "popularity", "unchosen", "seldom")
 
 
 class PlusScorer(TextScorer):
@@ -75,7 +76,7 @@ class PlusScorer(TextScorer):
         history_length (int): How many of the latest items of a history count.
         attention_scale (float): The factor of the cosines of request and history before
             the softmax.
-        memory (Memory or None): Of ``memory``, ``popularity`` and ``unchosen``.
+        memory (Memory or None): Of :data:`OF_MEMORY`.
         similar_requests (SimilarRequests or None): This term.
         refused_words (RefusedWords or None): This term.
         neighbors, transitions (scipy.sparse.csr_matrix or None): Scaled cosines of items,
@@ -215,15 +216,15 @@ class PlusScorer(TextScorer):
 
     def _remember(self, asked, logits, frozen, of_parts):
         """Return the constants, ``[n]``; note the queries of the columns of the memory,
-        ``[n, 3]``, and what the counts of each term add, csr ``[n, n_items]``."""
+        ``[n, 4]``, and what the counts of each term add, csr ``[n, n_items]``."""
         memory, w = self.memory, self.weights
-        log_popularity, _, _ = self.columns.T
+        log_popularity = self.columns[:, 0]
         of_known = self.embeddings, log_popularity
         if not self.known.all():  # few rows are copied only where it must be
             of_known = self.embeddings[self.known], log_popularity[self.known]
         normalizer = log_normalizer(logits, *of_known)
         weight = self._weight_of_prior
-        popularity = weight + w["popularity"], 0.0, w["unchosen"]
+        popularity = weight + w["popularity"], 0.0, w["unchosen"], w["seldom"]
         of_parts["popularity"] = np.tile(np.float32(popularity), (len(logits), 1))
         of_parts["of_new"] = np.zeros_like(of_parts["popularity"])
         # of the popularity as a share of that of all, the divisor is in the constant
@@ -248,7 +249,7 @@ class PlusScorer(TextScorer):
         log_share = np.log(prior_count / (n_chosen + prior_count))
         # all choices were made without the items that are new
         of_parts["of_new"][:, 1] -= np.float32(w * log_share)
-        log_popularity, is_new, _ = self.columns.T
+        log_popularity, is_new = self.columns[:, :2].T
         added = count.tocoo()
         there = is_new[added.col] == 0
         row, column, times = added.row[there], added.col[there], added.data[there]
@@ -399,6 +400,8 @@ class PlusScorer(TextScorer):
         if self.similar_requests is not None:
             settings["n_similar_requests"] = self.similar_requests.n_similar
             settings["similar_count"] = self.similar_requests.prior_count
+        if self.refused_words is not None:
+            settings["most_by_words"] = self.refused_words.most
         if self.nearest is not None:
             settings["n_nearest"] = self.nearest.n_nearest
         return settings

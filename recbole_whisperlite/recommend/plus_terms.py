@@ -50,17 +50,19 @@ class Memory:
         return np.where(self.is_new, np.float32(of_new), log_popularity)
 
     def columns(self, known: np.ndarray) -> np.ndarray:
-        """Return what the score of an item is linear in: its log popularity, and whether
-        it was never chosen, among all items and among those that could have been.
+        """Return what the score of an item is linear in: its log popularity, whether it
+        was never chosen, among all items and among those that could have been, and one by
+        the number of its choices.
 
         Args:
             known (numpy.ndarray): Whether an item was in the catalogue in training, bool
                 ``[n_items]``.
 
         Returns:
-            numpy.ndarray: float32 ``[n_items, 3]``.
+            numpy.ndarray: float32 ``[n_items, 4]``.
         """
-        columns = self.log_popularity, self.is_new, self.is_new & known
+        seldom = ~self.is_new / np.maximum(self.popularity, 1)
+        columns = self.log_popularity, self.is_new, self.is_new & known, seldom
         return np.stack(columns, axis=1).astype(np.float32)
 
     def with_choice(self, request: str, item: int) -> Memory:

@@ -22,12 +22,14 @@ class RefusedWords:
             a word, float32 ``[n_words, n_item_words]``.
         bags (scipy.sparse.csr_matrix): Which words each product has, 1 or none, float32
             ``[n_item_words, n_items]``.
+        most (float): What is taken off a product at most.
     """
 
     words: list[str]
     item_words: list[str]
     table: csr_matrix
     bags: csr_matrix
+    most: float
 
     @cached_property
     def _column_of(self):
@@ -36,7 +38,11 @@ class RefusedWords:
     def of(self, refusals: list[str]) -> csr_matrix:
         """Return what refusals take off the products, csr ``[n, n_items]``, below 0."""
         refused = bags_of_words(refusals, self._column_of)
-        return (-(refused @ self.table) @ self.bags).tocsr()
+        found = (refused @ self.table @ self.bags).tocsr()
+        found.data = np.float32(-self.most) * np.tanh(
+            found.data / np.float32(self.most)
+        )
+        return found
 
     def with_items(self, texts: list[str]) -> RefusedWords:
         column_of = {word: number for number, word in enumerate(self.item_words)}

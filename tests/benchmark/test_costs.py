@@ -23,18 +23,18 @@ def test_cold_hides_histories_from_models_that_use_them(tmp_path):
 
     costs.main(
         ["--dataset=tiny", f"--data_path={folder}", "--parts", "cold"]
-        + ["--output", str(tmp_path / "cold.json")]
+        + ["--seeds", "2020", "--output", str(tmp_path / "cold.json")]
     )
 
     figures = json.loads((tmp_path / "cold.json").read_text())["cold"]
-    plain, plain_hidden, seen, hidden, pop, pop_hidden = (
+    plain, plain_hidden, seen, hidden, pop, pop_hidden, linear, linear_hidden = (
         figures[f"{model}, test NDCG@10{how}"]
-        for model in ("WhisperLite", "WhisperLitePlus", "RequestPop")
+        for model in ("WhisperLite", "WhisperLitePlus", "RequestPop", "LinearFusion")
         for how in ("", ", histories hidden")
     )
     # these do not use histories
     assert plain == pytest.approx(plain_hidden) and pop == pytest.approx(pop_hidden)
-    assert hidden < seen - 0.1
+    assert hidden < seen - 0.1 and linear_hidden < linear - 0.1
 
 
 def test_asking_is_measured_one_by_one_and_in_batches(tmp_path):

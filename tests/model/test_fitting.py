@@ -29,7 +29,7 @@ class Model(nn.Module):
         self.popularity = SimpleNamespace(frequency=torch.zeros(self.n_items))
 
     @property
-    def likely_weights(self):
+    def weights(self):
         return dict(zip(self.term_names, self.term_weight.unbind()))
 
     def request_terms(self, request, candidates):

@@ -15,7 +15,6 @@ from switches import SWITCHES
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.terms import Candidates
 from recbole_whisperlite.model.whisperlite import WhisperLite
-from recbole_whisperlite.model.whisperliteplus import OF_REFUSALS
 
 EVIDENCE = [each for each in SWITCHES if each != "use_refusals"]
 COUNTS = ("use_memory", "use_neighbors", "use_transitions")
@@ -27,7 +26,8 @@ EACH = pytest.mark.parametrize(
     ids=["all", *(f"only {each}" for each in SWITCHES)],
 )
 TERMS = [
-    *("memory", "similar_requests", "towers", "popularity", "unchosen", "refusals"),
+    *("memory", "similar_requests", "towers", "popularity", "unchosen"),
+    *("seldom", "refusals"),
     *("meant", "avoided", "neighbors", "transitions", "history", "nearest"),
     "similarity",
 ]
@@ -80,7 +80,7 @@ def test_each_term_has_a_say(name):
 
 
 def test_fitted_weights_are_those_of_ranking_and_not_of_training():
-    model = trained()
+    model = trained(use_refusals=False)  # what words take off has a limit
     scores = rank(model, EXAM)
     loss = model.train().calculate_loss(TRAINING)
     model.fitted_weight.copy_(2 * model.term_weight.detach())
@@ -141,11 +141,29 @@ def test_what_was_chosen_for_a_request_comes_before_what_the_towers_say():
     assert not torch.allclose(often, never, atol=1e-2)
 
 
+def test_the_fewer_chose_an_item_the_more_it_is_seldom():
+    model = build(People())
+    model.fitted_weight.fill_(1.0)
+    without = rank(model, EXAM)
+    model.fitted_weight[:, weight(model, "seldom")] = 3.0
+    count = torch.bincount(TRAINING["item_id"], minlength=8)
+    expected = [2 / n if n else 0 for n in count.tolist()]
+    assert sorted(set(expected)) == pytest.approx([0, 2 / 3, 1, 2])
+    found = (rank(model, EXAM) - without)[:, 1:]
+    assert_close_relative(found, torch.tensor([expected[1:]] * 4), size=10)
+
+
 def test_a_term_that_is_off_has_no_weight_and_no_parameters():
     everything = build(People())
     assert everything.term_names == TERMS
     for switch, names in {
-        "use_memory": ["memory", "similar_requests", "popularity", "unchosen"],
+        "use_memory": [
+            "memory",
+            "similar_requests",
+            "popularity",
+            "unchosen",
+            "seldom",
+        ],
         "use_similar_requests": ["similar_requests"],
         "use_neighbors": ["neighbors"],
         "use_transitions": ["transitions"],
@@ -361,9 +379,9 @@ def test_training_lowers_the_loss_and_moves_the_weights(settings, bce_weight):
     train(model, batch, steps=30)
     assert model.calculate_loss(batch).item() < loss
     for name, old, new in zip(model.term_names, before, model.term_weight.tolist()):
-        # the level of the similarity is that of its parameters, and words that are refused
-        # have no part in training
-        learns = name not in ("similarity", "meant", "avoided")
+        # the level of the similarity is that of its parameters, and the others have no
+        # part in training
+        learns = name not in ("similarity", "seldom", "meant", "avoided")
         assert (old != new) == learns, name
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
@@ -559,10 +577,13 @@ def test_what_a_request_rules_out_takes_off_its_likeness_to_items():
         likeness = refusal @ model.items.embed_all().T / 0.1
         words = model.refused_words(request, Candidates(torch.arange(8), 8))
     likeness[(request != 2) & (request != 4)] = 0
-    w = [model.term_weight[weight(model, name)].item() for name in OF_REFUSALS]
-    of_words = w[1] * words[0] + w[2] * words[1]
-    assert of_words.min() < -0.01
-    expected = without - 3 * w[0] * likeness + 3 * 12 * of_words
+    refusals, *of_words = (
+        model.term_weight[weight(model, name)].item()
+        for name in ("refusals", "meant", "avoided")
+    )
+    of_words = 40 * (of_words[0] * words[0] + of_words[1] * words[1])
+    assert of_words.min() < -8 < of_words[of_words < 0].max()
+    expected = without - 3 * refusals * likeness + 3 * 8 * torch.tanh(of_words / 8)
     assert_close_relative(scores, expected)
 
 

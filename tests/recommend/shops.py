@@ -13,9 +13,8 @@ from recbole_whisperlite.recommend.count_scorers import (
     PopularityScorer,
     SimilarItemsScorer,
     WordScorer,
-    words_of,
 )
-from recbole_whisperlite.recommend.counts import RequestCounts
+from recbole_whisperlite.recommend.counts import RequestCounts, words_of
 from recbole_whisperlite.recommend.embed import Frozen, Tower, Towers, unit
 from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
 from recbole_whisperlite.recommend.plus_scorer import PlusScorer
@@ -26,6 +25,7 @@ from recbole_whisperlite.recommend.plus_terms import (
     Similarity,
 )
 from recbole_whisperlite.recommend.recommender import Recommender
+from recbole_whisperlite.recommend.refused_words import RefusedWords
 from recbole_whisperlite.recommend.scorer import Asked  # noqa: F401  (for tests)
 from recbole_whisperlite.recommend.state import State
 from recbole_whisperlite.recommend.text_scorer import TextScorer
@@ -135,7 +135,9 @@ WEIGHTS = {
     "towers": 0.2,
     "popularity": -0.15,
     "unchosen": -0.4,
+    "seldom": 0.8,
     "refusals": 0.6,
+    "refused_words": 0.7,
     "neighbors": 1.3,
     "transitions": 0.7,
     "history": 2.5,
@@ -171,6 +173,7 @@ def plus_scorer(rng, pictures=None, **weights):
         history_length=4,
         attention_scale=10.0,
         memory=Memory(of_requests, popularity, 20.0, 0.1, -0.8),
+        refused_words=refused_words(),
         neighbors=of_pairs(rng, n),
         transitions=of_pairs(rng, n),
         vectors=vectors,
@@ -181,6 +184,14 @@ def plus_scorer(rng, pictures=None, **weights):
             np.float32([0.5, 0.0, -0.25]),
         ),
     )
+
+
+def refused_words():
+    """Who rules out heels means shoes, and who rules out stripes mostly stripes."""
+    words, item_words = ["heels", "stripes"], ["heels", "red", "stripes"]
+    table = csr_matrix(np.float32([[2.0, 0.0, 0.5], [0.0, 0.3, 9.0]]))
+    none = csr_matrix((3, 0), dtype=np.float32)
+    return RefusedWords(words, item_words, table, none, 4.0).with_items(TEXTS)
 
 
 def of_pairs(rng, n):

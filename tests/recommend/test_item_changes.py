@@ -295,10 +295,10 @@ def test_an_item_that_is_recorded_is_new_no_more(shop):
     popularity = shop._state.scorer.memory.popularity
     shop.record("u1", "n")
     columns = shop._state.scorer.columns
-    np.testing.assert_allclose(columns[12], [np.log(1.1), 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(columns[12], [np.log(1.1), 0, 0, 1], rtol=1e-6)
     shop.add_items([{"item_id": "m", "title": "red dress"}])
     average = (popularity.sum() + 1) / ((popularity > 0).sum() + 1)
-    expected = [np.log(average + 0.1) - 0.8, 1, 0]
+    expected = [np.log(average + 0.1) - 0.8, 1, 0, 0]
     np.testing.assert_allclose(shop._state.scorer.columns[13], expected, rtol=1e-6)
 
 

@@ -97,11 +97,21 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
         terms["memory"][i] = math.log((counts[i] + 20 * prior) / (n_chosen + 20))
         terms["popularity"][i] = math.log(popularity[i])
         terms["unchosen"][i] = not chosen[i] and known[i]
+        terms["seldom"][i] = 1 / chosen[i] if chosen[i] else 0
         shared = sum(dense(scorer.neighbors)[j, i] for j in latest)
         terms["neighbors"][i] = math.log1p(shared)
     terms["towers"] = t
     if refusal:
         terms["refusals"] = -7.5 * items @ request_embedding(scorer, refusal)
+        table = {
+            ("heels", "heels"): 2.0,
+            ("heels", "stripes"): 0.5,
+            ("stripes", "red"): 0.3,
+            ("stripes", "stripes"): 9.0,
+        }
+        for i, text in enumerate(shops.TEXTS):
+            off = sum(table.get((refusal, word), 0.0) for word in text.split())
+            terms["refused_words"][i] = -4 * math.tanh(off / 4)
     keys = scorer.similarity.keys.astype(float)
     terms["similarity"] = keys[:, 3].copy()  # the biases
     if latest:
@@ -125,6 +135,7 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
         weight = w[name] * (1 - scorer.frequency) + of_frequent * scorer.frequency
         terms[name] = weight * np.array(terms[name])
     parts = {name: terms[name] for name in terms if name not in NOT_A_PART}
+    parts["refusals"] = parts["refusals"] + terms["refused_words"]
     parts["text"] = terms["towers"] + w["memory"] * t
     if asked_picture is not None:
         scale = 7.5 * (w["memory"] + w["towers"])
@@ -134,7 +145,10 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
 
 
 # what these say is in the parts text, popularity and memory
-NOT_A_PART = ("towers", "unchosen", "memory", "popularity")
+NOT_A_PART = (
+    *("towers", "unchosen", "memory", "popularity", "seldom"),
+    "refused_words",  # is in refusals
+)
 
 
 def near_by_hand(scorer, j, i):
@@ -308,7 +322,7 @@ def test_an_item_that_is_added_to_whisperliteplus_is_one_that_nobody_chose():
     assert not parts["neighbors"][:, 1].any() and not parts["transitions"][:, 1].any()
     # known as little as an item that nobody chose, which nobody could
     average = scorer.memory.popularity.sum() / (scorer.memory.popularity > 0).sum()
-    columns = [np.log(average + 0.1) - 0.8, 1, 0]
+    columns = [np.log(average + 0.1) - 0.8, 1, 0, 0]
     np.testing.assert_allclose(wider.columns[12], columns, rtol=1e-6)
     # the others keep their scores: a new item takes nothing of their share
     before = scorer.scores(scorer.encode(ASKED))
