@@ -190,7 +190,7 @@ def _similar_requests(model, counts, dataset, config):
 def _refused_words(part, weights):
     table = sum(weight * table for weight, table in zip(weights, part.tables))
     table = csr_matrix(WORDS_FACTOR * table, dtype=np.float32)
-    bags = _csr(part.bags)[1:].T.tocsr()
+    bags = _csr(part.bags)[1:]
     words = part.refused_words, part.item_words
     return RefusedWords(*words, table, bags, MOST_BY_WORDS)
 

@@ -426,7 +426,7 @@ def _refused_words(parts):
         words,
         item_words,
         parts.sparse("refused_words.npz", len(words), len(item_words)),
-        parts.sparse("item_words.npz", len(item_words), least=0),
+        parts.sparse("item_words.npz", parts.n_items, len(item_words), least=0),
         parts.number("most_by_words", 0),
     )
 

@@ -6,7 +6,7 @@ import dataclasses
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix, vstack
 
 from recbole_whisperlite.recommend.counts import bags_of_words
 
@@ -21,7 +21,7 @@ class RefusedWords:
         table (scipy.sparse.csr_matrix): What a word of a refusal takes off a product with
             a word, float32 ``[n_words, n_item_words]``.
         bags (scipy.sparse.csr_matrix): Which words each product has, 1 or none, float32
-            ``[n_item_words, n_items]``.
+            ``[n_items, n_item_words]``.
         most (float): What is taken off a product at most.
     """
 
@@ -38,7 +38,7 @@ class RefusedWords:
     def of(self, refusals: list[str]) -> csr_matrix:
         """Return what refusals take off the products, csr ``[n, n_items]``, below 0."""
         refused = bags_of_words(refusals, self._column_of)
-        found = (refused @ self.table @ self.bags).tocsr()
+        found = (refused @ self.table @ self.bags.T).tocsr()
         found.data = np.float32(-self.most) * np.tanh(
             found.data / np.float32(self.most)
         )
@@ -46,9 +46,9 @@ class RefusedWords:
 
     def with_items(self, texts: list[str]) -> RefusedWords:
         column_of = {word: number for number, word in enumerate(self.item_words)}
-        added = bags_of_words(texts, column_of).T
-        bags = hstack([self.bags, added]).tocsr()
+        added = bags_of_words(texts, column_of)
+        bags = vstack([self.bags, added]).tocsr()
         return dataclasses.replace(self, bags=bags)
 
     def keep_items(self, rows: np.ndarray) -> RefusedWords:
-        return dataclasses.replace(self, bags=self.bags[:, rows].tocsr())
+        return dataclasses.replace(self, bags=self.bags[rows])

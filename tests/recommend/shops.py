@@ -190,7 +190,7 @@ def refused_words():
     """Who rules out heels means shoes, and who rules out stripes mostly stripes."""
     words, item_words = ["heels", "stripes"], ["heels", "red", "stripes"]
     table = csr_matrix(np.float32([[2.0, 0.0, 0.5], [0.0, 0.3, 9.0]]))
-    none = csr_matrix((3, 0), dtype=np.float32)
+    none = csr_matrix((0, 3), dtype=np.float32)
     return RefusedWords(words, item_words, table, none, 4.0).with_items(TEXTS)
 
 

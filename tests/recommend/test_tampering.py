@@ -363,7 +363,7 @@ PLUS = [
     ("transitions.npz", "value", at(0, -3)),
     ("refused_words.npz", "value", at(0, NAN)),
     ("refused_words.npz", "item", at(0, 3)),
-    ("item_words.npz", "item", at(0, 12)),
+    ("item_words.npz", "item", at(0, 3)),
     ("item_words.npz", "value", at(0, -1)),
     ("item_keys.npy", None, lambda a: a[:, :-1]),
     ("item_queries.npy", None, lambda a: a[:-1]),
