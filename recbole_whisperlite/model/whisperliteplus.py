@@ -324,9 +324,17 @@ class WhisperLitePlus(WhisperLite):
 
     def _refusal_e(self, request):
         r"""Embeddings of what requests rule out, shape: [n, embedding_size]; 0 where they rule
-        out nothing."""
+        out nothing.
+
+        What a refusal shares with the wish is left out: "trainers, no heels" is about shoes
+        (negation by the orthogonal part: Widdows, "Orthogonal Negation in Vector Spaces for
+        Modelling Word-Meanings and Document Retrieval", ACL 2003).
+        """
         refuses = self.refuses[request]
-        return self.requests(request + len(self.refuses)) * refuses
+        refusal = self.requests(request + len(self.refuses))
+        wish = unit(self.requests(request))
+        shared = torch.sum(refusal * wish, dim=1, keepdim=True).clamp(min=0)
+        return (refusal - shared * wish) * refuses
 
     def _history(self, interaction):
         r"""The items of the user before the request, padded by 0, shape: [n, length]."""

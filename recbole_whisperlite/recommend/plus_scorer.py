@@ -181,6 +181,9 @@ class PlusScorer(TextScorer):
         if self.weights.get("refusals") and any(refusal):
             refuses = np.array([bool(each) for each in refusal])[:, None]
             away = np.where(refuses, self._embed(list(refusal)), 0)
+            of_wish = unit(embedding)
+            shared = np.einsum("nd,nd->n", away, of_wish)[:, None]
+            away -= np.maximum(shared, 0) * of_wish
             away *= np.float32(-self.scale) * self._weight("refusals")
             of_parts["refusals"], query = away, query + away
         queries, constant = [query], np.zeros(n, dtype=np.float32)

@@ -573,7 +573,11 @@ def test_what_a_request_rules_out_takes_off_its_likeness_to_items():
     scores, without = rank(model, EXAM), at_strength(model, 0)
     request = EXAM["request"]
     with torch.no_grad():
-        refusal = model.requests.embed(request + 6)
+        wish, refusal = (model.requests.embed(request + n) for n in (0, 6))
+        # what both are about is not refused; embeddings have length 1
+        shared = torch.einsum("nd,nd->n", refusal, wish)
+        assert (shared[(request == 2) | (request == 4)] > 0).any()
+        refusal = refusal - shared.clamp(min=0)[:, None] * wish
         likeness = refusal @ model.items.embed_all().T / 0.1
         words = model.refused_words(request, Candidates(torch.arange(8), 8))
     likeness[(request != 2) & (request != 4)] = 0
@@ -585,6 +589,14 @@ def test_what_a_request_rules_out_takes_off_its_likeness_to_items():
     assert of_words.min() < -8 < of_words[of_words < 0].max()
     expected = without - 3 * refusals * likeness + 3 * 8 * torch.tanh(of_words / 8)
     assert_close_relative(scores, expected)
+
+
+def test_a_refusal_of_the_very_wish_takes_nothing_off():
+    dataset = People()
+    dataset.refusals[:] = dataset.vectors["request"]
+    model = build(dataset, **ALONE["use_refusals"])
+    found = model._refusal_e(torch.arange(6))
+    assert_close_relative(found, torch.zeros_like(found), size=1)
 
 
 class Shoes(Dataset):

@@ -102,7 +102,11 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
         terms["neighbors"][i] = math.log1p(shared)
     terms["towers"] = t
     if refusal:
-        terms["refusals"] = -7.5 * items @ request_embedding(scorer, refusal)
+        away = request_embedding(scorer, refusal)
+        if e.any():  # without what it shares with the wish
+            direction = e / math.sqrt(e @ e)
+            away = away - max(away @ direction, 0) * direction
+        terms["refusals"] = -7.5 * items @ away
         table = {
             ("heels", "heels"): 2.0,
             ("heels", "stripes"): 0.5,
