@@ -107,7 +107,7 @@ def test_no_module_comes_back_to_itself():
         ("model.whisperlite", 6),
         *((f"model.{name}", 8) for name in ("bm25", "zeroshot", "requestpop")),
         *((f"model.{name}", 8) for name in ("latefusion", "whisper", "graphrec")),
-        ("model.whisperliteplus", 11),
+        ("model.whisperliteplus", 12),
         *((f"model.{name}", 10) for name in ("zam", "tem", "queryseqrec", "twostage")),
     ],
 )

@@ -5,6 +5,7 @@ Which words of products are meant by what a request rules out
 """
 
 import io
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,7 +13,6 @@ import torch
 import torch.nn as nn
 from scipy.sparse import csr_matrix, hstack
 
-from recbole_whisperlite.model.bm25 import words
 from recbole_whisperlite.model.terms import Candidates, SparseRows, count_pairs
 
 #: Choices that are read at most, drawn at random, and the most words of either side.
@@ -63,13 +63,13 @@ class RefusedWords(nn.Module):
 
     def __init__(self, wishes, refusals, item_texts, request, item):
         super(RefusedWords, self).__init__()
-        self._refusals, self._items = words(refusals), words(item_texts)
+        self._refusals, self._items = _words(refusals), _words(item_texts)
         asked = np.flatnonzero(request > 0)
         if len(asked) > MOST_CHOICES:
             random = np.random.default_rng(_SEED)
             asked = np.sort(random.choice(asked, MOST_CHOICES, replace=False))
         request, item = request[asked], item[asked]
-        wishes = words(wishes)
+        wishes = _words(wishes)
         item_words = _frequent(self._items, MOST_ITEM_WORDS, _LEAST_TEXTS)
         wish_words = _frequent(
             (wishes[each] for each in request), MOST_WISH_WORDS, _LEAST_WISHES
@@ -160,6 +160,11 @@ def bags(texts: list[list[str]], vocabulary: list[str]) -> csr_matrix:
     row = np.repeat(np.arange(len(found)), [*map(len, found)])
     columns = np.array([each for text in found for each in text], dtype=np.int64)
     return count_pairs(row, columns, (len(texts), len(vocabulary)))
+
+
+def _words(texts):
+    r"""The words of each text, as those of BM25."""
+    return [re.findall(r"\w+", text.lower()) for text in texts]
 
 
 def _frequent(texts, most, least):
