@@ -111,10 +111,6 @@ _POLITE = re.compile(r"\s*\b(?:please|thanks|thank you)$", re.IGNORECASE)
 _KEEP_AWAY = re.compile(r"\baway from me\s*$", re.IGNORECASE)
 #: The most words of a noun in a list.
 _LONGEST_NOUN = 4
-# What separates the things that are refused.
-_BETWEEN_THINGS = re.compile(
-    r"\s*,\s*(?:(?:and|n?or)\s+)?|\s+(?:and/or|and|n?or|&)\s+|\s*/\s*", re.IGNORECASE
-)
 _BACK = re.compile(r"^\W*" + _REFERRING_BACK, re.IGNORECASE)
 _KEEP = re.compile(r"^\W*(?:please )?keep\b", re.IGNORECASE)
 
@@ -148,21 +144,6 @@ def split_refusals(text: str) -> tuple[str, str]:
         wishes += [wish] if wish else []
         refusals += [refusal] if refusal else []
     return ", ".join(wishes), ", ".join(refusals)
-
-
-def refused_things(refusal: str) -> list[str]:
-    """Return the single things of what is ruled out, in their order.
-
-    Args:
-        refusal (str): From :func:`split_refusals`.
-
-    Examples::
-
-        >>> refused_things("stripes, polka dots or checks please")
-        ['stripes', 'polka dots', 'checks']
-    """
-    things = (_POLITE.sub("", each) for each in _BETWEEN_THINGS.split(refusal))
-    return list(dict.fromkeys(thing for thing in things if thing))
 
 
 def _clauses(text):

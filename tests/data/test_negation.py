@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from recbole_whisperlite.data.negation import refused_things, split_refusals
+from recbole_whisperlite.data.negation import split_refusals
 
 
 @pytest.mark.parametrize(
@@ -189,19 +189,3 @@ def test_a_name_that_begins_with_no_rules_nothing_out(text):
 )
 def test_a_list_is_refused_to_its_end(text, wish, refusal):
     assert split_refusals(text) == (wish, refusal)
-
-
-@pytest.mark.parametrize(
-    "refusal, things",
-    [
-        ("", []),
-        ("heels", ["heels"]),
-        ("polka dots or stripes please", ["polka dots", "stripes"]),
-        ("jeans, lace, or fur", ["jeans", "lace", "fur"]),
-        ("jeans nor lace and/or fur", ["jeans", "lace", "fur"]),
-        ("red & blue, red", ["red", "blue"]),
-        ("corduroy, candy, norfolk", ["corduroy", "candy", "norfolk"]),
-    ],
-)
-def test_each_thing_that_is_refused(refusal, things):
-    assert refused_things(refusal) == things
