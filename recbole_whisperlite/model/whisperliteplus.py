@@ -71,7 +71,7 @@ NEVER_NEGATIVE = (
 OF_WORDS = ("meant", "avoided")
 #: By how much ranking multiplies the weights of words, which are fitted on choices; and how
 #: much the words of a refusal may take off a product, since none says it for sure.
-WORDS_FACTOR, MOST_BY_WORDS = 40.0, 8.0
+WORDS_FACTOR, MOST_BY_WORDS = 50.0, 8.0
 #: Terms whose weight depends on how often an item was chosen: what is known of items that
 #: few chose is mostly what they are like, and of others who chose them.
 BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")

@@ -585,7 +585,7 @@ def test_what_a_request_rules_out_takes_off_its_likeness_to_items():
         model.term_weight[weight(model, name)].item()
         for name in ("refusals", "meant", "avoided")
     )
-    of_words = 40 * (of_words[0] * words[0] + of_words[1] * words[1])
+    of_words = 50 * (of_words[0] * words[0] + of_words[1] * words[1])
     assert of_words.min() < -8 < of_words[of_words < 0].max()
     expected = without - 3 * refusals * likeness + 3 * 8 * torch.tanh(of_words / 8)
     assert_close_relative(scores, expected)
