@@ -77,7 +77,8 @@ def fit_weights(
     )
     fitted = dict(zip(start, weight.tolist()))
     if "refusals" in fitted:
-        # fitted beside those of words, which would be 0 beside what is taken off for sure
+        # fitted with the others all the same: were it held where it is, it would leave
+        # nothing to the words
         fitted["refusals"] = max(trained["refusals"], 0.0)
     of_frequent = {
         name: fitted.get(_FREQUENT.format(name), fitted[name]) for name in trained

@@ -77,17 +77,13 @@ class RefusedWords(nn.Module):
         refused = _frequent(self._refusals, MOST_WISH_WORDS, 1)
         refused = [*wish_words, *sorted({*refused} - {*wish_words})]
         chosen = bags(self._items, item_words)[item]
-        translation, share = _translate(bags(wishes, wish_words)[request], chosen)
+        wished = bags(wishes, wish_words)[request]
+        translation, share = _translate(wished, chosen)
         meant = _EXPLAINED * translation / np.maximum(share, 1e-12) + 1 - _EXPLAINED
         meant = csr_matrix(np.maximum(np.log(meant) - NOISE, 0))
         meant.resize(len(refused), len(item_words))
-        avoided = _avoided(
-            bags(self._refusals, refused)[request],
-            bags(wishes, wish_words)[request],
-            chosen,
-            translation,
-            share,
-        )
+        ruled_out = bags(self._refusals, refused)[request]
+        avoided = _avoided(ruled_out, wished, chosen, translation, share)
         self._read_by(refused, item_words, meant, avoided)
 
     def _read_by(self, refused_words, item_words, meant, avoided):

@@ -235,8 +235,12 @@ class PlusScorer(TextScorer):
         of_parts["shift"] = np.float32(-weight * total)
         constant = np.zeros(len(logits), dtype=np.float32)
         for name in self._counted:
-            count, prior_count = memory.counts.of(asked.requests), memory.prior_count
-            if name == "similar_requests":
+            if name == "memory":
+                count, prior_count = (
+                    memory.counts.of(asked.requests),
+                    memory.prior_count,
+                )
+            else:
                 count = self.similar_requests.of(asked.requests, frozen)
                 prior_count = self.similar_requests.prior_count
             constant += self._smooth(
