@@ -17,6 +17,7 @@ from recbole_whisperlite.model.whisperliteplus import (
     ATTENTION_SCALE,
     BY_FREQUENCY,
     MOST_BY_WORDS,
+    OF_REQUEST,
     OF_WORDS,
     WORDS_FACTOR,
 )
@@ -111,7 +112,7 @@ def _whisperlite(model, dataset, encoder, config):
 
 def _whisperliteplus(model, dataset, encoder, config):
     # those that are used in evaluation
-    weights, of_frequent = _weights(model)
+    weights, *other_weights = _weights(model)
     known = _array(model.popularity.in_catalogue)[1:]
     of_terms = {}
     if "memory" in weights:
@@ -152,7 +153,7 @@ def _whisperliteplus(model, dataset, encoder, config):
         _whisperlite(model, dataset, encoder, config),
         known,
         weights,
-        of_frequent,
+        *other_weights,
         _array(model.popularity.frequency)[1:],
         splits_requests=bool(config["use_refusals"] and dataset.splits_refusals),
         history_length=model.max_seq_length,
@@ -162,15 +163,19 @@ def _whisperliteplus(model, dataset, encoder, config):
 
 
 def _weights(model):
-    """Return the weights of the terms for an item that nobody chose, and those that differ
-    for the item that was chosen most often."""
+    """Return the weights of the terms for an item that nobody chose, those that differ for
+    the item that was chosen most often, and those that differ without a history."""
     fitted = model.fitted_weight.isfinite().all()
-    rows = model.fitted_weight if fitted else [[*model.weights.values()]] * 2
-    seldom, frequent = (
+    rows = model.fitted_weight if fitted else [[*model.weights.values()]] * 3
+    seldom, frequent, without = (
         {name: float(weight) for name, weight in zip(model.term_names, row)}
         for row in rows
     )
-    return seldom, {name: frequent[name] for name in BY_FREQUENCY if name in frequent}
+    return (
+        seldom,
+        {name: frequent[name] for name in BY_FREQUENCY if name in frequent},
+        {name: without[name] for name in OF_REQUEST if name in without},
+    )
 
 
 def _similar_requests(model, counts, dataset, config):

@@ -13,7 +13,11 @@ import torch
 from scipy.optimize import minimize
 
 from recbole_whisperlite.model.terms import Candidates
-from recbole_whisperlite.model.whisperliteplus import BY_FREQUENCY, NEVER_NEGATIVE
+from recbole_whisperlite.model.whisperliteplus import (
+    BY_FREQUENCY,
+    NEVER_NEGATIVE,
+    OF_REQUEST,
+)
 
 if TYPE_CHECKING:
     from recbole_whisperlite.evaluation.dataloader import RequestFullSortEvalDataLoader
@@ -26,6 +30,8 @@ _DEVIATION = 1.0
 _SEED = 2020
 # The name of the second weight of a term that has two.
 _FREQUENT = "{} of the frequent"
+# That of a weight for users without a history.
+_ALONE = "{} without a history"
 
 
 @torch.no_grad()
@@ -41,8 +47,10 @@ def fit_weights(
     counts stay at least 0, and that of refusals stays as trained: the choices say what was
     bought in spite of a request, not what its author wanted to see. Terms of pairs of items
     have two weights: one for an item that nobody chose and one for the item that was chosen
-    most often, and others are between them by their ``frequency``. The model then uses the
-    fitted weights in evaluation.
+    most often, and others are between them by their ``frequency``. Where a history says
+    what is chosen, popularity and the memory say less than for somebody of whom nothing is
+    known: so the terms of the request are fitted once more on the same queries with all
+    histories hidden. The model then uses the fitted weights in evaluation.
 
     Args:
         model (WhisperLitePlus): Trained.
@@ -51,31 +59,19 @@ def fit_weights(
 
     Returns:
         dict: The weights by the names of the terms; those for the item that was chosen most
-        often by these names with " of the frequent".
+        often by these names with " of the frequent", and those for users without a history
+        with " without a history".
     """
     model.eval()
     model.fitted_weight.fill_(torch.nan)
     random = np.random.default_rng(_SEED)
     generator = torch.Generator().manual_seed(_SEED)
     query = random.permutation(len(valid_data.queries))[:n_queries]
-    batches = [
-        _features(model, valid_data.collate_fn(batch), generator)
-        for batch in np.split(
-            query, range(valid_data.step, len(query), valid_data.step)
-        )
-    ]
-    target, n_positives, others, log_share = map(torch.cat, zip(*batches))
+    batches = np.split(query, range(valid_data.step, len(query), valid_data.step))
+    data = _all_features(model, valid_data, batches, generator)
     trained = {name: float(weight) for name, weight in model.weights.items()}
     start = trained | {_FREQUENT.format(name): trained[name] for name in _two(model)}
-    weight = _most_likely(
-        target,
-        torch.repeat_interleave(n_positives),
-        others,
-        log_share,
-        np.array([*start.values()]),
-        [_bounds(name) for name in start],
-    )
-    fitted = dict(zip(start, weight.tolist()))
+    fitted = _most_likely(*data, start, [*start])
     if "refusals" in fitted:
         # fitted with the others all the same: were it held where it is, it would leave
         # nothing to the words
@@ -83,9 +79,17 @@ def fit_weights(
     of_frequent = {
         name: fitted.get(_FREQUENT.format(name), fitted[name]) for name in trained
     }
-    rows = [[fitted[name] for name in trained], [*of_frequent.values()]]
+    without = fitted
+    free = [name for name in OF_REQUEST if name in trained]
+    if model.reads_history and free:
+        data = _all_features(model, valid_data, batches, generator, hidden=True)
+        without = _most_likely(*data, fitted, free)
+    rows = [[each[name] for name in trained] for each in (fitted, of_frequent, without)]
     model.fitted_weight.copy_(torch.tensor(rows))
-    return fitted
+    gained = {
+        _ALONE.format(name): without[name] for name in free if without is not fitted
+    }
+    return fitted | gained
 
 
 def _two(model):
@@ -96,6 +100,20 @@ def _two(model):
 def _bounds(name):
     of_counts = name in map(_FREQUENT.format, NEVER_NEGATIVE) or name in NEVER_NEGATIVE
     return (0 if of_counts else None), None
+
+
+def _all_features(model, valid_data, batches, generator, hidden=False):
+    r"""The results of :func:`_features` for all queries, ready for :func:`_most_likely`."""
+    features = []
+    for batch in batches:
+        interaction, *others = valid_data.collate_fn(batch)
+        if hidden:
+            interaction[model.HISTORY_LENGTH] = torch.zeros_like(
+                interaction[model.HISTORY_LENGTH]
+            )
+        features.append(_features(model, (interaction, *others), generator))
+    target, n_positives, others, log_share = map(torch.cat, zip(*features))
+    return target, torch.repeat_interleave(n_positives), others, log_share
 
 
 def _features(model, batch, generator):
@@ -151,26 +169,44 @@ def _all_terms(model, interaction, candidates):
     return {name: terms[name] for name in model.term_names}
 
 
-def _most_likely(target, query, others, log_share, start, bounds):
-    r"""The weights that make the targets most likely, each among the others of its query."""
+def _most_likely(target, query, others, log_share, start, free):
+    r"""The weights that make the targets most likely, each among the others of its query.
+
+    Args:
+        start (dict): The weights that the prior has as its mean, by the names of the terms
+            in the order of the last dimension of ``target`` and ``others``
+        free (list): The names of those that are fitted
+
+    Returns:
+        dict: All weights
+    """
     target = target.double()
     # a query without other items says nothing, and the logarithm of their sum is infinite
     has_others = log_share.isfinite().any(dim=1, keepdim=True)
     log_share = log_share.masked_fill(~has_others, 0)
     known = has_others.squeeze(1)[query]
     target, query = target[known], query[known]
+    mean = torch.tensor([*start.values()], dtype=torch.double)
+    column = torch.tensor([[*start].index(name) for name in free])
 
     def loss(value):
         with torch.enable_grad():
-            weight = torch.tensor(value, requires_grad=True)
+            fitted = torch.tensor(value, requires_grad=True)
+            weight = mean.index_put((column,), fitted)
             own = target @ weight
             other = (others @ weight.float()).double() + log_share
             total = torch.logaddexp(own, torch.logsumexp(other, dim=1)[query]) - own
-            distance = ((weight - torch.from_numpy(start)) ** 2).sum()
+            distance = ((weight - mean) ** 2).sum()
             total = total.sum() + distance / (2 * _DEVIATION**2)
             total = total / max(len(target), 1)
             total.backward()
-        return total.item(), weight.grad.numpy()
+        return total.item(), fitted.grad.numpy()
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return found.x
+    found = minimize(
+        loss,
+        mean[column].numpy(),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[_bounds(name) for name in free],
+    )
+    return start | dict(zip(free, found.x.tolist()))

@@ -96,8 +96,13 @@ class WhisperLite(GeneralRecommender):
                 "'uniform', 'sample_num': 1}, or train with contrastive: infonce and "
                 "bce_weight: 0."
             )
-        log_q = self._log_popularity(dataset) if self.popularity_correction else None
+        item = self._training_positives(dataset)[self.ITEM_ID]
+        count = torch.bincount(item, minlength=self.n_items)
+        # an item that is never positive is in no InfoNCE batch: any finite value will do
+        log_q = torch.log(count.clamp(min=1) / len(item))
+        log_q = log_q if self.popularity_correction else None
         self.register_buffer("log_q", log_q, persistent=False)
+        self.register_buffer("is_chosen", count > 0, persistent=False)
 
         # parameters initialization
         self.apply(xavier_normal_initialization)
@@ -119,13 +124,6 @@ class WhisperLite(GeneralRecommender):
         r"""The training interactions; where the data has labels, those of label 1."""
         inter = dataset.inter_feat
         return inter[inter[self.LABEL] == 1] if self.LABEL in inter else inter
-
-    def _log_popularity(self, dataset):
-        r"""Log of each item's share of the training positives, shape: [n_items]"""
-        item = self._training_positives(dataset)[self.ITEM_ID]
-        # an item that is never positive is in no InfoNCE batch: any finite value will do
-        count = torch.bincount(item, minlength=self.n_items).clamp(min=1)
-        return torch.log(count / len(item))
 
     def forward(self, request, item):
         score = torch.mul(self.requests(request), self.items(item)).sum(dim=1)
@@ -151,14 +149,19 @@ class WhisperLite(GeneralRecommender):
         )
 
     def _trained_pairs(self, interaction):
-        r"""The rows that the loss uses, and their labels, shape: [n]"""
+        r"""The rows that the loss uses, and their labels, shape: [n]
+
+        An item that nobody chose in training is no negative: it may have come later, and
+        as nothing but a negative its text would be learned as one that nobody wants.
+        """
         item = interaction[self.ITEM_ID]
         if self.LABEL not in interaction:
             return interaction, torch.ones(len(item), device=item.device)
         label = interaction[self.LABEL]
+        used = label == 1
         if self.loss.needs_negatives:
-            return interaction, label
-        return interaction[label == 1], label[label == 1]
+            used = used | self.is_chosen[item]
+        return interaction[used], label[used]
 
     def _log_q(self, item):
         return self.log_q[item] if self.popularity_correction else None

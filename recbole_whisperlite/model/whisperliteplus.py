@@ -72,6 +72,16 @@ OF_WORDS = ("meant", "avoided")
 #: By how much ranking multiplies the weights of words, which are fitted on choices; and how
 #: much the words of a refusal may take off a product, since none says it for sure.
 WORDS_FACTOR, MOST_BY_WORDS = 50.0, 8.0
+#: Terms that have other weights for users without a history, for whom nothing else says what
+#: they choose.
+OF_REQUEST = (
+    "memory",
+    "similar_requests",
+    "towers",
+    "popularity",
+    "unchosen",
+    "seldom",
+)
 #: Terms whose weight depends on how often an item was chosen: what is known of items that
 #: few chose is mostly what they are like, and of others who chose them.
 BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
@@ -105,7 +115,8 @@ class WhisperLitePlus(WhisperLite):
     The score is a sum of terms with weights. In training, towers, similarity and weights
     learn by a softmax over the catalogue or a sample of it, with the target interaction
     left out of all counts, and some candidates made new, as if nobody had chosen them.
-    Then the trainer fits the weights on the validation queries. ``mask_user_items`` keeps
+    Then the trainer fits the weights on the validation queries, those of what belongs to
+    the request once more for users without a history. ``mask_user_items`` keeps
     the other items of the user out of the negatives. With all of it switched off, the
     scores are those of WhisperLite.
 
@@ -263,8 +274,9 @@ class WhisperLitePlus(WhisperLite):
             weight[self.term_names.index("towers")] = 1.0
         self.term_weight = nn.Parameter(weight)
         # NaN until the trainer has fitted them on the validation queries: the weights for
-        # an item that nobody chose, and those for the one that was chosen most often
-        fitted = weight.expand(2, -1) * torch.nan
+        # an item that nobody chose, those for the one that was chosen most often, and those
+        # for users without a history
+        fitted = weight.expand(3, -1) * torch.nan
         self.register_buffer("fitted_weight", fitted.clone())
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
@@ -304,6 +316,14 @@ class WhisperLitePlus(WhisperLite):
             # training sees such items as negatives only, which says nothing of what follows
             weights["unchosen"] = torch.zeros_like(weights["unchosen"])
         return weights
+
+    def _gain_without_history(self):
+        r"""By how much the weights of terms are larger for users without a history."""
+        if not self.reads_history or self.fitted_weight.isnan().any():
+            return {}
+        gain = self.fitted_weight[2] - self.fitted_weight[0]
+        gain = dict(zip(self.term_names, gain.unbind()))
+        return {name: gain[name] for name in OF_REQUEST if name in gain}
 
     def _request_vectors(self, config, dataset):
         r"""Vectors of requests, shape: [n_requests, dim]; if any rules something out, followed
@@ -568,8 +588,14 @@ class WhisperLitePlus(WhisperLite):
         # requests with the same text differ only by their users
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
         candidates, weights = Candidates(item, self.n_items), self.weights
-        logits, of_words = 0.0, 0.0
+        gain, without = self._gain_without_history(), None
+        if gain:
+            without = torch.where(interaction[self.HISTORY_LENGTH] == 0)[0]
+            gain = gain if len(without) else {}
+        logits, of_words, gained = 0.0, 0.0, 0.0
         for name, term in self.request_terms(request, candidates):
+            if name in gain:
+                gained = gained + gain[name] * term
             if name in OF_WORDS:
                 of_words = of_words + weights[name] * term
             else:
@@ -580,6 +606,8 @@ class WhisperLitePlus(WhisperLite):
             logits = logits + self.refusal_strength * MOST_BY_WORDS * of_words
         # with mixed precision, what is added is wider than the scores of the towers
         logits = logits[index].float()
+        if gain:
+            logits[without] += gained[index[without]]
         for name, term in self.user_terms(interaction, candidates):
             weight = weights[name]
             logits.addcmul_(weight[item] if weight.dim() else weight, term)

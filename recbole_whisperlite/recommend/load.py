@@ -35,6 +35,7 @@ from recbole_whisperlite.recommend.fusion_scorer import FusionScorer
 from recbole_whisperlite.recommend.plus_scorer import (
     BY_FREQUENCY,
     OF_MEMORY,
+    OF_REQUEST,
     TERMS,
     PlusScorer,
 )
@@ -341,7 +342,7 @@ def _text(parts, encoder):
 
 def _plus(parts, encoder):
     text, n, of_terms = _text(parts, encoder), parts.n_items, {}
-    weights, of_frequent = _weights_of_terms(parts)
+    weights, *other_weights = _weights_of_terms(parts)
     if "memory" in weights:
         of_terms["memory"] = _memory(parts)
     if "similar_requests" in weights:
@@ -369,7 +370,7 @@ def _plus(parts, encoder):
         text,
         parts.array("known.npz/known", "b", n),
         weights,
-        of_frequent,
+        *other_weights,
         parts.array("known.npz/frequency", "f", n),
         splits_requests=parts.flag("splits_requests"),
         history_length=parts.count("history_length"),
@@ -379,19 +380,21 @@ def _plus(parts, encoder):
 
 
 def _weights_of_terms(parts):
-    weights = parts.settings["weights"]
-    of_frequent = parts.settings["weights_of_frequent"]
+    names = "weights", "weights_of_frequent", "weights_without_history"
+    weights, of_frequent, without = found = [parts.settings[name] for name in names]
     of_memory = {*OF_MEMORY} & {*weights}
     fit = "towers" in weights and {*weights} <= {*TERMS}
     fit = fit and of_memory in (set(), {*OF_MEMORY})
     fit = fit and ("memory" in weights or "similar_requests" not in weights)
     fit = fit and ("refusals" in weights or "refused_words" not in weights)
     fit = fit and {*of_frequent} == {*weights} & {*BY_FREQUENCY}
-    if not fit or not all(map(_is_number, [*weights.values(), *of_frequent.values()])):
-        parts.folder.refuse(
-            f"the weights of WhisperLitePlus are {weights!r} and {of_frequent!r}"
-        )
-    return weights, of_frequent
+    fit = fit and {*without} == {*weights} & {*OF_REQUEST}
+    if not fit or not all(
+        _is_number(value) for each in found for value in each.values()
+    ):
+        told = ", ".join(f"{name} {each!r}" for name, each in zip(names, found))
+        parts.folder.refuse(f"the weights of WhisperLitePlus are {told}")
+    return found
 
 
 def _memory(parts):

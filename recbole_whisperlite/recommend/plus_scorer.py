@@ -48,6 +48,15 @@ TERMS = (
 )
 #: Those whose weight depends on how often an item was chosen.
 BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
+#: Those that have other weights for users without a history.
+OF_REQUEST = (
+    "memory",
+    "similar_requests",
+    "towers",
+    "popularity",
+    "unchosen",
+    "seldom",
+)
 #: Terms that are there together or not at all.
 OF_MEMORY = ("memory", "popularity", "unchosen", "seldom")
 
@@ -70,6 +79,8 @@ class PlusScorer(TextScorer):
         weights_of_frequent (dict): Those of :data:`BY_FREQUENCY` among the terms for the
             item that was chosen most often; in ``weights`` are those for an item that
             nobody chose, and others are between them.
+        weights_without_history (dict): Those of :data:`OF_REQUEST` among the terms for
+            users without a history, which ``weights`` are not for.
         frequency (numpy.ndarray): Where, from 0 to 1, float32 ``[n_items]``.
         splits_requests (bool): Whether what a request rules out is separated from its
             wish.
@@ -92,6 +103,7 @@ class PlusScorer(TextScorer):
         known: np.ndarray,
         weights: dict[str, float],
         weights_of_frequent: dict[str, float],
+        weights_without_history: dict[str, float],
         frequency: np.ndarray,
         *,
         splits_requests: bool,
@@ -111,6 +123,7 @@ class PlusScorer(TextScorer):
         )
         self.known, self.weights = known, weights
         self.weights_of_frequent, self.frequency = weights_of_frequent, frequency
+        self.weights_without_history = weights_without_history
         self.splits_requests, self.history_length = splits_requests, history_length
         self.attention_scale = attention_scale
         self.similar_requests = similar_requests
@@ -133,16 +146,17 @@ class PlusScorer(TextScorer):
         gain = np.float32(self.weights_of_frequent[name]) - seldom
         return seldom + gain * self.frequency
 
-    @property
-    def text_weight(self) -> np.float32:
-        """numpy.float32: How much the score of the towers counts."""
-        return np.float32(self.weights["towers"] + self._weight_of_prior)
-
-    @property
-    def _weight_of_prior(self):
-        """How much what the towers expect counts, the prior of two terms."""
-        of_similar = self.weights.get("similar_requests", 0.0)
-        return self.weights.get("memory", 0.0) + of_similar
+    def _weights_of_rows(self, histories):
+        """Return the weights of :data:`OF_REQUEST` for each row, ``{name: [n]}``; and those
+        of the scores of the towers, by themselves and as the prior of two terms."""
+        alone = np.array([len(each) == 0 for each in histories])
+        w = {
+            name: np.where(alone, weight, self.weights[name]).astype(np.float32)
+            for name, weight in self.weights_without_history.items()
+        }
+        w["prior"] = w.get("memory", 0) + w.get("similar_requests", 0)
+        w["text"] = w["towers"] + w["prior"]
+        return w
 
     @property
     def blocks(self) -> tuple[np.ndarray, ...]:
@@ -171,12 +185,14 @@ class PlusScorer(TextScorer):
 
     def encode(self, asked: Asked) -> Batch:
         n = len(asked.requests)
+        histories = [each[-self.history_length :] for each in asked.histories]
+        w = self._weights_of_rows(histories)
         wish, refusal = zip(*map(self.splits, asked.requests))
         frozen = self.embedder.request_inputs(list(wish))
         embedding = self._checked(self.embedder.request_tower.embed(frozen))
         embedding *= asked.has_text[:, None]
         logits = embedding * np.float32(self.scale)
-        of_parts = {"embedding": embedding, "text": logits * self.text_weight}
+        of_parts = {"embedding": embedding, "text": logits * w["text"][:, None]}
         query = of_parts["text"]
         if self.weights.get("refusals") and any(refusal):
             refuses = np.array([bool(each) for each in refusal])[:, None]
@@ -193,10 +209,9 @@ class PlusScorer(TextScorer):
             of_parts["refused_words"] *= self._weight("refused_words")
             corrections.append(of_parts["refused_words"])
         if self.memory is not None:
-            constant = self._remember(asked, logits, frozen, of_parts)
+            constant = self._remember(asked, logits, frozen, of_parts, w)
             queries.append(of_parts["popularity"] + of_parts["of_new"])
             corrections += [of_parts[name] for name in self._counted]
-        histories = [each[-self.history_length :] for each in asked.histories]
         if "history" in self.weights:
             of_parts["history"] = self._about(embedding, histories)
             queries.append(of_parts["history"])
@@ -204,7 +219,8 @@ class PlusScorer(TextScorer):
             of_parts["similarity"] = self.similarity.summarize(histories)
             queries.append(of_parts["similarity"])
         if self.pictures is not None:
-            queries.append(self._picture_query(asked))
+            picture = self._picture_query(asked)
+            queries.append(None if picture is None else picture * w["text"][:, None])
         for name, of_pairs in self._of_pairs(histories):
             of_pairs.data *= self._weight_of_items(name)[of_pairs.indices]
             of_parts[name] = of_pairs
@@ -217,22 +233,22 @@ class PlusScorer(TextScorer):
         """The terms that add counts to what the towers expect."""
         return [name for name in ("memory", "similar_requests") if name in self.weights]
 
-    def _remember(self, asked, logits, frozen, of_parts):
+    def _remember(self, asked, logits, frozen, of_parts, w):
         """Return the constants, ``[n]``; note the queries of the columns of the memory,
         ``[n, 4]``, and what the counts of each term add, csr ``[n, n_items]``."""
-        memory, w = self.memory, self.weights
+        memory = self.memory
         log_popularity = self.columns[:, 0]
         of_known = self.embeddings, log_popularity
         if not self.known.all():  # few rows are copied only where it must be
             of_known = self.embeddings[self.known], log_popularity[self.known]
         normalizer = log_normalizer(logits, *of_known)
-        weight = self._weight_of_prior
-        popularity = weight + w["popularity"], 0.0, w["unchosen"], w["seldom"]
-        of_parts["popularity"] = np.tile(np.float32(popularity), (len(logits), 1))
+        popularity = w["prior"] + w["popularity"]
+        of_columns = popularity, np.zeros_like(popularity), w["unchosen"], w["seldom"]
+        of_parts["popularity"] = np.stack(of_columns, axis=1)
         of_parts["of_new"] = np.zeros_like(of_parts["popularity"])
         # of the popularity as a share of that of all, the divisor is in the constant
         total = log_normalizer(np.zeros_like(logits[:1]), *of_known)[0]
-        of_parts["shift"] = np.float32(-weight * total)
+        of_parts["shift"] = np.float32(-w["prior"] * total)
         constant = np.zeros(len(logits), dtype=np.float32)
         for name in self._counted:
             if name == "memory":
@@ -244,14 +260,14 @@ class PlusScorer(TextScorer):
                 count = self.similar_requests.of(asked.requests, frozen)
                 prior_count = self.similar_requests.prior_count
             constant += self._smooth(
-                name, count, prior_count, logits, normalizer, of_parts
+                name, w[name], count, prior_count, logits, normalizer, of_parts
             )
         of_parts["constant"] = constant - of_parts["shift"]
         return constant
 
-    def _smooth(self, name, count, prior_count, logits, normalizer, of_parts):
+    def _smooth(self, name, w, count, prior_count, logits, normalizer, of_parts):
         """Return the constant of one of the terms, ``[n]``; note what its counts add."""
-        w, n_chosen = self.weights[name], np.asarray(count.sum(axis=1)).ravel()
+        n_chosen = np.asarray(count.sum(axis=1)).ravel()
         # what of the prior is left beside the choices for the request
         log_share = np.log(prior_count / (n_chosen + prior_count))
         # all choices were made without the items that are new
@@ -263,7 +279,7 @@ class PlusScorer(TextScorer):
         prior = np.einsum("nd,nd->n", logits[row], self.embeddings[column])
         prior += log_popularity[column] - normalizer[row]
         prior += np.float32(np.log(prior_count))
-        raised = w * (np.logaddexp(np.log(times), prior) - prior)
+        raised = w[row] * (np.logaddexp(np.log(times), prior) - prior)
         of_parts[name] = csr_matrix(
             (raised.astype(np.float32), (row, column)), shape=count.shape
         )
@@ -285,10 +301,6 @@ class PlusScorer(TextScorer):
             vectors = self.vectors.vectors
             yield "nearest", self.nearest.of(histories, vectors, self.known)
 
-    def _picture_query(self, asked):
-        query = super()._picture_query(asked)
-        return None if query is None else query * self.text_weight
-
     def _attention(self, embedding, history):
         """Return how much each item of a history counts for a request, ``[length]``."""
         cosine = unit(self.embeddings[history]) @ unit(embedding[None])[0]
@@ -309,7 +321,7 @@ class PlusScorer(TextScorer):
         parts = {"text": products(of["text"], self.embeddings, items)}
         if self.memory is not None:
             popularity = products(of["popularity"], self.columns, items)
-            parts["popularity"] = popularity + of["shift"]
+            parts["popularity"] = popularity + of["shift"][:, None]
             of_new = products(of["of_new"], self.columns, items)
             parts["memory"] = of["constant"][:, None] + of_new
             for name in self._counted:
@@ -396,6 +408,7 @@ class PlusScorer(TextScorer):
             **super().settings(),
             "weights": self.weights,
             "weights_of_frequent": self.weights_of_frequent,
+            "weights_without_history": self.weights_without_history,
             "splits_requests": self.splits_requests,
             "history_length": self.history_length,
             "attention_scale": self.attention_scale,

@@ -85,6 +85,7 @@ def test_fitted_weights_of_either_sign_are_those_of_the_export(
     of_frequent = [name in BY_FREQUENCY for name in WEIGHTS]
     model.fitted_weight.copy_(weights)
     model.fitted_weight[1] += 0.8 * torch.tensor(of_frequent)
+    model.fitted_weight[2] -= 0.7
     export_model(test_data.config, model, test_data, None, None, tmp_path / "fitted")
     shop = Recommender.load(tmp_path / "fitted")
     assert_same_scores(model, test_data, shop)

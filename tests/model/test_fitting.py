@@ -16,7 +16,8 @@ from recbole_whisperlite.model.fitting import fit_weights
 class Model(nn.Module):
     """Two terms of given values: one by request, which may not be negative, one by user."""
 
-    REQUEST = "request"
+    REQUEST, HISTORY_LENGTH = "request", "history_length"
+    reads_history = False
     term_names = ["memory", "towers"]
 
     def __init__(self, of_request, of_user, start=(1.0, 2.0)):
@@ -25,7 +26,7 @@ class Model(nn.Module):
         self.n_items = len(of_user[0])
         self.logit_scale = torch.zeros(())
         self.term_weight = nn.Parameter(torch.tensor(start))
-        self.register_buffer("fitted_weight", torch.zeros(2, 2))
+        self.register_buffer("fitted_weight", torch.zeros(3, 2))
         self.popularity = SimpleNamespace(frequency=torch.zeros(self.n_items))
 
     @property
@@ -52,8 +53,9 @@ class Queries:
             return torch.tensor(found, dtype=torch.long).reshape(-1, 2).unbind(dim=1)
 
         user = torch.tensor(index)
+        length = torch.ones_like(user)
         return (
-            Interaction({"user": user, "request": user % 3}),
+            Interaction({"user": user, "request": user % 3, "history_length": length}),
             pairs(lambda q: self.excluded.get(q, ())),
             *pairs(lambda q: self.queries[q]),
         )
@@ -79,7 +81,7 @@ def independent(of_request, of_user, queries, start=(1.0, 2.0)):
         return total
 
     bounds = [(0, None), (None, None)]
-    return minimize(cost, (0.5, 0.5), method="Nelder-Mead", bounds=bounds).x
+    return minimize(cost, start, method="Nelder-Mead", bounds=bounds).x
 
 
 def choices(of_request, of_user, weight, n_positives, seed=0):
@@ -167,7 +169,31 @@ def test_a_term_of_pairs_has_a_weight_for_what_is_seldom_and_one_for_what_is_fre
     assert found["history"] == pytest.approx(2.5, abs=0.5)
     assert found["history of the frequent"] == pytest.approx(-1.5, abs=0.5)
     expected = [[0.0, found["history"]], [0.0, found["history of the frequent"]]]
+    expected.append(expected[0])
     np.testing.assert_allclose(model.fitted_weight, expected, rtol=1e-6)
+
+
+def test_users_without_a_history_have_weights_of_their_own():
+    """The same queries, fitted once more without what the user's history says."""
+    terms = random_terms(60, 12)
+    queries = Queries(choices(*terms, (1.2, 3.0), lambda q: 1))
+    model, (of_request, of_user) = Model(*terms), terms
+    model.reads_history = True
+
+    def user_terms(interaction, candidates):
+        known = interaction["history_length"].unsqueeze(1) > 0
+        yield "towers", model.of_user[interaction["user"]] * known
+
+    model.user_terms = user_terms
+    found = fit_weights(model, queries, 100)
+    known = found["memory"], found["towers"]
+    assert known == pytest.approx(independent(*terms, queries), abs=2e-3)
+    nothing = np.zeros_like(of_user)
+    expected, _ = independent(of_request, nothing, queries, start=known)
+    assert found["memory without a history"] == pytest.approx(expected, abs=2e-3)
+    assert abs(expected - known[0]) > 0.05
+    alone = found["memory without a history"], found["towers"]
+    np.testing.assert_allclose(model.fitted_weight, [known, known, alone], rtol=1e-6)
 
 
 def test_items_that_are_drawn_stand_for_all():

@@ -150,7 +150,7 @@ def test_each_distinct_text_of_a_batch_goes_through_its_tower_once():
     request, item = RowsSeen(model.requests), RowsSeen(model.items)
     train(model, steps=1)
     assert request.rows == [3]  # requests 1, 2, 3
-    assert item.rows == [7]
+    assert item.rows == [6]  # nobody chose item 7
 
 
 def test_sampled_negatives_are_dropped_where_no_term_needs_them():
@@ -158,6 +158,14 @@ def test_sampled_negatives_are_dropped_where_no_term_needs_them():
     item = RowsSeen(model.items)
     assert model.calculate_loss(BATCH) == model.calculate_loss(POSITIVES)
     assert item.rows == [3, 3]  # items 2, 3, 4
+
+
+def test_what_nobody_chose_is_no_negative():
+    """It may have come after the training."""
+    model = build(bce_weight=1.0)
+    chosen = BATCH["item_id"] != 7
+    assert chosen.sum() == 7
+    assert model.calculate_loss(BATCH) == model.calculate_loss(BATCH[chosen])
 
 
 def test_the_order_of_a_batch_does_not_matter():

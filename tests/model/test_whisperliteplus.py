@@ -50,6 +50,11 @@ def weight(model, name):
     return model.term_names.index(name)
 
 
+def without_history(rows):
+    length = torch.zeros_like(rows["history_length"])
+    return Interaction({**rows.interaction, "history_length": length})
+
+
 def every_pair(rows):
     pairs = rows.repeat_interleave(8)
     pairs.update(Interaction({"item_id": torch.arange(8).repeat(len(rows))}))
@@ -100,11 +105,31 @@ def test_the_weight_of_a_term_of_pairs_lies_between_two_by_how_often_an_item_was
         model.fitted_weight.fill_(1.0)
         model.fitted_weight[:, weight(model, name)] = 0
         term = scores - rank(model, EXAM)
-        model.fitted_weight[:, weight(model, name)] = torch.tensor([0.5, 3.0])
+        model.fitted_weight[:, weight(model, name)] = torch.tensor([0.5, 3.0, 0.5])
         factor = 0.5 + 2.5 * torch.tensor(frequency)
         expected = scores + (factor - 1) * term
         assert_close_relative(rank(model, EXAM)[:, 1:], expected[:, 1:], size=10)
         assert term[:, 1:].any(), name
+
+
+def test_terms_of_the_request_have_other_weights_for_users_without_a_history():
+    model = build(People())
+    model.fitted_weight.fill_(1.0)
+    known, alone = rank(model, EXAM), rank(model, without_history(EXAM))
+    has_history = EXAM["history_length"] > 0
+    assert has_history.tolist() == [True, True, True, False]
+    for name in ("memory", "towers", "popularity", "unchosen", "seldom"):
+        model.fitted_weight.fill_(1.0)
+        model.fitted_weight[:, weight(model, name)] = 0
+        term = alone - rank(model, without_history(EXAM))
+        assert term[:, 1:].abs().max() > 1e-3, name
+        model.fitted_weight.fill_(1.0)
+        model.fitted_weight[2, weight(model, name)] = 3.0
+        found = rank(model, EXAM)
+        assert torch.equal(found[has_history], known[has_history])
+        expected = alone + 2 * term
+        found = rank(model, without_history(EXAM))
+        assert_close_relative(found[:, 1:], expected[:, 1:], size=10)
 
 
 def test_until_weights_are_fitted_what_nobody_chose_is_not_held_against_an_item():

@@ -144,6 +144,13 @@ WEIGHTS = {
     "nearest": 1.7,
     "similarity": 0.9,
 }
+WITHOUT_HISTORY = {
+    "memory": 0.4,
+    "towers": 0.2,
+    "popularity": 0.9,
+    "unchosen": -0.7,
+    "seldom": 0.5,
+}
 OF_FREQUENT = {
     "neighbors": 1.9,
     "transitions": 0.2,
@@ -168,6 +175,7 @@ def plus_scorer(rng, pictures=None, **weights):
         known,
         {**WEIGHTS, **weights},
         OF_FREQUENT,
+        WITHOUT_HISTORY,
         np.linspace(1, 0, n, dtype=np.float32),
         splits_requests=True,
         history_length=4,

@@ -74,7 +74,9 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
     """The terms of WhisperLitePlus with their weights, as in model/whisperliteplus.py and
     model/terms.py, by the names of the parts that they belong to."""
     items, memory, n = item_embeddings(scorer, pictures), scorer.memory, 12
-    w, known, latest = scorer.weights, scorer.known, history[-4:]
+    w, known, latest = dict(scorer.weights), scorer.known, history[-4:]
+    if not history:
+        w |= scorer.weights_without_history
     request = ", ".join(filter(None, [wish, refusal]))
     e = request_embedding(scorer, wish) * bool(request)
     t = 7.5 * items @ e
