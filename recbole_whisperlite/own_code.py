@@ -1,13 +1,61 @@
 """Custom code, written by the user, which settings name as ``module:Name``."""
 
+import contextlib
+import contextvars
 import importlib
 import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from recbole_whisperlite.errors import UserError, did_you_mean
+
+#: The settings that may name custom code.
+SETTINGS = ("model", "encoder", "metrics")
+
+_allowed = contextvars.ContextVar("allowed", default=False)
+
+
+@contextlib.contextmanager
+def allowed(is_allowed: bool) -> Iterator[None]:
+    """Let the files that are read meanwhile name modules that are not imported yet.
+
+    Args:
+        is_allowed (bool): The word of the user; False changes nothing.
+    """
+    token = _allowed.set(is_allowed or _allowed.get())
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def check_named(settings: dict, where: str) -> None:
+    """Refuse settings out of a file that name a module which nobody has imported.
+
+    A file may come from somebody else, and importing a module runs it.
+
+    Args:
+        settings (dict): The settings.
+        where (str): The file.
+
+    Raises:
+        UserError: If there is such a name, and :func:`allowed` does not allow it.
+    """
+    for key in SETTINGS:
+        value = settings.get(key)
+        for name in value if isinstance(value, (list, tuple)) else [value]:
+            if not is_named(name) or _allowed.get():
+                continue
+            module = name.partition(":")[0]
+            if module not in sys.modules:
+                raise UserError(
+                    f"{where} names the {key} '{name}', code that is not in the file. If "
+                    f"you trust the module {module} that is installed here, import it "
+                    "before you load the file, or load it with own_code=True (--own-code)."
+                )
 
 
 def is_named(name: object) -> bool:
@@ -26,9 +74,17 @@ def load(name: str, what: str) -> object:
         object: The attribute ``Name`` of the module.
 
     Raises:
-        UserError: If the module cannot be imported or has no such name.
+        UserError: If the module is Python's own or a program, cannot be imported or has
+            no such name.
     """
     module_name, _, attribute = name.partition(":")
+    library, _, last = module_name.partition(".")
+    if library in sys.stdlib_module_names or last.endswith("__main__"):
+        # no class of a user's is there, and some open windows when they are imported
+        raise UserError(
+            f"{what} '{name}': {module_name} is a part of Python or a program, and is not "
+            f"imported. Custom code is a module in {os.getcwd()} or an installed package."
+        )
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # console scripts do not search it
     try:

@@ -1,12 +1,12 @@
-"""Read the checkpoints RecBole writes, and nothing but data from them.
+"""Read the checkpoints and datasets RecBole saves, and nothing but data from them.
 
 RecBole saves a protocol-4 pickle that holds its ``Config``; ``torch.load`` has refused
 such files since torch 2.6. This reader uses an unpickler that has a list of the names a
 RecBole checkpoint may contain and checks every call in the file: it fills instances of
 RecBole's classes without calling the classes, and rebuilds tensors and arrays.
 Everything else is refused before it happens, so reading a file runs none of its code.
-(What RecBole then does with the settings is another matter: KD_DAGFM, for example,
-evaluates one of them as code.)
+Nor do its settings: :mod:`recbole_whisperlite.compat.plain_values` keeps RecBole from
+evaluating them, and code of the user's own that they name must be imported already.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import contextlib
 import contextvars
 import enum
 import importlib
+import io
 import logging
 import os
 import pathlib
@@ -24,6 +25,7 @@ import types
 import zipfile
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
@@ -35,11 +37,15 @@ from pandas.core.indexes.base import _new_Index
 from pandas.core.internals.managers import BlockManager
 from torch._weights_only_unpickler import _get_allowed_globals
 
+from recbole_whisperlite import own_code
 from recbole_whisperlite.errors import UserError
 
 # Some models save a layer, and that layer holds the dataset: a checkpoint may contain
 # any class of RecBole or of this package, torch's layers and scipy's matrices.
-_FILLED = ("recbole.", "recbole_whisperlite.", "torch.nn.modules.", "scipy.sparse.")
+_FILLED = (
+    *("recbole.", "recbole_whisperlite.", "torch.nn.modules.", "scipy.sparse."),
+    "torch.utils.data.sampler",  # of saved dataloaders
+)
 
 # What pickle calls to rebuild arrays and scalars, and where numpy 1 and 2 keep it.
 _RECONSTRUCT, _SCALAR = np.ndarray(0).__reduce__()[0], np.float64(0).__reduce__()[0]
@@ -52,6 +58,12 @@ _PANDAS = {
     ("pandas.core.internals.managers", "BlockManager"): BlockManager,
 }
 _PATH = type(pathlib.Path())
+
+
+def _load_from_bytes(content):
+    """Stand for torch's function of this name: tensors that are pickled without torch."""
+    return _torch_load(io.BytesIO(content), "a tensor")
+
 
 # Names allowed in checkpoints, in addition to what torch lists for tensors, the classes
 # that may be filled, and the yaml loader that Config keeps.
@@ -70,16 +82,24 @@ _NAMED = {
     ("numpy", "ndarray"): np.ndarray,
     (_PATH.__module__, _PATH.__name__): _PATH,
     ("torch", "device"): torch.device,
+    ("torch.storage", "_load_from_bytes"): _load_from_bytes,
     ("pandas.core.frame", "DataFrame"): pandas.DataFrame,
     ("pandas.core.indexes.base", "Index"): pandas.Index,
+    ("pandas.core.indexes.range", "RangeIndex"): pandas.RangeIndex,
     **_PANDAS,
     **{(module, "_reconstruct"): _RECONSTRUCT for module in _NUMPY_CORE},
     **{(module, "scalar"): _SCALAR for module in _NUMPY_CORE},
 }
 _CALLED = (
     *(dict, list, set, slice, Counter, OrderedDict, defaultdict),
-    *(logging.getLogger, _PATH, torch.device, _RECONSTRUCT, _SCALAR),
+    *(logging.getLogger, _PATH, torch.device, _RECONSTRUCT, _SCALAR, _load_from_bytes),
     *_PANDAS.values(),
+)
+# Of a dataloader: how it makes a batch, and how it samples for it.
+_METHODS = (
+    "collate_fn",
+    "_neg_sample_by_pair_wise_sampling",
+    "_neg_sample_by_point_wise_sampling",
 )
 
 
@@ -105,20 +125,8 @@ def load_checkpoint(
             RecBole checkpoint does not, or a WhisperLite of version 0.1.
     """
     name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else repr(file)
-    if _is_torchscript(file):
-        raise UserError(f"{name} is a TorchScript program, not a RecBole checkpoint.")
-    unpickler = type("Unpickler", (_DataUnpickler,), {"file_name": name})
     try:
-        checkpoint = torch.load(
-            file,
-            map_location=map_location,
-            weights_only=False,
-            pickle_module=types.SimpleNamespace(
-                __name__=__name__,
-                Unpickler=unpickler,
-                load=lambda stream, **options: unpickler(stream, **options).load(),
-            ),
-        )
+        checkpoint = _torch_load(file, name, map_location)
     except (UserError, FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
@@ -134,6 +142,59 @@ def load_checkpoint(
     _move_data(checkpoint)
     _check_record(checkpoint, name)
     return checkpoint
+
+
+def _torch_load(file, name, map_location=None):
+    """Do as ``torch.load`` does, with the unpickler of this module."""
+    if _is_torchscript(file):
+        raise UserError(f"{name} is a TorchScript program, not a RecBole checkpoint.")
+    unpickler = type("Unpickler", (_DataUnpickler,), {"file_name": name})
+    return torch.load(
+        file,
+        map_location=map_location,
+        weights_only=False,
+        pickle_module=types.SimpleNamespace(
+            __name__=__name__,
+            Unpickler=unpickler,
+            load=lambda stream, **options: unpickler(stream, **options).load(),
+        ),
+    )
+
+
+def load_saved_data(file: BinaryIO) -> Any:
+    """Read the dataset, or the dataloaders, that RecBole has saved.
+
+    Replaces ``pickle.load`` where RecBole looks for them: in ``dataset_save_path`` and
+    ``dataloaders_save_path``, or by their names in ``checkpoint_dir``.
+
+    Args:
+        file (binary file): Written by ``save_dataset`` or ``save_dataloaders``.
+
+    Returns:
+        Dataset or list of tuple: What was saved.
+
+    Raises:
+        UserError: If the file is neither, is damaged, or contains something that RecBole
+            does not save.
+    """
+    unpickler = type("Unpickler", (_SavedDataUnpickler,), {"file_name": file.name})
+    try:
+        saved = unpickler(file).load()
+    except UserError:
+        raise
+    except Exception as error:  # as above, of many kinds
+        raise UserError(
+            f"{file.name} is no dataset that RecBole saved, or damaged "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:120]}). "
+            f"{_SavedDataUnpickler.remedy}"
+        ) from error
+    parts = saved if isinstance(saved, list) else [(saved, None)]
+    if not all(hasattr(part, "config") for part, *_ in parts):
+        raise UserError(
+            f"{file.name} holds neither a dataset nor dataloaders. "
+            f"{_SavedDataUnpickler.remedy}"
+        )
+    return saved
 
 
 # In a trainer that continues: the record of its run, with which others are compared.
@@ -208,7 +269,18 @@ class _DataUnpickler(pickle._Unpickler):
     """Refuses what is not data; ``file_name`` is used in error messages."""
 
     file_name = ""
+    remedy = (
+        "If you trust its source, load it yourself with torch.load(..., "
+        "weights_only=False)."
+    )
     dispatch = dict(pickle._Unpickler.dispatch)
+
+    def load(self) -> Any:
+        self.made = []
+        loaded = super().load()
+        for instance in self.made:
+            self._check_settings(instance)
+        return loaded
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _NAMED:
@@ -229,6 +301,7 @@ class _DataUnpickler(pickle._Unpickler):
         if arguments or not _may_fill(made):
             self._refuse(f"makes a {_name_of(made)}")
         super().load_newobj()
+        self.made.append(self.stack[-1])
 
     def load_build(self) -> None:
         instance, state = self.stack[-2:]
@@ -253,12 +326,34 @@ class _DataUnpickler(pickle._Unpickler):
     for opcode in (pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX):
         dispatch[opcode[0]] = load_other_call
 
+    def _check_settings(self, instance):
+        """Refuse settings that name code, at the end, when they are complete."""
+        from recbole.config import Config
+
+        attributes = getattr(instance, "__dict__", {})
+        if isinstance(instance, Config):
+            for settings in attributes.values():
+                if isinstance(settings, dict):
+                    own_code.check_named(settings, self.file_name)
+        elif not isinstance(attributes.get("config"), (Config, NoneType)):
+            self._refuse(
+                f"has settings of a {_name_of(type(instance))} that are no Config"
+            )
+
     def _refuse(self, what) -> NoReturn:
         raise UserError(
             f"{self.file_name} {what}, which is not part of a RecBole checkpoint; the "
-            "file was not loaded. If you trust its source, load it yourself with "
-            "torch.load(..., weights_only=False)."
+            f"file was not loaded. {self.remedy}"
         )
+
+
+class _SavedDataUnpickler(_DataUnpickler):
+    """The same for what RecBole finds by itself, beside the checkpoints."""
+
+    remedy = (
+        "RecBole looked for saved data there: delete the file, and the data are read anew; "
+        "or set dataset_save_path or dataloaders_save_path to what you have saved yourself."
+    )
 
 
 def _find_class(module, name):
@@ -286,8 +381,15 @@ def _may_fill(named):
 
 def _may_call(function, arguments):
     """Return whether a checkpoint may call ``function`` with ``arguments``."""
-    if function is getattr:  # how Python 3.11.0 to 3.11.3 pickle enum members
-        return len(arguments) == 2 and _is_enum(arguments[0])
+    if function is getattr:
+        # how Python 3.11.0 to 3.11.3 pickle enum members, and every Python the methods
+        # that a dataloader keeps
+        return len(arguments) == 2 and (
+            _is_enum(arguments[0])
+            or (_is_dataloader(arguments[0]) and arguments[1] in _METHODS)
+        )
+    if function is _new_Index:
+        return arguments[0] in (pandas.Index, pandas.RangeIndex)
     if function is np.dtype:  # numbers, text and objects; no structured types
         return isinstance(arguments[0], str) and (
             np.dtype(arguments[0]).kind in "biufcSUO"
@@ -297,6 +399,12 @@ def _may_call(function, arguments):
         or any(function is called for called in _CALLED)
         or any(function is called for called in _get_allowed_globals().values())
     )
+
+
+def _is_dataloader(instance):
+    from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+
+    return isinstance(instance, AbstractDataLoader)
 
 
 def _is_enum(named):
@@ -310,7 +418,12 @@ def _name_of(named):
 
 def _is_torchscript(file):
     """Return whether torch.load would bypass our unpickler and call torch.jit."""
-    if not isinstance(file, (str, os.PathLike)) or not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return any(name.endswith("constants.pkl") for name in archive.namelist())
+    begin = None if isinstance(file, (str, os.PathLike)) else file.tell()
+    try:
+        if not zipfile.is_zipfile(file):
+            return False
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith("constants.pkl") for name in archive.namelist())
+    finally:
+        if begin is not None:
+            file.seek(begin)

@@ -314,6 +314,59 @@ def _replace(old, new):
             names[old.__name__] = new
 
 
+# --- files that are no code -----------------------------------------------------------
+
+
+def _take_settings_as_plain_values():
+    from recbole.config import Config, configurator
+    from recbole.model.context_aware_recommender import kd_dagfm
+    from recbole.trainer import hyper_tuning
+
+    from recbole_whisperlite.compat import plain_values
+
+    # A module finds its own "eval" before Python's.
+    configurator.eval = plain_values.evaluate
+    hyper_tuning.eval = plain_values.evaluate_choices
+    teachers = {name: getattr(kd_dagfm, name) for name in ("CIN", "CrossNet", "DAGFM")}
+    kd_dagfm.eval = functools.partial(plain_values.choose, teachers, "teacher")
+
+    read = Config._load_config_files
+
+    @functools.wraps(read)
+    def _load_config_files(self, file_list):
+        # only while it reads: checkpoints hold the loader, and RecBole alone reads them
+        loader, self.yaml_loader = self.yaml_loader, plain_values.PlainLoader
+        try:
+            return read(self, file_list)
+        finally:
+            self.yaml_loader = loader
+
+    Config._load_config_files = _load_config_files
+
+
+def _read_saved_data():
+    from recbole.data import utils
+
+    from recbole_whisperlite.compat.checkpoint import load_saved_data
+
+    utils.pickle = _Instead(pickle, load=load_saved_data)
+
+
+def _read_arrays_of_numbers():
+    from recbole.model.general_recommender import ldiffrec
+
+    def load(path, **_):
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise UserError(
+                f"{path} is not an array of numbers ({error}). LDiffRec reads the vectors "
+                "of items from it: write it with numpy.save(..., allow_pickle=False)."
+            ) from error
+
+    ldiffrec.np = _Instead(np, load=load)
+
+
 # --- files of one run ----------------------------------------------------------------
 
 
@@ -506,8 +559,30 @@ REPAIRS = (
         name="reading RecBole's checkpoints",
         symptom="Weights only load failed, when the best model is loaded",
         issues=(2215, 2212, 2174),
-        needed=_refuses_objects,
+        # before torch 2.6 the symptom is another: a file runs whatever code it holds
+        needed=lambda: True,
         fix=_read_own_checkpoints,
+    ),
+    Repair(
+        name="settings as plain values",
+        symptom="a setting runs as Python code: in yaml, checkpoints, parameter files",
+        issues=(),
+        needed=lambda: True,
+        fix=_take_settings_as_plain_values,
+    ),
+    Repair(
+        name="saved datasets and dataloaders as data",
+        symptom="a file in saved/ runs whatever code it holds",
+        issues=(),
+        needed=lambda: True,
+        fix=_read_saved_data,
+    ),
+    Repair(
+        name="item vectors as numbers",
+        symptom="item_emb.npy of LDiffRec runs whatever code it holds",
+        issues=(),
+        needed=lambda: True,
+        fix=_read_arrays_of_numbers,
     ),
     Repair(
         name="files of each run",

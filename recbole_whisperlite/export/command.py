@@ -26,7 +26,11 @@ def main(argv: list[str]) -> int:
     from recbole_whisperlite.export.model import export_checkpoint
 
     folder = export_checkpoint(
-        args.checkpoint, args.output, not args.without_users, args.data_path
+        args.checkpoint,
+        args.output,
+        not args.without_users,
+        args.data_path,
+        args.own_code,
     )
     if args.push:
         from recbole_whisperlite.recommend.hub import upload
@@ -43,7 +47,7 @@ def _qrels(argv):
     args = _qrels_parser().parse_args(argv)
     from recbole_whisperlite.export.qrels import QRELS, REQUESTS, export_qrels
 
-    n = export_qrels(args.checkpoint, args.output, args.data_path)
+    n = export_qrels(args.checkpoint, args.output, args.data_path, args.own_code)
     requests = Path(args.output, REQUESTS)
     print(
         f"{n:,} queries written to {requests}, their positives to "
@@ -95,5 +99,10 @@ def _parser_of_checkpoint(**texts):
     parser.add_argument("--output", required=True, help="the folder to write")
     parser.add_argument(
         "--data_path", help="the folder that contains the dataset's, if it moved"
+    )
+    parser.add_argument(
+        "--own-code",
+        action="store_true",
+        help="allow the checkpoint to import the encoder or metric module that it names",
     )
     return parser

@@ -17,6 +17,7 @@ from recbole.quick_start import load_data_and_model
 from recbole.utils import get_trainer
 
 import recbole_whisperlite
+from recbole_whisperlite import own_code
 from recbole_whisperlite.compat.checkpoint import data_in
 from recbole_whisperlite.data.texts import IMAGE_FIELD
 from recbole_whisperlite.errors import UserError
@@ -43,6 +44,7 @@ def export_checkpoint(
     folder: str | os.PathLike,
     with_users: bool = True,
     data_path: str | os.PathLike | None = None,
+    own_code_allowed: bool = False,
 ) -> Path:
     """Export the model of a checkpoint; its test metrics are measured again.
 
@@ -52,6 +54,8 @@ def export_checkpoint(
         folder (str or Path): Where; see :func:`export_model`.
         with_users (bool): See :func:`export_model`.
         data_path (str or Path, optional): The folder that contains the dataset's folder.
+        own_code_allowed (bool): Whether a ``module:Class`` that the checkpoint names may
+            be imported.
 
     Returns:
         Path: The folder.
@@ -59,7 +63,9 @@ def export_checkpoint(
     Raises:
         UserError: As :func:`export_model`, or if the checkpoint cannot be loaded.
     """
-    config, model, _, train_data, _, test_data = load(checkpoint, data_path)
+    config, model, _, train_data, _, test_data = load(
+        checkpoint, data_path, own_code_allowed
+    )
     with _without_log():
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
         trainer.eval_collector.data_collect(train_data)
@@ -88,19 +94,21 @@ def _without_log():
 
 
 def load(
-    checkpoint: str | os.PathLike, data_path: str | os.PathLike | None = None
+    checkpoint: str | os.PathLike,
+    data_path: str | os.PathLike | None = None,
+    own_code_allowed: bool = False,
 ) -> tuple:
     """Load a checkpoint as RecBole does, without its output.
 
     Args:
-        checkpoint (str or Path), data_path (str or Path, optional): See
-            :func:`export_checkpoint`.
+        checkpoint (str or Path), data_path (str or Path, optional), own_code_allowed
+            (bool): See :func:`export_checkpoint`.
 
     Returns:
         tuple: As from ``recbole.quick_start.load_data_and_model``.
 
     Raises:
-        UserError: If there is no such file.
+        UserError: If there is no such file, or it cannot be loaded.
     """
     if not os.path.isfile(checkpoint):
         raise UserError(
@@ -108,7 +116,7 @@ def load(
             "run writes into saved/."
         )
     with _without_log():
-        with data_in(data_path):
+        with data_in(data_path), own_code.allowed(own_code_allowed):
             loaded = load_data_and_model(os.fspath(checkpoint))
     for name in ("result_file", "unit_file", "show_examples", "export"):
         loaded[0][name] = None

@@ -19,6 +19,7 @@ def export_qrels(
     checkpoint: str | os.PathLike,
     folder: str | os.PathLike,
     data_path: str | os.PathLike | None = None,
+    own_code_allowed: bool = False,
 ) -> int:
     """Write the test set of a checkpoint as ``requests.jsonl`` and ``qrels.txt``.
 
@@ -34,6 +35,8 @@ def export_qrels(
         folder (str or Path): Where to; created if it does not exist.
         data_path (str or Path, optional): The folder that contains the dataset's folder,
             if it moved.
+        own_code_allowed (bool): Whether a ``module:Class`` that the checkpoint names may
+            be imported.
 
     Returns:
         int: The number of queries.
@@ -45,7 +48,7 @@ def export_qrels(
     folder = Path(folder)
     paths = folder / REQUESTS, folder / QRELS
     checks.check_writable(*paths, read=[checkpoint])
-    config, *_, test_data = load(checkpoint, data_path)
+    config, *_, test_data = load(checkpoint, data_path, own_code_allowed)
     if not isinstance(test_data, RequestFullSortEvalDataLoader):
         raise UserError(
             f"The test of {checkpoint} does not rank the catalogue for requests: "

@@ -131,7 +131,12 @@ class Recommender:
         export = importlib.import_module("recbole_whisperlite.export.model")
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder, "model")
-            export.export_checkpoint(checkpoint, target, data_path=data_path)
+            export.export_checkpoint(
+                checkpoint,
+                target,
+                data_path=data_path,
+                own_code_allowed=options["own_code"],
+            )
             loaded = cls._of_folder(ModelFolder(target, memory_map=False), **options)
         loaded._folder = None
         return loaded
