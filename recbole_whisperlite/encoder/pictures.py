@@ -18,6 +18,11 @@ from recbole_whisperlite.errors import UserError
 IN_ARCHIVE = "::"
 # Pillow's own limit against decompression bombs.
 _MOST_PIXELS = 89_478_485
+# What Pillow decodes itself: for an EPS, whatever its name is, it starts Ghostscript.
+_FORMATS = (
+    *("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000"),
+    *("ICO", "PPM", "TGA"),
+)
 # The shorter side is scaled to the model's: an extremely narrow picture would grow to
 # gigabytes.
 _LONGEST_TO_SHORTEST = 100
@@ -30,7 +35,7 @@ class PictureError(UserError):
 def read_picture(
     picture: str | Path | BinaryIO | Image.Image, name: str | None = None
 ) -> Image.Image:
-    """Read a picture in any format that Pillow knows.
+    """Read a picture in one of the common formats, which Pillow decodes by itself.
 
     The first frame of an animation is taken; transparent areas become white; 16-bit
     grey is scaled to 8 bits; the camera's orientation (EXIF) is applied.
@@ -87,12 +92,14 @@ def _decode(picture, name):
             # Too large a picture is reported below; metadata does not matter.
             warnings.simplefilter("ignore")
             if isinstance(picture, Image.Image):
+                if picture.format == "EPS":
+                    raise Image.UnidentifiedImageError
                 _check_size(picture.size, name)
                 return to_rgb(picture)
             if not picture.seek(0, os.SEEK_END):
                 raise PictureError(f"{name}: the file is empty (zero bytes).")
             picture.seek(0)
-            with Image.open(picture) as image:
+            with Image.open(picture, formats=_formats()) as image:
                 _check_size(image.size, name)
                 return to_rgb(image)
     except PictureError:
@@ -101,13 +108,20 @@ def _decode(picture, name):
         bomb = isinstance(error, Image.DecompressionBombError)
         reason = "it is too large" if bomb else "this is not a picture"
         raise PictureError(
-            f"{name}: {reason}. Pictures can be in any format that Pillow reads, such as "
-            f"JPEG, PNG, WebP and GIF, with at most {_MOST_PIXELS:,} pixels."
+            f"{name}: {reason}. Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, "
+            f"JPEG 2000, ICO, PPM or TGA, with at most {_MOST_PIXELS:,} pixels."
         ) from error
     except Exception as error:
         # Decoders raise all sorts of errors: OSError, SyntaxError, struct.error.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PictureError(f"{name}: the picture is broken ({reason}).") from error
+
+
+@functools.cache
+def _formats():
+    """Return those of the formats that the installed Pillow has."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _check_size(size, name):

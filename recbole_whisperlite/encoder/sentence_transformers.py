@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbole_whisperlite.encoder import digest, long_text, options
+from recbole_whisperlite.encoder import digest, long_text, no_code, options
 from recbole_whisperlite.encoder.base import Encoder, quiet, unit_rows
 from recbole_whisperlite.errors import UserError
 
@@ -78,6 +78,8 @@ class SentenceTransformers(Encoder):
 
     @functools.cached_property
     def _loaded(self):
+        if self._folder:
+            no_code.refuse_code_in(self._folder)
         from sentence_transformers import SentenceTransformer
 
         name = str(self._folder or self._name)

@@ -12,6 +12,7 @@ import torch
 
 from recbole.config import Config
 
+from recbole_whisperlite.encoder.no_code import refuse_code_in
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.inputs import stated_inputs
 from recbole_whisperlite.model.names import find_model
@@ -111,7 +112,8 @@ def load_cross_encoder(config: Config):
     r"""Load the model in the folder that ``cross_encoder`` names.
 
     Raises:
-        UserError: If the library or the folder is not there, or does not fit.
+        UserError: If the library or the folder is not there, does not fit, or asks to run
+            code of its own.
     """
     folder = config["cross_encoder"]
     if not folder or not Path(folder).expanduser().is_dir():
@@ -128,9 +130,10 @@ def load_cross_encoder(config: Config):
             "TwoStage needs the library sentence-transformers: run pip install "
             "recbole-whisperlite[sentence_transformers]."
         ) from None
-    path = str(Path(folder).expanduser())
+    path = Path(folder).expanduser()
+    refuse_code_in(path)
     try:
-        return CrossEncoder(path, device=str(config["device"]))
+        return CrossEncoder(str(path), device=str(config["device"]))
     except Exception as error:  # whatever the libraries below raise
         raise UserError(
             f"cross_encoder: sentence-transformers cannot load {folder}: "

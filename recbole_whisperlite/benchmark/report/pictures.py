@@ -1,10 +1,11 @@
 """Pictures of items, small enough to be embedded in the page."""
 
 import base64
+import contextlib
 import io
 from pathlib import Path
 
-from PIL import Image
+from recbole_whisperlite.encoder.pictures import PictureError, read_picture
 
 #: Longer side in pixels; shown at half the size, so that it is sharp on dense screens.
 SIZE = 144
@@ -24,21 +25,15 @@ def embedded(items: dict[str, dict], folder: str | None) -> dict[str, str]:
     found = {}
     for item, about in items.items():
         if folder and about["image"]:
-            try:
+            with contextlib.suppress(PictureError):
                 found[item] = _data_uri(Path(folder) / about["image"])
-            except (
-                OSError,
-                SyntaxError,
-                ValueError,
-            ):  # Pillow raises these for broken files
-                continue
     return found
 
 
 def _data_uri(path):
     content = io.BytesIO()
-    with Image.open(path) as picture:
-        picture.thumbnail((SIZE, SIZE))
-        picture.convert("RGBA").save(content, "WEBP", quality=75)
+    picture = read_picture(path)
+    picture.thumbnail((SIZE, SIZE))
+    picture.save(content, "WEBP", quality=75)
     encoded = base64.b64encode(content.getvalue()).decode()
     return f"data:image/webp;base64,{encoded}"

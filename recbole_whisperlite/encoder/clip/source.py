@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from recbole_whisperlite.encoder import digest, options
 from recbole_whisperlite.encoder.base import quiet
 from recbole_whisperlite.encoder.clip import mini_clip, transformers_clip
+from recbole_whisperlite.encoder.no_code import refuse_code
 from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS, check_encoder
 from recbole_whisperlite.errors import UserError, did_you_mean
 
@@ -156,7 +157,7 @@ class ClipSource:
             model = open_clip.create_model(
                 self._model, pretrained=weights, require_pretrained=True
             )
-            return model, open_clip.get_tokenizer(self._model)
+            return model, self._tokenizer(open_clip)
         model = open_clip.create_model(
             self._model,
             load_weights=weights is None,
@@ -166,8 +167,13 @@ class ClipSource:
         if weights:
             # For a folder, open_clip itself only reads the weights inside it.
             open_clip.load_checkpoint(model, weights)
-        tokenizer = open_clip.get_tokenizer(self._model)
+        tokenizer = self._tokenizer(open_clip)
         return model, mini_clip.kept_tokenizer(self._local_model, tokenizer)
+
+    def _tokenizer(self, open_clip):
+        # hands the arguments in the config to transformers
+        refuse_code(open_clip.get_model_config(self._model), self._called())
+        return open_clip.get_tokenizer(self._model)
 
     def _check_names(self, open_clip):
         models = open_clip.list_models()
