@@ -127,6 +127,12 @@ def load_checkpoint(
     name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else repr(file)
     try:
         checkpoint = _torch_load(file, name, map_location)
+    except _Refused as what:
+        raise UserError(
+            f"{name} {what}, which is not part of a RecBole checkpoint; the file was not "
+            "loaded. If you trust its source, load it yourself with torch.load(..., "
+            "weights_only=False)."
+        ) from None
     except (UserError, FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
@@ -147,7 +153,7 @@ def load_checkpoint(
 def _torch_load(file, name, map_location=None):
     """Do as ``torch.load`` does, with the unpickler of this module."""
     if _is_torchscript(file):
-        raise UserError(f"{name} is a TorchScript program, not a RecBole checkpoint.")
+        raise _Refused("is a TorchScript program")
     unpickler = type("Unpickler", (_DataUnpickler,), {"file_name": name})
     return torch.load(
         file,
@@ -177,24 +183,26 @@ def load_saved_data(file: BinaryIO) -> Any:
         UserError: If the file is neither, is damaged, or contains something that RecBole
             does not save.
     """
-    unpickler = type("Unpickler", (_SavedDataUnpickler,), {"file_name": file.name})
+    unpickler = type("Unpickler", (_DataUnpickler,), {"file_name": file.name})
     try:
         saved = unpickler(file).load()
+        parts = saved if isinstance(saved, list) else [(saved, None)]
+        if not all(hasattr(part, "config") for part, *_ in parts):
+            raise _Refused(f"holds a {_name_of(type(saved))}")
+    except _Refused as error:
+        what = str(error)
     except UserError:
         raise
-    except Exception as error:  # as above, of many kinds
-        raise UserError(
-            f"{file.name} is no dataset that RecBole saved, or damaged "
-            f"({type(error).__name__}: {' '.join(str(error).split())[:120]}). "
-            f"{_SavedDataUnpickler.remedy}"
-        ) from error
-    parts = saved if isinstance(saved, list) else [(saved, None)]
-    if not all(hasattr(part, "config") for part, *_ in parts):
-        raise UserError(
-            f"{file.name} holds neither a dataset nor dataloaders. "
-            f"{_SavedDataUnpickler.remedy}"
-        )
-    return saved
+    except Exception as error:  # of many kinds, if the file is damaged
+        what = f"is damaged ({type(error).__name__}: {str(error)[:120]})"
+    else:
+        return saved
+    raise UserError(
+        f"{file.name} {what}, which is no data that RecBole saved; it was not loaded. "
+        "RecBole looks there for a dataset or dataloaders: delete the file, and the data "
+        "are read anew; or set dataset_save_path or dataloaders_save_path to what you have "
+        "saved yourself."
+    )
 
 
 # In a trainer that continues: the record of its run, with which others are compared.
@@ -262,6 +270,10 @@ def _refuse_old_whisperlite(checkpoint, name):
         )
 
 
+class _Refused(UserError):
+    """What a file does that data do not, as the predicate of a sentence."""
+
+
 # A subclass of the unpickler written in Python, because the one in C does not let a
 # subclass check what a file calls. It is fast enough: a checkpoint's tensors are not in
 # its pickle, which holds only a few hundred objects.
@@ -269,10 +281,6 @@ class _DataUnpickler(pickle._Unpickler):
     """Refuses what is not data; ``file_name`` is used in error messages."""
 
     file_name = ""
-    remedy = (
-        "If you trust its source, load it yourself with torch.load(..., "
-        "weights_only=False)."
-    )
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def load(self) -> Any:
@@ -341,19 +349,7 @@ class _DataUnpickler(pickle._Unpickler):
             )
 
     def _refuse(self, what) -> NoReturn:
-        raise UserError(
-            f"{self.file_name} {what}, which is not part of a RecBole checkpoint; the "
-            f"file was not loaded. {self.remedy}"
-        )
-
-
-class _SavedDataUnpickler(_DataUnpickler):
-    """The same for what RecBole finds by itself, beside the checkpoints."""
-
-    remedy = (
-        "RecBole looked for saved data there: delete the file, and the data are read anew; "
-        "or set dataset_save_path or dataloaders_save_path to what you have saved yourself."
-    )
+        raise _Refused(what)
 
 
 def _find_class(module, name):

@@ -9,18 +9,17 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import io
 import os
 import pickle
 import secrets
 import sys
 import threading
 import types
-import warnings
 from dataclasses import dataclass
 from typing import Any, Callable
 
 import numpy as np
+import yaml
 
 from recbole_whisperlite.errors import UserError
 
@@ -237,25 +236,6 @@ _MODULES_THAT_LOAD = (
 )
 
 
-class _Probe:
-    """An object of a class that torch does not know, like RecBole's Config."""
-
-
-def _refuses_objects():
-    import torch
-
-    file = io.BytesIO()
-    torch.save(_Probe(), file, pickle_protocol=4)
-    file.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            torch.load(file)
-        except pickle.UnpicklingError:
-            return True
-    return False
-
-
 def _read_own_checkpoints():
     import torch
 
@@ -337,9 +317,21 @@ def _take_settings_as_plain_values():
         # only while it reads: checkpoints hold the loader, and RecBole alone reads them
         loader, self.yaml_loader = self.yaml_loader, plain_values.PlainLoader
         try:
-            return read(self, file_list)
+            settings = read(self, file_list)
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"config_files: {', '.join(map(str, file_list))} cannot be read as plain "
+                f"values: {' '.join(str(error).split())}"
+            ) from None
         finally:
             self.yaml_loader = loader
+        if "local_rank" in settings:
+            raise UserError(
+                f"config_files: {', '.join(map(str, file_list))} set local_rank, by which "
+                "this process would join others at the address of the file, and unpickle "
+                "what they send. Remove it; several processes are started by --nproc."
+            )
+        return settings
 
     Config._load_config_files = _load_config_files
 

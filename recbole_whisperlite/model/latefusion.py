@@ -62,7 +62,10 @@ class LateFusion(GeneralRecommender):
             raise UserError(
                 f"fusion_grid is {self.grid}; it must be a whole number above 0."
             )
-        given = config.external_config_dict
+        given = dict(config.external_config_dict)
+        given.pop(
+            "local_rank", None
+        )  # a checkpoint's, which would join other processes
         self.part_config = {
             name: Config(name, config["dataset"], config_dict=dict(given))
             for name in names
