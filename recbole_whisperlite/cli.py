@@ -4,12 +4,16 @@ Nothing heavy is imported until it is clear which command needs it.
 """
 
 import argparse
+import contextlib
+import os
 import sys
 import traceback
 import warnings
 
 from recbole_whisperlite.errors import UserError
 
+#: The user's word that settings files may name custom code.
+OWN_CODE = "--own-code"
 # command: (module that has a function main, description)
 COMMANDS = {
     "run": (None, "train and evaluate a model (the same as run_recbole.py)"),
@@ -66,6 +70,9 @@ def main(argv: list[str] | None = None) -> int:
         # RecBole's Config reads sys.argv itself
         sys.argv = [sys.argv[0], *argv[1:]]
         return run(argv[1:])
+    if command == "benchmark" and OWN_CODE in argv:
+        with _own_code_allowed():
+            return main(_without_own_code(argv))
     import importlib
 
     module = importlib.import_module(f"recbole_whisperlite.{COMMANDS[command][0]}")
@@ -73,6 +80,25 @@ def main(argv: list[str] | None = None) -> int:
         return module.main(argv[1:])
     except UserError as error:
         return _fail(error)
+
+
+def _without_own_code(argv):
+    return [each for each in argv if each != OWN_CODE]
+
+
+@contextlib.contextmanager
+def _own_code_allowed():
+    """Let settings files name custom code, in the processes of a benchmark, too."""
+    from recbole_whisperlite.own_code import ENVIRONMENT
+
+    before = os.environ.get(ENVIRONMENT)
+    os.environ[ENVIRONMENT] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(ENVIRONMENT)
+        if before is not None:
+            os.environ[ENVIRONMENT] = before
 
 
 def run(argv: list[str]) -> int:
@@ -88,6 +114,10 @@ def run(argv: list[str]) -> int:
     Returns:
         int: The exit status; 2 for a user error, reported in one message.
     """
+    if OWN_CODE in argv:
+        sys.argv = _without_own_code(sys.argv)
+        with _own_code_allowed():
+            return run(_without_own_code(argv))
     parser = _run_parser()
     if {"-h", "--help"} & set(argv):
         parser.parse_args(argv)  # before any slow import
@@ -136,6 +166,11 @@ def _run_parser():
     )
     parser.add_argument(
         "--group_offset", type=int, default=0, help="global rank offset"
+    )
+    parser.add_argument(
+        OWN_CODE,
+        action="store_true",
+        help="allow the yaml files to import the modules that they name",
     )
     return parser
 

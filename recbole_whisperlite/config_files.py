@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from recbole_whisperlite import own_code
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
@@ -44,7 +45,8 @@ def read_files(config_files: str | None) -> list[dict]:
         list of dict: The content of each.
 
     Raises:
-        UserError: If one cannot be read or is not a mapping of settings.
+        UserError: If one cannot be read, is not a mapping of settings, or names custom
+            code without the user's word.
     """
     return [_read(find(file)) for file in (config_files or "").split()]
 
@@ -59,4 +61,5 @@ def _read(file):
         raise UserError(f"config_files: {file} is not yaml: {error}") from None
     if not isinstance(content, dict):
         raise UserError(f"config_files: {file} holds no 'key: value' lines.")
+    own_code.check_named(content, file)
     return content

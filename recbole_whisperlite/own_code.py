@@ -12,8 +12,10 @@ from pathlib import Path
 
 from recbole_whisperlite.errors import UserError, did_you_mean
 
-#: The settings that may name custom code.
-SETTINGS = ("model", "encoder", "metrics")
+#: The settings that may name custom code; ``class`` is a benchmark's.
+SETTINGS = ("model", "class", "encoder", "metrics")
+#: What says so to the processes that a command starts.
+ENVIRONMENT = "RECBOLE_WHISPERLITE_OWN_CODE"
 
 _allowed = contextvars.ContextVar("allowed", default=False)
 
@@ -38,24 +40,39 @@ def check_named(settings: dict, where: str) -> None:
     A file may come from somebody else, and importing a module runs it.
 
     Args:
-        settings (dict): The settings.
+        settings (dict): The settings, or the content of a benchmark's yaml.
         where (str): The file.
 
     Raises:
-        UserError: If there is such a name, and :func:`allowed` does not allow it.
+        UserError: If there is such a name, and the user does not allow it by
+            :func:`allowed` or ``--own-code``.
     """
+    if _allowed.get() or ENVIRONMENT in os.environ:
+        return
+    for key, name in _names(settings):
+        module = name.partition(":")[0]
+        if module not in sys.modules:
+            raise UserError(
+                f"{where} names the {key} '{name}', code that is not in the file. If you "
+                f"trust the module {module} that is installed here, import it before you "
+                "load the file, or allow it by own_code=True (--own-code)."
+            )
+
+
+def _names(settings) -> Iterator[tuple[str, str]]:
+    """Yield each setting that names custom code, with the name."""
     for key in SETTINGS:
         value = settings.get(key)
         for name in value if isinstance(value, (list, tuple)) else [value]:
-            if not is_named(name) or _allowed.get():
-                continue
-            module = name.partition(":")[0]
-            if module not in sys.modules:
-                raise UserError(
-                    f"{where} names the {key} '{name}', code that is not in the file. If "
-                    f"you trust the module {module} that is installed here, import it "
-                    "before you load the file, or load it with own_code=True (--own-code)."
-                )
+            if is_named(name):
+                yield key, name
+    rows = settings.get("models")
+    if isinstance(rows, (list, tuple, dict)):
+        yield from _names({"model": list(rows)})
+    sections = list(rows.values()) if isinstance(rows, dict) else []
+    for section in [*sections, settings.get("tune")]:
+        if isinstance(section, dict):
+            yield from _names(section)
 
 
 def is_named(name: object) -> bool:

@@ -21,7 +21,7 @@ from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
 from recbole.utils.argument_list import dataset_arguments
 
-from recbole_whisperlite import config_files
+from recbole_whisperlite import config_files, own_code
 from recbole_whisperlite.compat.checkpoint import only_of
 from recbole_whisperlite.config import datasets, settings
 from recbole_whisperlite.data import trained_on
@@ -162,7 +162,10 @@ def _register_settings():
 
     @functools.wraps(read)
     def _load_config_files(self, file_list):
-        return read(self, [config_files.find(file) for file in file_list or ()])
+        files = [config_files.find(file) for file in file_list or ()]
+        given = read(self, files)
+        own_code.check_named(given, ", ".join(files))
+        return given
 
     @functools.wraps(convert)
     def _convert_config_dict(self, config_dict):

@@ -25,11 +25,13 @@ these additional keys (``docs/benchmark.md`` explains them)::
 """
 
 import argparse
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
+from recbole_whisperlite import own_code
 from recbole_whisperlite.config_files import read_files
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
@@ -185,7 +187,10 @@ def make_plan(argv: list[str]) -> Plan:
         trials=trials,
         settings={key: settings[key] for key in settings if key not in OURS},
         flags=flags,
-        command=list(argv),
+        command=[
+            *argv,
+            *(["--own-code"] if own_code.ENVIRONMENT in os.environ else []),
+        ],
     )
 
 
@@ -196,7 +201,8 @@ def _parser():
         "tables and a report. Finished runs are kept, so the same command continues an "
         "interrupted benchmark.",
         epilog="Every setting of RecBole and WhisperLite can be given as --key=value; "
-        "it then applies to all models.",
+        "it then applies to all models. With --own-code the yaml files may name modules "
+        "of your own, as module:Class.",
         allow_abbrev=False,
     )
     parser.add_argument(

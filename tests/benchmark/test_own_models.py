@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_whisperlite import cli
+from recbole_whisperlite import cli, own_code
 from recbole_whisperlite.benchmark import plan, report
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.metric import known
@@ -31,6 +31,12 @@ MINE = """
             return self.request[request] @ self.item.T + self.popularity
 """
 NAME = "shop.mine:Mine"
+
+
+@pytest.fixture(autouse=True)
+def own_code_is_allowed(monkeypatch):
+    """What --own-code does, which each command with such a yaml needs."""
+    monkeypatch.setenv(own_code.ENVIRONMENT, "1")
 
 
 @pytest.fixture

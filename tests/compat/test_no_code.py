@@ -182,6 +182,42 @@ def test_python_itself_and_programs_are_no_custom_code(name):
     assert name.partition(":")[0] not in sys.modules
 
 
+NAMING = {
+    "encoder": "theirs:Words",
+    "metrics": ["NDCG", "theirs:Words"],
+    "model": "theirs:Words",
+    "models": {"row": {"class": "theirs:Words"}},
+    "models by name": ["BPR", "theirs:Words"],
+    "models, tuned": {"BPR": {"tune": {"encoder": ["tfidf", "theirs:Words"]}}},
+}
+
+
+@pytest.mark.parametrize("key", NAMING)
+def test_a_yaml_file_imports_nothing_unasked(key, tiny, write_module, capsys):
+    write_module("theirs", MODULE)
+    Path("theirs.yaml").write_text(json.dumps({re.split("[, ]", key)[0]: NAMING[key]}))
+    for command in ("run", "benchmark"):
+        flags = ["--dataset=tiny", f"--data_path={tiny}", "--config_files=theirs.yaml"]
+        assert cli.main([command, *flags])
+        said = capsys.readouterr().err
+        assert "theirs.yaml names the" in said and "--own-code" in said
+    if not key.startswith("models"):  # RecBole itself does not know these
+        with pytest.raises(UserError, match="theirs.yaml names the .* 'theirs:Words'"):
+            Config("BPR", "tiny", ["theirs.yaml"], settings(tiny))
+    assert "theirs" not in sys.modules
+
+
+@pytest.mark.parametrize("command", ["run", "benchmark"])
+def test_with_the_users_word_it_is_imported(command, tiny, write_module, capsys):
+    write_module("mine", "class Words: pass")
+    Path("mine.yaml").write_text("encoder: mine:Words\n")
+    flags = ["--dataset=tiny", f"--data_path={tiny}", "--config_files=mine.yaml"]
+    more = ["--model=ZeroShot", "--topk=3", "--valid_metric=NDCG@3"]
+    assert cli.main([command, *flags, *more, "--own-code"])
+    assert "is not an encoder" in capsys.readouterr().err
+    assert "mine" in sys.modules and own_code.ENVIRONMENT not in os.environ
+
+
 # --- what RecBole reads --------------------------------------------------------------
 
 
