@@ -35,6 +35,22 @@ def find(file: str | os.PathLike) -> str:
     )
 
 
+def check_dataset_name(name: str) -> None:
+    """Raise a UserError if the name of a dataset leads to another folder.
+
+    RecBole reads settings from ``<name>.yaml`` beside its own, without the checks of a
+    settings file.
+
+    Args:
+        name (str): The setting ``dataset``.
+    """
+    if Path(name).name != name or "\\" in name:
+        raise UserError(
+            f"dataset is '{name}'; it must be the name of a folder, not a path. Set "
+            "data_path to the folder in which it is."
+        )
+
+
 def read_files(config_files: str | None) -> list[dict]:
     """Read settings files.
 

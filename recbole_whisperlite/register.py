@@ -179,7 +179,9 @@ def _register_settings():
             model = own.model_class(name).__name__
         elif isinstance(name, type) and own.is_own(name):
             own.register_model(name)
-        return find(self, model, dataset)
+        found = find(self, model, dataset)
+        config_files.check_dataset_name(found[-1])
+        return found
 
     @functools.wraps(load)
     def _load_internal_config_dict(self, model, model_class, dataset):

@@ -32,7 +32,7 @@ from pathlib import Path
 import yaml
 
 from recbole_whisperlite import own_code
-from recbole_whisperlite.config_files import read_files
+from recbole_whisperlite.config_files import check_dataset_name, read_files
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
@@ -139,6 +139,7 @@ def make_plan(argv: list[str]) -> Plan:
     flags = _check_flags(flags)
     seed = settings.pop("seed", 2020)
     dataset = str(given.get("dataset", "stylist-mini"))
+    check_dataset_name(dataset)
     settings = {**_of_dataset(dataset), **settings}
     for name in _listed(given.get("model", [])):
         if ":" in name:  # the user's own model; its row is named after its class

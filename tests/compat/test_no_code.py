@@ -159,6 +159,17 @@ def test_a_yaml_file_lets_no_run_join_processes_elsewhere(tiny):
         Config("BPR", "tiny", ["theirs.yaml"], settings(tiny))
 
 
+@pytest.mark.parametrize("command", ["run", "benchmark"])
+def test_the_name_of_a_dataset_leads_to_no_settings_elsewhere(command, tiny, capsys):
+    Path("theirs.yaml").write_text("wandb_project: !!python/name:os.mkdir\n")
+    properties = Path(recbole.__file__).parent / "properties/dataset"
+    name = os.path.relpath("theirs", properties)
+    with pytest.raises(UserError, match="not a path"):
+        Config("BPR", name, config_dict=settings(tiny))
+    assert cli.main([command, "--model=BPR", f"--dataset={name}"])
+    assert "it must be the name of a folder, not a path" in capsys.readouterr().err
+
+
 def test_the_teacher_of_kd_dagfm_is_one_of_three_classes(tiny):
     with pytest.raises(UserError, match="teacher is .* CIN, CrossNet, DAGFM"):
         built("KD_DAGFM", tiny, teacher=MARK)
