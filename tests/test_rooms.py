@@ -30,7 +30,8 @@ LAYERS = (
     ("data",),
     ("encoder",),
     ("compat",),
-    ("config_files", "own_code"),
+    ("config_files",),
+    ("own_code", "foreign_code"),
     ("files", "paths", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

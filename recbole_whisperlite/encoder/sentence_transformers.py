@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbole_whisperlite.encoder import digest, long_text, no_code, options
+from recbole_whisperlite.encoder import digest, long_text, options
 from recbole_whisperlite.encoder.base import Encoder, quiet, unit_rows
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.foreign_code import refuse_code_in
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -79,7 +80,7 @@ class SentenceTransformers(Encoder):
     @functools.cached_property
     def _loaded(self):
         if self._folder:
-            no_code.refuse_code_in(self._folder)
+            refuse_code_in(self._folder)
         from sentence_transformers import SentenceTransformer
 
         name = str(self._folder or self._name)

@@ -12,8 +12,8 @@ import torch
 
 from recbole.config import Config
 
-from recbole_whisperlite.encoder.no_code import refuse_code_in
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.foreign_code import refuse_code_in
 from recbole_whisperlite.model.inputs import stated_inputs
 from recbole_whisperlite.model.names import find_model
 from recbole_whisperlite.model.untrained import UntrainedRequestModel

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from recbole_whisperlite.encoder import digest, options
 from recbole_whisperlite.encoder.base import quiet
 from recbole_whisperlite.encoder.clip import mini_clip, transformers_clip
-from recbole_whisperlite.encoder.no_code import refuse_code
 from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS, check_encoder
 from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.foreign_code import refuse_code
 
 if TYPE_CHECKING:
     import torch
