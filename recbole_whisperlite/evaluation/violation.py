@@ -15,6 +15,7 @@ from recbole_whisperlite.evaluation.rank_file import refuse_values
 
 if TYPE_CHECKING:
     from recbole.config import Config
+    from recbole.data.dataloader import AbstractDataLoader
     from recbole.data.interaction import Interaction
     from recbole.evaluator.collector import DataStruct
 
@@ -72,6 +73,20 @@ class RequestCollector(Collector):
         super().__init__(config)
         self._lists = [key for key in LISTS if self.register.need(key)]
 
+    def data_collect(self, train_data: AbstractDataLoader) -> None:
+        """Called before training.
+
+        Raises:
+            UserError: If a list is to be longer than the catalogue.
+        """
+        n_items = train_data.dataset.item_num - 1
+        if self._lists and max(self.topk) > n_items:
+            raise UserError(
+                f"topk is {self.topk}, but there are only {n_items} items to rank. Set topk "
+                f"to [{max(n_items // 2, 1)}], for example, and valid_metric to one of it."
+            )
+        super().data_collect(train_data)
+
     def eval_batch_collect(
         self,
         scores_tensor: torch.Tensor,
@@ -79,6 +94,18 @@ class RequestCollector(Collector):
         positive_u: torch.Tensor,
         positive_i: torch.Tensor,
     ) -> None:
+        """Collect a batch.
+
+        Raises:
+            UserError: If a score is NaN or infinite, which no order of items has a place
+                for; -inf is what RecBole gives to items that are not ranked.
+        """
+        if scores_tensor.numel() and not scores_tensor.max() < torch.inf:
+            raise UserError(
+                f"{self.config['model']} gave scores that are not finite (NaN or inf), "
+                "which cannot be ranked. The training has diverged, or a setting is NaN: "
+                "try a smaller learning_rate, or clip_grad_norm."
+            )
         ties = getattr(interaction, "ties", None)
         if ties is None or scores_tensor.dim() != 2:
             # a dataset without requests, or metrics of single scores
