@@ -152,6 +152,17 @@ def _register_evaluation():
     recbole.trainer.trainer.Collector = RequestCollector
     register_metric(Violation)
 
+    combine = Trainer._map_reduce
+
+    @functools.wraps(combine)
+    def _map_reduce(self, result, num_sample):
+        # the collector has gathered the queries of all processes
+        if self.eval_collector.by_query:
+            return result
+        return combine(self, result, num_sample)
+
+    Trainer._map_reduce = _map_reduce
+
     # full_sort_topk calls it by this name
     case_study = recbole.utils.case_study
     case_study.full_sort_scores = scores_by_query(case_study.full_sort_scores)

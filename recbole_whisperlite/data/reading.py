@@ -290,7 +290,7 @@ def _about(path):
     try:
         with open(path, encoding="utf-8") as stream:
             about = json.load(stream)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         about = error
     if not isinstance(about, dict):
         raise UserError(

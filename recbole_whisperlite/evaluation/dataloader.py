@@ -21,6 +21,7 @@ from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
 
 from recbole_whisperlite.data.history import KNOWN_FIELDS
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.processes import each_once
 from recbole_whisperlite.evaluation.queries import Queries, make_queries
 from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
 from recbole_whisperlite.evaluation.ties import TieOrder
@@ -235,6 +236,8 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
     ):
         self._set_queries(config, dataset)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+        if not config["single_spec"]:
+            each_once(self.sampler)
         self._state_test_set(dataset)
 
     def _init_batch_size_and_step(self):
@@ -287,6 +290,8 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         )
         self.candidates = self._draw(config, dataset, args)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+        if not config["single_spec"]:
+            each_once(self.sampler)
         self._state_test_set(dataset)
 
     def _draw(self, config, dataset, args):

@@ -11,6 +11,7 @@ from recbole.evaluator.collector import Collector
 from recbole.utils import EvaluatorType
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.processes import gathered
 from recbole_whisperlite.evaluation.rank_file import refuse_values
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class RequestCollector(Collector):
     ``ruled_out_items``: item ids padded with 0, int64 ``[n_queries, longest]``.
 
     Attributes:
+        by_query (bool): Whether the last batch was of a request-aware dataloader.
         ranks (QueryRanks or None): Collects the content of ``unit_file``; None if it is
             not wanted.
     """
@@ -72,6 +74,11 @@ class RequestCollector(Collector):
     def __init__(self, config: Config):
         super().__init__(config)
         self._lists = [key for key in LISTS if self.register.need(key)]
+        self.by_query = False
+        if config["unit_file"] and not config["single_spec"]:
+            raise UserError(
+                "unit_file is written by one process: leave out nproc, or unit_file."
+            )
 
     def data_collect(self, train_data: AbstractDataLoader) -> None:
         """Called before training.
@@ -107,6 +114,7 @@ class RequestCollector(Collector):
                 "try a smaller learning_rate, or clip_grad_norm."
             )
         ties = getattr(interaction, "ties", None)
+        self.by_query = ties is not None
         if ties is None or scores_tensor.dim() != 2:
             # a dataset without requests, or metrics of single scores
             for key in self._lists:
@@ -152,8 +160,13 @@ class RequestCollector(Collector):
         return torch.cat([violates, ruled_out.any(1, keepdim=True)], dim=1)
 
     def get_data_struct(self) -> DataStruct:
-        """Return what was collected, and start anew for the next evaluation."""
+        """Return what was collected, by all processes, and start anew for the next
+        evaluation."""
         struct = super().get_data_struct()
+        if self.by_query and not self.config["single_spec"]:
+            for key in struct._data_dict:
+                if key.startswith("rec.") or key == "data.label":
+                    struct.set(key, gathered(struct.get(key)))
         if NEED in self.data_struct:
             del self.data_struct[NEED]
         return struct
