@@ -24,12 +24,13 @@ from recbole.utils.argument_list import dataset_arguments
 from recbole_whisperlite import config_files, own_code
 from recbole_whisperlite.compat.checkpoint import only_of
 from recbole_whisperlite.config import datasets, settings
-from recbole_whisperlite.data import trained_on
+from recbole_whisperlite.data import sampling, trained_on
 from recbole_whisperlite.data.requests import has_requests
 from recbole_whisperlite.evaluation import result_file
 from recbole_whisperlite.evaluation.case_study import scores_by_query
 from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
 from recbole_whisperlite.evaluation.metric import metric_names, register_metric
+from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
 from recbole_whisperlite.model import fold_in, own
 from recbole_whisperlite.model.names import our_models
@@ -146,9 +147,21 @@ def _register_evaluation():
         return evaluation_dataloader(dataloader)
 
     recbole.data.utils.get_dataloader = get_dataloader
+    sampling.register()
 
     recbole.trainer.trainer.Collector = RequestCollector
     register_metric(Violation)
+
+    combine = Trainer._map_reduce
+
+    @functools.wraps(combine)
+    def _map_reduce(self, result, num_sample):
+        # the collector has gathered the queries of all processes
+        if self.eval_collector.by_query:
+            return result
+        return combine(self, result, num_sample)
+
+    Trainer._map_reduce = _map_reduce
 
     # full_sort_topk calls it by this name
     case_study = recbole.utils.case_study
@@ -191,7 +204,9 @@ def _register_settings():
 
     @functools.wraps(complete)
     def _set_default_parameters(self):
-        final = self.final_config_dict
+        final, defaults = self.final_config_dict, self.internal_config_dict
+        settings.complete_eval_args(final, defaults)
+        settings.read_switches(final, defaults)
         final["metrics"] = metric_names(final["metrics"])
         settings.check_evaluation(final)
         complete(self)
@@ -217,6 +232,13 @@ def _register_result_file():
     def evaluate_and_export(self, eval_data, *args, **kwargs):
         result = evaluate(self, eval_data, *args, **kwargs)
         config = self.config
+        if result is None and eval_data is not None:
+            raise UserError(
+                f"No interaction of '{config['dataset']}' is in the part to evaluate, so "
+                f"there is no result; eval_args are {config['eval_args']}. Users with a "
+                "single interaction have none to test with leave-one-out, and a split by "
+                "ratio needs three numbers."
+            )
         is_test = result is not None and result_file.phase_of(eval_data) == "test"
         if config["export"] and is_test and config["local_rank"] == 0:
             # imported on demand: it reads most of this package

@@ -6,7 +6,7 @@ import recbole
 import yaml
 from recbole.config import Config
 
-from recbole_whisperlite.data.atomic import read_header
+from recbole_whisperlite.data.atomic import read_header, refuse_nul
 from recbole_whisperlite.data.requests import BUILT_IN, has_requests
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.model.inputs import needs_requests
@@ -14,6 +14,22 @@ from recbole_whisperlite.model.inputs import needs_requests
 #: Settings of the split that a dataset without requests does not have, and what is none.
 OF_REQUESTS = {"new_items": 0, "folds": 1}
 RECBOLE = Path(recbole.__file__).parent
+# What a column must be for its role. As tokens, times would count in the order of their
+# first appearance, and ids that are numbers or sequences end in a traceback.
+_ROLES = {
+    "USER_ID_FIELD": "token",
+    "ITEM_ID_FIELD": "token",
+    "REQUEST_ID_FIELD": "token",
+    "TIME_FIELD": "float",
+    "RATING_FIELD": "float",
+    "LABEL_FIELD": "float",
+}
+# The files in which every line is about a user or an item.
+_ADVICE = {
+    "float": " Numbers are compared by size, such as seconds since 1970; anything else would "
+    "count in the order in which it appears."
+}
+_KEYS = {"user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD"}
 
 
 def check_dataset(config: Config) -> None:
@@ -24,8 +40,8 @@ def check_dataset(config: Config) -> None:
 
     Raises:
         UserError: If the folder does not exist and RecBole has no download for the
-            name, or if the ``.inter`` file or another file that the model reads is
-            missing.
+            name, if the ``.inter`` file or another file that the model reads is missing, or
+            if a column is not of the type that its role needs.
     """
     name, folder = config["dataset"], Path(config["data_path"])
     if not folder.is_dir():
@@ -55,6 +71,9 @@ def check_dataset(config: Config) -> None:
             f"{', '.join(files[:20]) or 'nothing'}. The interactions of dataset "
             f"'{name}' belong in {name}.inter."
         )
+    for file in sorted(folder.glob(f"{name}*.*")):
+        if file.is_file() and file.suffix[1:] in ("inter", "request", *_KEYS):
+            _check_columns(config, file)
     for suffix in config["additional_feat_suffix"] or ():
         file = folder / f"{name}.{suffix}"
         if not file.is_file():
@@ -63,6 +82,28 @@ def check_dataset(config: Config) -> None:
                 "(additional_feat_suffix). Create it, or use a model that does not need "
                 "it."
             )
+
+
+def _check_columns(config, file):
+    columns = read_header(
+        file, config["field_separator"] or "\t", config["encoding"] or "utf-8"
+    )
+    key = config[_KEYS.get(file.suffix[1:], "")]
+    if key and key not in columns:
+        raise UserError(
+            f"{file}, line 1: there is no column '{key}'; the columns are "
+            f"{', '.join(columns)}. Add it: it says what each line is about."
+        )
+    for role, kind in _ROLES.items():
+        field = config[role]
+        if columns.get(field, kind) != kind:
+            raise UserError(
+                f"{file}, line 1: the column {field}:{columns[field]} is to be {field}:"
+                f"{kind}, as it is the {role}."
+                + _ADVICE.get(kind, "").format(field=field)
+                + f" Change its type, or set {role} to another column."
+            )
+    refuse_nul(file)
 
 
 def check_no_requests_needed(config: Config) -> None:

@@ -31,6 +31,12 @@ from recbole_whisperlite.paths import PROPERTIES
 REQUEST_SETTINGS = PROPERTIES / "dataset" / "request.yaml"
 KNOWN_AT_TEST = ("before_request", "train")
 OUR_PROGRAMS = ("run_recbole.py", "__main__.py", "recbole-whisperlite")
+EVAL_ARGS = ("split", "order", "group_by", "mode")
+# What a switch may be written as, for those that the shell or yaml leaves as text.
+SWITCHES = {
+    **dict.fromkeys(("true", "yes", "on"), True),
+    **dict.fromkeys(("false", "no", "off"), False),
+}
 # The flags of run_recbole.py, and those that RecBole's ``run`` adds for its processes.
 RUN_FLAGS = (
     "model dataset config_files nproc ip port world_size group_offset offset local_rank"
@@ -111,6 +117,54 @@ def unquoted_list(value: object) -> object:
         except yaml.YAMLError:
             pass
     return value
+
+
+def complete_eval_args(settings: dict, defaults: dict) -> None:
+    """Take what ``eval_args`` leaves out from the defaults of the dataset.
+
+    RecBole takes it from its own: who sets only ``mode`` would get a random split.
+
+    Args:
+        settings (dict): Final settings, whose ``eval_args`` are replaced.
+        defaults (dict): Those that nobody has changed, with ``eval_args``.
+
+    Raises:
+        UserError: If ``eval_args`` are no dict, or have a key that RecBole would ignore.
+    """
+    given = settings["eval_args"]
+    if not isinstance(given, dict):
+        raise UserError(
+            f"eval_args is {given!r}; it must be a dict with {', '.join(EVAL_ARGS)}, such "
+            f"as {defaults['eval_args']}."
+        )
+    for name in given:
+        if name not in EVAL_ARGS:
+            raise UserError(
+                f"eval_args has no '{name}'.{did_you_mean(name, EVAL_ARGS)} It may have "
+                f"{', '.join(EVAL_ARGS)}."
+            )
+    settings["eval_args"] = {**defaults["eval_args"], **given}
+
+
+def read_switches(settings: dict, defaults: dict) -> None:
+    """Turn ``no`` into False, where RecBole would take any text for True.
+
+    Args:
+        settings (dict): Final settings, which are changed.
+        defaults (dict): Those that nobody has changed: a switch is what is True or False
+            there.
+
+    Raises:
+        UserError: If a switch is neither.
+    """
+    for name, default in defaults.items():
+        value = settings.get(name)
+        if not isinstance(default, bool) or isinstance(value, (bool, type(None))):
+            continue
+        read = SWITCHES.get(str(value).lower(), value)
+        if read not in (True, False):
+            raise UserError(f"{name} is {value!r}; it must be True or False.")
+        settings[name] = bool(read)
 
 
 def check_evaluation(settings: dict) -> None:

@@ -44,6 +44,26 @@ def read_header(
     return _parse_header(path, line.rstrip(b"\r\n"), separator, encoding)
 
 
+def refuse_nul(path: str | os.PathLike) -> None:
+    """Raise a UserError if a file has a NUL byte: what follows it in an id would be lost.
+
+    Args:
+        path (str or Path): The file.
+    """
+    line = 1
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            found = block.find(b"\0")
+            if found >= 0:
+                line += block.count(b"\n", 0, found)
+                raise UserError(
+                    f"{path}, line {line}: there is a NUL byte, at which ids end for pandas, "
+                    "so that different ones would be one. Remove it; a file in UTF-16 has "
+                    "many, and is to be saved as UTF-8."
+                )
+            line += block.count(b"\n")
+
+
 def _parse_header(path, line, separator, encoding):
     if not line:
         raise UserError(

@@ -190,13 +190,10 @@ class RequestReading:
                 )
         self._request_text = file.frame[self.request_text_field].to_dict()
         self.request_file = file
-        about = f"{file.path}.json"
-        if os.path.isfile(about):
-            with open(about, encoding="utf-8") as stream:
-                about = json.load(stream)
-            if about.get("composed"):
-                self.composed_from = about.get("template")
-            self.request_kind = about.get("kind")
+        about = _about(f"{file.path}.json")
+        if about.get("composed"):
+            self.composed_from = about.get("template")
+        self.request_kind = about.get("kind")
 
     def _compose_requests(self):
         """Give each interaction its own request, composed from its item."""
@@ -284,3 +281,21 @@ class RequestReading:
             for field in super().fields(ftype, source)
             if field not in self._hidden_fields
         ]
+
+
+def _about(path):
+    """Return what a converter noted of the requests, ``{}`` if there is no such file."""
+    if not os.path.isfile(path):
+        return {}
+    try:
+        with open(path, encoding="utf-8") as stream:
+            about = json.load(stream)
+    except (ValueError, RecursionError) as error:
+        about = error
+    if not isinstance(about, dict):
+        raise UserError(
+            f"{path}: this is no JSON object ({about!r:.80}). It says how the requests were "
+            'made, such as {"composed": true, "template": "{title}"}: repair it, or remove '
+            "it if people wrote them."
+        )
+    return about

@@ -21,6 +21,7 @@ from recbole.utils import FeatureSource, FeatureType, ModelType, set_color
 
 from recbole_whisperlite.data.history import KNOWN_FIELDS
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.processes import each_once
 from recbole_whisperlite.evaluation.queries import Queries, make_queries
 from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
 from recbole_whisperlite.evaluation.ties import TieOrder
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 # The most scores in one batch of full ranking: 16 MB as float32.
 MAX_SCORES = 2**22
+
+
+# After so many rounds of drawing, what is missing is drawn from what is left.
+_MOST_ROUNDS = 20
 
 
 class QuerySampler(AbstractSampler):
@@ -81,6 +86,51 @@ class QuerySampler(AbstractSampler):
                 "full in eval_args."
             )
         return np.array([set(row.indices) for row in never], dtype=object)
+
+    def distinct(self, number: np.ndarray) -> list[np.ndarray]:
+        """Draw different items for each query; RecBole may draw one several times, so that
+        100 of 128 items would be about 68.
+
+        Args:
+            number (numpy.ndarray): How many, for each query, int ``[n_queries]``; where
+                fewer can be drawn, all of them are.
+
+        Returns:
+            list of numpy.ndarray: The items of each query, int64.
+        """
+        weight, found = self._weights(), []
+        n_drawable = np.count_nonzero(weight)
+        for used, n in zip(self.used_ids, number):
+            allowed = n_drawable - sum(weight[item] > 0 for item in used)
+            n, drawn = min(n, allowed), {}
+            for _ in range(_MOST_ROUNDS):
+                if len(drawn) >= n:
+                    break
+                of_round = self.sampling(2 * int(n - len(drawn)))
+                drawn.update(
+                    dict.fromkeys(i for i in of_round.tolist() if i not in used)
+                )
+            else:  # nearly all, or some that are hardly ever drawn
+                rest = weight.copy()
+                rest[[*used, *drawn]] = 0
+                missing = n - len(drawn)
+                more = np.random.choice(
+                    len(rest), missing, replace=False, p=rest / rest.sum()
+                )
+                drawn.update(dict.fromkeys(more.tolist()))
+            found.append(np.array(list(drawn)[:n], dtype=np.int64))
+        return found
+
+    def _weights(self):
+        """How likely each item is drawn, up to a factor; 0 for padding."""
+        if self.distribution == "popularity":
+            items = self._get_candidates_list()
+            count = np.bincount(items, minlength=self.dataset.item_num).astype(float)
+            count[0] = 0
+            return count**self.alpha
+        weight = np.ones(self.dataset.item_num)
+        weight[0] = 0
+        return weight
 
 
 class RequestEvalMixin:
@@ -186,6 +236,8 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
     ):
         self._set_queries(config, dataset)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+        if not config["single_spec"]:
+            each_once(self.sampler)
         self._state_test_set(dataset)
 
     def _init_batch_size_and_step(self):
@@ -238,6 +290,8 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         )
         self.candidates = self._draw(config, dataset, args)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+        if not config["single_spec"]:
+            each_once(self.sampler)
         self._state_test_set(dataset)
 
     def _draw(self, config, dataset, args):
@@ -247,11 +301,9 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
         np.random.seed(config["seed"])
         try:
             sampler = QuerySampler(dataset, self.queries, args["distribution"])
-            query = np.repeat(np.arange(len(self.queries)), number)
-            drawn = sampler.sample_by_key_ids(query, 1) if len(query) else []
+            return sampler.distinct(number)
         finally:
             np.random.set_state(state)
-        return np.split(np.asarray(drawn, dtype=np.int64), np.cumsum(number)[:-1])
 
     def _init_batch_size_and_step(self):
         rows = max((len(drawn) for drawn in self.candidates), default=0) + 1

@@ -11,10 +11,12 @@ from recbole.evaluator.collector import Collector
 from recbole.utils import EvaluatorType
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.processes import gathered
 from recbole_whisperlite.evaluation.rank_file import refuse_values
 
 if TYPE_CHECKING:
     from recbole.config import Config
+    from recbole.data.dataloader import AbstractDataLoader
     from recbole.data.interaction import Interaction
     from recbole.evaluator.collector import DataStruct
 
@@ -62,6 +64,7 @@ class RequestCollector(Collector):
     ``ruled_out_items``: item ids padded with 0, int64 ``[n_queries, longest]``.
 
     Attributes:
+        by_query (bool): Whether the last batch was of a request-aware dataloader.
         ranks (QueryRanks or None): Collects the content of ``unit_file``; None if it is
             not wanted.
     """
@@ -71,6 +74,25 @@ class RequestCollector(Collector):
     def __init__(self, config: Config):
         super().__init__(config)
         self._lists = [key for key in LISTS if self.register.need(key)]
+        self.by_query = False
+        if config["unit_file"] and not config["single_spec"]:
+            raise UserError(
+                "unit_file is written by one process: leave out nproc, or unit_file."
+            )
+
+    def data_collect(self, train_data: AbstractDataLoader) -> None:
+        """Called before training.
+
+        Raises:
+            UserError: If a list is to be longer than the catalogue.
+        """
+        n_items = train_data.dataset.item_num - 1
+        if self._lists and max(self.topk) > n_items:
+            raise UserError(
+                f"topk is {self.topk}, but there are only {n_items} items to rank. Set topk "
+                f"to [{max(n_items // 2, 1)}], for example, and valid_metric to one of it."
+            )
+        super().data_collect(train_data)
 
     def eval_batch_collect(
         self,
@@ -79,7 +101,20 @@ class RequestCollector(Collector):
         positive_u: torch.Tensor,
         positive_i: torch.Tensor,
     ) -> None:
+        """Collect a batch.
+
+        Raises:
+            UserError: If a score is NaN or infinite, which no order of items has a place
+                for; -inf is what RecBole gives to items that are not ranked.
+        """
+        if scores_tensor.numel() and not scores_tensor.max() < torch.inf:
+            raise UserError(
+                f"{self.config['model']} gave scores that are not finite (NaN or inf), "
+                "which cannot be ranked. The training has diverged, or a setting is NaN: "
+                "try a smaller learning_rate, or clip_grad_norm."
+            )
         ties = getattr(interaction, "ties", None)
+        self.by_query = ties is not None
         if ties is None or scores_tensor.dim() != 2:
             # a dataset without requests, or metrics of single scores
             for key in self._lists:
@@ -125,8 +160,13 @@ class RequestCollector(Collector):
         return torch.cat([violates, ruled_out.any(1, keepdim=True)], dim=1)
 
     def get_data_struct(self) -> DataStruct:
-        """Return what was collected, and start anew for the next evaluation."""
+        """Return what was collected, by all processes, and start anew for the next
+        evaluation."""
         struct = super().get_data_struct()
+        if self.by_query and not self.config["single_spec"]:
+            for key in struct._data_dict:
+                if key.startswith("rec.") or key == "data.label":
+                    struct.set(key, gathered(struct.get(key)))
         if NEED in self.data_struct:
             del self.data_struct[NEED]
         return struct

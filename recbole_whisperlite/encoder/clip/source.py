@@ -116,10 +116,11 @@ class ClipSource:
             open_clip.add_model_config(self._local_model)
         elif not _brings_weights(self._model):
             self._check_names(open_clip)
+        quick_gelu = self._is_quick_gelu(open_clip)
         logging.getLogger().info(f"Loading {self._called()} with open_clip")
         try:
             with quiet():
-                model, tokenizer = self._load_by(open_clip)
+                model, tokenizer = self._load_by(open_clip, quick_gelu)
         except UserError:
             raise
         except ImportError as error:
@@ -145,7 +146,7 @@ class ClipSource:
             return transformers_clip.model_config(json.loads(path.read_text("utf-8")))
         return open_clip.get_model_config(self._model)
 
-    def _load_by(self, open_clip):
+    def _load_by(self, open_clip, quick_gelu):
         weights = None if self._weights is None else str(self._weights)
         if self._model.startswith(TRANSFORMERS):
             repository = self._model.removeprefix(TRANSFORMERS)
@@ -155,7 +156,10 @@ class ClipSource:
             return model, open_clip.SimpleTokenizer(context_length=length)
         if not self._model.startswith(FOLDER):
             model = open_clip.create_model(
-                self._model, pretrained=weights, require_pretrained=True
+                self._model,
+                pretrained=weights,
+                require_pretrained=True,
+                force_quick_gelu=quick_gelu,
             )
             return model, self._tokenizer(open_clip)
         model = open_clip.create_model(
@@ -174,6 +178,23 @@ class ClipSource:
         # hands the arguments in the config to transformers
         refuse_code(open_clip.get_model_config(self._model), self._called())
         return open_clip.get_tokenizer(self._model)
+
+    def _is_quick_gelu(self, open_clip):
+        """Whether weights that open_clip knows by a tag were trained with QuickGELU, whatever
+        the model's name says; of a file nobody knows, which is told."""
+        if _brings_weights(self._model):
+            return False
+        if not isinstance(self._weights, Path):
+            about = open_clip.get_pretrained_cfg(self._model, self._weights) or {}
+            return bool(about.get("quick_gelu"))
+        if f"{self._model}-quickgelu" in open_clip.list_models():
+            logging.getLogger().warning(
+                f"clip_model '{self._model}' computes with GELU. OpenAI's CLIP, and what was "
+                "trained on from it, such as FashionCLIP, needs QuickGELU: if "
+                f"{self._weights} is of that family, set clip_model to "
+                f"{self._model}-quickgelu."
+            )
+        return False
 
     def _check_names(self, open_clip):
         models = open_clip.list_models()

@@ -271,3 +271,32 @@ def test_without_open_clip_the_error_holds_the_pip_line(config, monkeypatch):
     monkeypatch.setattr(clip_source.importlib.metadata, "version", version)
     with pytest.raises(UserError, match="pip install open_clip_torch"):
         run(config)
+
+
+@pytest.mark.parametrize("tag, quick", [("openai", True), ("laion2b_s34b_b79k", False)])
+def test_weights_have_the_activation_that_they_were_trained_with(
+    monkeypatch, tag, quick
+):
+    given = {}
+
+    def create_model(name, **options):
+        given.update(options)
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(open_clip, "create_model", create_model)
+    with pytest.raises(UserError, match="could not be downloaded"):
+        clip_source.ClipSource("open_clip", "ViT-B-32", tag).load()
+    assert given["force_quick_gelu"] is quick
+
+
+def test_of_a_file_the_activation_is_told(config, clip_folder, tmp_path, caplog):
+    quick = json.loads((clip_folder / "tiny_clip.json").read_text())
+    (tmp_path / "tiny_clip-quickgelu.json").write_text(
+        json.dumps({**quick, "quick_gelu": True})
+    )
+    open_clip.add_model_config(clip_folder / "tiny_clip.json")
+    open_clip.add_model_config(tmp_path / "tiny_clip-quickgelu.json")
+    plain = run({**config, "clip_model": "tiny_clip"})
+    assert "clip_model to tiny_clip-quickgelu" in caplog.text
+    other = run({**config, "clip_model": "tiny_clip-quickgelu"})
+    assert not np.allclose(plain, other, atol=1e-4)

@@ -1,0 +1,70 @@
+"""RecBole's negative sampling refuses, in a sentence, what it cannot sample.
+
+RecBole draws until it finds an item that the user has not chosen. It raises for a user who
+chose the whole catalogue, without saying who, and draws for ever where what is left can
+never be drawn: by popularity, an item that nobody chose.
+"""
+
+import functools
+
+from recbole.sampler.sampler import AbstractSampler, Sampler
+
+from recbole_whisperlite.errors import UserError
+
+_WAYS_OUT = (
+    "Leave such users out with user_inter_num_interval, or train without negatives: with "
+    "train_neg_sample_args: ~ where the model's loss allows it."
+)
+
+
+def register() -> None:
+    """Wrap RecBole's samplers."""
+    find_used, sample = Sampler.get_used_ids, AbstractSampler.sample_by_key_ids
+
+    @functools.wraps(find_used)
+    def get_used_ids(self):
+        try:
+            return find_used(self)
+        except ValueError as error:
+            raise UserError(_of_everything(self)) from error
+
+    @functools.wraps(sample)
+    def sample_by_key_ids(self, key_ids, num):
+        if getattr(self, "_checked", None) is not self.used_ids:
+            _refuse_endless(self)
+            self._checked = self.used_ids
+        return sample(self, key_ids, num)
+
+    Sampler.get_used_ids = get_used_ids
+    AbstractSampler.sample_by_key_ids = sample_by_key_ids
+
+
+def _of_everything(sampler):
+    """Say which user has chosen all items."""
+    chosen = [set() for _ in range(sampler.user_num)]
+    for dataset in sampler.datasets:
+        inter = dataset.inter_feat
+        for user, item in zip(
+            inter[sampler.uid_field].tolist(), inter[sampler.iid_field].tolist()
+        ):
+            chosen[user].add(item)
+    user = max(range(sampler.user_num), key=lambda user: len(chosen[user]))
+    token = sampler.datasets[0].id2token(sampler.uid_field, user)
+    return (
+        f"User '{token}' has chosen all {sampler.item_num - 1} items, so there is no "
+        f"negative to sample. {_WAYS_OUT}"
+    )
+
+
+def _refuse_endless(sampler):
+    """Raise a UserError if what popularity can draw is all among what is never drawn."""
+    if sampler.distribution != "popularity":
+        return
+    drawn = set(sampler.prob)
+    for used in sampler.used_ids:
+        if len(used) >= len(drawn) and drawn <= set(used):
+            raise UserError(
+                f"Negatives are sampled by popularity, and somebody has chosen all "
+                f"{len(drawn)} items that anybody chose, so there is none. Sample them "
+                f"with distribution: uniform. {_WAYS_OUT}"
+            )
