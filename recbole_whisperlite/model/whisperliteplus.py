@@ -43,6 +43,7 @@ WEIGHTS = {
     "memory": 1.0,
     "similar_requests": 0.2,
     "towers": 0.0,
+    "zero_shot": 0.0,
     "popularity": 0.0,
     "unchosen": 0.0,
     "seldom": 0.0,
@@ -78,6 +79,7 @@ OF_REQUEST = (
     "memory",
     "similar_requests",
     "towers",
+    "zero_shot",
     "popularity",
     "unchosen",
     "seldom",
@@ -107,7 +109,8 @@ class WhisperLitePlus(WhisperLite):
     - ``use_neighbors``: how many users an item shares with the items of the history.
     - ``use_transitions``: how often an item followed the latest one of the history.
     - ``use_history``: how similar an item is to those items of the history that fit the
-      request, and to the one that it is most like.
+      request, and to the one that it is most like. With it, or with ``use_similarity``, the
+      frozen vectors of texts are also compared with that of the request.
     - ``use_similarity``: a similarity of histories and items that is learned.
     - ``use_refusals``: what a request rules out ("no heels") has a vector of its own, whose
       score is subtracted, and so is that of the words of products that are meant by it.
@@ -180,6 +183,10 @@ class WhisperLitePlus(WhisperLite):
 
         # whether texts say what a product is
         self.use_refused_words = self.use_refusals and self.use_text
+
+        # frozen vectors of request and item are comparable only if both are of texts
+        of_vectors = self.use_history or self.use_similarity
+        self.use_zero_shot = of_vectors and self.use_text and not self.use_image
 
         # define layers and loss
         self.softmax = SampledSoftmaxLoss()
@@ -256,6 +263,7 @@ class WhisperLitePlus(WhisperLite):
             "memory": self.use_memory,
             "similar_requests": self.use_similar_requests,
             "towers": True,
+            "zero_shot": self.use_zero_shot,
             "popularity": self.use_memory,
             "unchosen": self.use_memory,
             "seldom": self.use_memory,
@@ -445,6 +453,11 @@ class WhisperLitePlus(WhisperLite):
                 count = self.popularity.count[candidates.item].unsqueeze(0)
                 yield "seldom", (count > 0) / count.clamp(min=1)
         yield "towers", logits
+        if self.use_zero_shot and not self.training:
+            # where data is small it says more than the towers, which learn better without
+            vectors = self.like_history.vectors[candidates.item]
+            wish = self.like_history.whitening(self.requests.vectors[request])
+            yield "zero_shot", torch.matmul(wish, vectors.transpose(0, 1))
         if self.use_refusals:
             refusal_e = -scale * self._refusal_e(request)
             yield "refusals", torch.matmul(refusal_e, item_e)

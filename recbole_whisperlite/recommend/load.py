@@ -352,7 +352,7 @@ def _plus(parts, encoder):
     for name in ("neighbors", "transitions"):
         if name in weights:
             of_terms[name] = parts.sparse(f"{name}.npz", n, least=0)
-    if {*weights} & {"history", "nearest", "similarity"}:
+    if {*weights} & {"zero_shot", "history", "nearest", "similarity"}:
         mean = parts.array("history.npz/mean", "f", None)
         vectors = parts.array("item_vectors.npy", "f", n, None)
         dim = vectors.shape[1]

@@ -35,6 +35,7 @@ TERMS = (
     "memory",
     "similar_requests",
     "towers",
+    "zero_shot",
     "popularity",
     "unchosen",
     "seldom",
@@ -53,6 +54,7 @@ OF_REQUEST = (
     "memory",
     "similar_requests",
     "towers",
+    "zero_shot",
     "popularity",
     "unchosen",
     "seldom",
@@ -93,7 +95,8 @@ class PlusScorer(TextScorer):
         neighbors, transitions (scipy.sparse.csr_matrix or None): Scaled cosines of items,
             and scaled counts of steps from one item to another, float32
             ``[n_items, n_items]``.
-        vectors (ItemVectors or None): Of ``history``, ``nearest`` and ``similarity``.
+        vectors (ItemVectors or None): Of ``zero_shot``, ``history``, ``nearest`` and
+            ``similarity``.
         nearest (Nearest or None), similarity (Similarity or None): These terms.
     """
 
@@ -163,6 +166,8 @@ class PlusScorer(TextScorer):
         blocks = [self.embeddings]
         if self.memory is not None:
             blocks.append(self.columns)
+        if "zero_shot" in self.weights:
+            blocks.append(self.vectors.vectors)
         if "history" in self.weights:
             blocks.append(self.vectors.vectors)
         if self.similarity is not None:
@@ -173,6 +178,8 @@ class PlusScorer(TextScorer):
     def factors(self) -> tuple[np.ndarray | None, ...]:
         factors = [None]
         if self.memory is not None:
+            factors.append(None)
+        if "zero_shot" in self.weights:
             factors.append(None)
         if "history" in self.weights:
             factors.append(self._weight_of_items("history"))
@@ -212,6 +219,10 @@ class PlusScorer(TextScorer):
             constant = self._remember(asked, logits, frozen, of_parts, w)
             queries.append(of_parts["popularity"] + of_parts["of_new"])
             corrections += [of_parts[name] for name in self._counted]
+        if "zero_shot" in w:
+            of_wish = self.vectors.project(frozen) * asked.has_text[:, None]
+            of_parts["zero_shot"] = of_wish * w["zero_shot"][:, None]
+            queries.append(of_parts["zero_shot"])
         if "history" in self.weights:
             of_parts["history"] = self._about(embedding, histories)
             queries.append(of_parts["history"])
@@ -319,6 +330,9 @@ class PlusScorer(TextScorer):
     def parts(self, batch: Batch, items: np.ndarray) -> dict[str, np.ndarray]:
         of = batch.of_parts
         parts = {"text": products(of["text"], self.embeddings, items)}
+        if "zero_shot" in self.weights:
+            vectors = self.vectors.vectors
+            parts["text"] += products(of["zero_shot"], vectors, items)
         if self.memory is not None:
             popularity = products(of["popularity"], self.columns, items)
             parts["popularity"] = popularity + of["shift"][:, None]

@@ -26,8 +26,8 @@ EACH = pytest.mark.parametrize(
     ids=["all", *(f"only {each}" for each in SWITCHES)],
 )
 TERMS = [
-    *("memory", "similar_requests", "towers", "popularity", "unchosen"),
-    *("seldom", "refusals"),
+    *("memory", "similar_requests", "towers", "zero_shot", "popularity"),
+    *("unchosen", "seldom", "refusals"),
     *("meant", "avoided", "neighbors", "transitions", "history", "nearest"),
     "similarity",
 ]
@@ -118,7 +118,7 @@ def test_terms_of_the_request_have_other_weights_for_users_without_a_history():
     known, alone = rank(model, EXAM), rank(model, without_history(EXAM))
     has_history = EXAM["history_length"] > 0
     assert has_history.tolist() == [True, True, True, False]
-    for name in ("memory", "towers", "popularity", "unchosen", "seldom"):
+    for name in ("memory", "towers", "zero_shot", "popularity", "unchosen", "seldom"):
         model.fitted_weight.fill_(1.0)
         model.fitted_weight[:, weight(model, name)] = 0
         term = alone - rank(model, without_history(EXAM))
@@ -406,7 +406,8 @@ def test_training_lowers_the_loss_and_moves_the_weights(settings, bce_weight):
     for name, old, new in zip(model.term_names, before, model.term_weight.tolist()):
         # the level of the similarity is that of its parameters, and the others have no
         # part in training
-        learns = name not in ("similarity", "seldom", "meant", "avoided")
+        apart = "similarity", "zero_shot", "seldom", "meant", "avoided"
+        learns = name not in apart
         assert (old != new) == learns, name
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 

@@ -133,6 +133,7 @@ def counts(rng, n_items=len(ITEMS)):
 WEIGHTS = {
     "memory": 1.1,
     "towers": 0.2,
+    "zero_shot": 1.5,
     "popularity": -0.15,
     "unchosen": -0.4,
     "seldom": 0.8,
@@ -147,6 +148,7 @@ WEIGHTS = {
 WITHOUT_HISTORY = {
     "memory": 0.4,
     "towers": 0.2,
+    "zero_shot": 2.4,
     "popularity": 0.9,
     "unchosen": -0.7,
     "seldom": 0.5,
@@ -170,12 +172,15 @@ def plus_scorer(rng, pictures=None, **weights):
     vectors = ItemVectors(None, inputs.mean(axis=0), projection)
     vectors = dataclasses.replace(vectors, vectors=vectors.project(inputs))
     known = np.ones(n, dtype=bool)
+    weights, without = {**WEIGHTS, **weights}, dict(WITHOUT_HISTORY)
+    if pictures is not None:  # with which requests have none in common
+        del weights["zero_shot"], without["zero_shot"]
     return PlusScorer(
         text,
         known,
-        {**WEIGHTS, **weights},
+        weights,
         OF_FREQUENT,
-        WITHOUT_HISTORY,
+        without,
         np.linspace(1, 0, n, dtype=np.float32),
         splits_requests=True,
         history_length=4,

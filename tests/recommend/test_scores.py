@@ -103,6 +103,11 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
         shared = sum(dense(scorer.neighbors)[j, i] for j in latest)
         terms["neighbors"][i] = math.log1p(shared)
     terms["towers"] = t
+    if wish and "zero_shot" in w:
+        frozen = shops.encoder().encode([wish])[0] - scorer.vectors.mean
+        away_from_mean = frozen @ scorer.vectors.projection
+        away_from_mean /= math.sqrt(away_from_mean @ away_from_mean)
+        terms["zero_shot"] = scorer.vectors.vectors @ away_from_mean
     if refusal:
         away = request_embedding(scorer, refusal)
         if e.any():  # without what it shares with the wish
@@ -142,7 +147,7 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
         terms[name] = weight * np.array(terms[name])
     parts = {name: terms[name] for name in terms if name not in NOT_A_PART}
     parts["refusals"] = parts["refusals"] + terms["refused_words"]
-    parts["text"] = terms["towers"] + w["memory"] * t
+    parts["text"] = terms["towers"] + w["memory"] * t + terms.get("zero_shot", 0)
     if asked_picture is not None:
         scale = 7.5 * (w["memory"] + w["towers"])
         parts["picture"] = scale * pictures @ asked_picture
@@ -152,7 +157,7 @@ def plus_by_hand(scorer, wish, refusal, history, pictures, asked_picture):
 
 # what these say is in the parts text, popularity and memory
 NOT_A_PART = (
-    *("towers", "unchosen", "memory", "popularity", "seldom"),
+    *("towers", "zero_shot", "unchosen", "memory", "popularity", "seldom"),
     "refused_words",  # is in refusals
 )
 
