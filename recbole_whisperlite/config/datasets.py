@@ -14,15 +14,16 @@ from recbole_whisperlite.model.inputs import needs_requests
 #: Settings of the split that a dataset without requests does not have, and what is none.
 OF_REQUESTS = {"new_items": 0, "folds": 1}
 RECBOLE = Path(recbole.__file__).parent
-# What a column must be for its role. As tokens, times would count in the order of their
-# first appearance, and ids that are numbers or sequences end in a traceback.
+# The settings that name a column by its role, what they name by default, and the type that
+# the column must have. As tokens, times would count in the order of their first appearance,
+# and ids that are numbers or sequences end in a traceback.
 _ROLES = {
-    "USER_ID_FIELD": "token",
-    "ITEM_ID_FIELD": "token",
-    "REQUEST_ID_FIELD": "token",
-    "TIME_FIELD": "float",
-    "RATING_FIELD": "float",
-    "LABEL_FIELD": "float",
+    "USER_ID_FIELD": ("user_id", "token"),
+    "ITEM_ID_FIELD": ("item_id", "token"),
+    "REQUEST_ID_FIELD": ("request_id", "token"),
+    "TIME_FIELD": ("timestamp", "float"),
+    "RATING_FIELD": ("rating", "float"),
+    "LABEL_FIELD": ("label", "float"),
 }
 # The files in which every line is about a user or an item.
 _ADVICE = {
@@ -32,11 +33,12 @@ _ADVICE = {
 _KEYS = {"user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD"}
 
 
-def check_dataset(config: Config) -> None:
+def check_dataset(config: Config | dict) -> None:
     """Build a built-in dataset if it is absent; check that any other is complete.
 
     Args:
-        config (Config): With ``dataset`` and ``data_path``, the dataset's own folder.
+        config (Config or dict): With ``dataset``, ``data_path``, the dataset's own folder,
+            ``benchmark_filename`` and ``additional_feat_suffix``.
 
     Raises:
         UserError: If the folder does not exist and RecBole has no download for the
@@ -73,7 +75,7 @@ def check_dataset(config: Config) -> None:
         )
     for file in sorted(folder.glob(f"{name}*.*")):
         if file.is_file() and file.suffix[1:] in ("inter", "request", *_KEYS):
-            _check_columns(config, file)
+            _check_columns(getattr(config, "final_config_dict", config), file)
     for suffix in config["additional_feat_suffix"] or ():
         file = folder / f"{name}.{suffix}"
         if not file.is_file():
@@ -84,24 +86,26 @@ def check_dataset(config: Config) -> None:
             )
 
 
-def _check_columns(config, file):
+def _check_columns(settings, file):
     columns = read_header(
-        file, config["field_separator"] or "\t", config["encoding"] or "utf-8"
+        file,
+        settings.get("field_separator") or "\t",
+        settings.get("encoding") or "utf-8",
     )
-    key = config[_KEYS.get(file.suffix[1:], "")]
+    names = {role: settings.get(role, name) for role, (name, _) in _ROLES.items()}
+    key = names.get(_KEYS.get(file.suffix[1:]))
     if key and key not in columns:
         raise UserError(
             f"{file}, line 1: there is no column '{key}'; the columns are "
             f"{', '.join(columns)}. Add it: it says what each line is about."
         )
-    for role, kind in _ROLES.items():
-        field = config[role]
+    for role, (_, kind) in _ROLES.items():
+        field = names[role]
         if columns.get(field, kind) != kind:
             raise UserError(
                 f"{file}, line 1: the column {field}:{columns[field]} is to be {field}:"
-                f"{kind}, as it is the {role}."
-                + _ADVICE.get(kind, "").format(field=field)
-                + f" Change its type, or set {role} to another column."
+                f"{kind}, as it is the {role}.{_ADVICE.get(kind, '')} Change its type, or "
+                f"set {role} to another column."
             )
     refuse_nul(file)
 
