@@ -25,11 +25,11 @@ _ROLES = {
     "RATING_FIELD": ("rating", "float"),
     "LABEL_FIELD": ("label", "float"),
 }
-# The files in which every line is about a user or an item.
 _ADVICE = {
     "float": " Numbers are compared by size, such as seconds since 1970; anything else would "
     "count in the order in which it appears."
 }
+# The files in which every line is about a user or an item.
 _KEYS = {"user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD"}
 
 
