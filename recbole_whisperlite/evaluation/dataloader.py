@@ -110,10 +110,10 @@ class QuerySampler(AbstractSampler):
                 drawn.update(
                     dict.fromkeys(i for i in of_round.tolist() if i not in used)
                 )
-            else:  # nearly all, or some that are hardly ever drawn
+            missing = n - len(drawn)
+            if missing > 0:  # nearly all are drawn, or some hardly ever
                 rest = weight.copy()
                 rest[[*used, *drawn]] = 0
-                missing = n - len(drawn)
                 more = np.random.choice(
                     len(rest), missing, replace=False, p=rest / rest.sum()
                 )
