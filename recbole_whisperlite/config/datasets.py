@@ -7,6 +7,7 @@ import yaml
 from recbole.config import Config
 
 from recbole_whisperlite.data.atomic import read_header, refuse_nul
+from recbole_whisperlite.data.columns import check_roles
 from recbole_whisperlite.data.requests import BUILT_IN, has_requests
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.model.inputs import needs_requests
@@ -14,23 +15,6 @@ from recbole_whisperlite.model.inputs import needs_requests
 #: Settings of the split that a dataset without requests does not have, and what is none.
 OF_REQUESTS = {"new_items": 0, "folds": 1}
 RECBOLE = Path(recbole.__file__).parent
-# The settings that name a column by its role, what they name by default, and the type that
-# the column must have. As tokens, times would count in the order of their first appearance,
-# and ids that are numbers or sequences end in a traceback.
-_ROLES = {
-    "USER_ID_FIELD": ("user_id", "token"),
-    "ITEM_ID_FIELD": ("item_id", "token"),
-    "REQUEST_ID_FIELD": ("request_id", "token"),
-    "TIME_FIELD": ("timestamp", "float"),
-    "RATING_FIELD": ("rating", "float"),
-    "LABEL_FIELD": ("label", "float"),
-}
-_ADVICE = {
-    "float": " Numbers are compared by size, such as seconds since 1970; anything else would "
-    "count in the order in which it appears."
-}
-# The files in which every line is about a user or an item.
-_KEYS = {"user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD"}
 
 
 def check_dataset(config: Config | dict) -> None:
@@ -73,9 +57,15 @@ def check_dataset(config: Config | dict) -> None:
             f"{', '.join(files[:20]) or 'nothing'}. The interactions of dataset "
             f"'{name}' belong in {name}.inter."
         )
-    for file in sorted(folder.glob(f"{name}*.*")):
-        if file.is_file() and file.suffix[1:] in ("inter", "request", *_KEYS):
-            _check_columns(getattr(config, "final_config_dict", config), file)
+    settings = getattr(config, "final_config_dict", config)
+    if not has_requests(name, folder, settings.get("request_template")):
+        # those of a dataset with requests are checked when they are read, once
+        for suffix in ("inter", "user", "item"):
+            for file in sorted(folder.glob(f"{name}*.{suffix}")):
+                separator = settings.get("field_separator") or "\t"
+                encoding = settings.get("encoding") or "utf-8"
+                check_roles(file, read_header(file, separator, encoding), settings)
+                refuse_nul(file)
     for suffix in config["additional_feat_suffix"] or ():
         file = folder / f"{name}.{suffix}"
         if not file.is_file():
@@ -84,30 +74,6 @@ def check_dataset(config: Config | dict) -> None:
                 "(additional_feat_suffix). Create it, or use a model that does not need "
                 "it."
             )
-
-
-def _check_columns(settings, file):
-    columns = read_header(
-        file,
-        settings.get("field_separator") or "\t",
-        settings.get("encoding") or "utf-8",
-    )
-    names = {role: settings.get(role, name) for role, (name, _) in _ROLES.items()}
-    key = names.get(_KEYS.get(file.suffix[1:]))
-    if key and key not in columns:
-        raise UserError(
-            f"{file}, line 1: there is no column '{key}'; the columns are "
-            f"{', '.join(columns)}. Add it: it says what each line is about."
-        )
-    for role, (_, kind) in _ROLES.items():
-        field = names[role]
-        if columns.get(field, kind) != kind:
-            raise UserError(
-                f"{file}, line 1: the column {field}:{columns[field]} is to be {field}:"
-                f"{kind}, as it is the {role}.{_ADVICE.get(kind, '')} Change its type, or "
-                f"set {role} to another column."
-            )
-    refuse_nul(file)
 
 
 def check_no_requests_needed(config: Config) -> None:

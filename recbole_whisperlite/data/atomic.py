@@ -16,6 +16,7 @@ import pandas as pd
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import whole_file
 
+_NEWLINE = b"\n"
 FIELD_TYPES = ("token", "token_seq", "float", "float_seq")
 
 
@@ -53,15 +54,18 @@ def refuse_nul(path: str | os.PathLike) -> None:
     line = 1
     with open(path, "rb") as file:
         while block := file.read(2**20):
-            found = block.find(b"\0")
-            if found >= 0:
-                line += block.count(b"\n", 0, found)
-                raise UserError(
-                    f"{path}, line {line}: there is a NUL byte, at which ids end for pandas, "
-                    "so that different ones would be one. Remove it; a file in UTF-16 has "
-                    "many, and is to be saved as UTF-8."
-                )
+            _refuse_nul(path, block, line)
             line += block.count(b"\n")
+
+
+def _refuse_nul(path, content, line):
+    found = content.find(b"\0")
+    if found >= 0:
+        raise UserError(
+            f"{path}, line {line + content.count(_NEWLINE, 0, found)}: there is a NUL byte, at "
+            "which ids end for pandas, so that different ones would be one. Remove it; a file "
+            "in UTF-16 has many, and is to be saved as UTF-8."
+        )
 
 
 def _parse_header(path, line, separator, encoding):
@@ -118,6 +122,7 @@ def read_atomic(
     if not path.is_file():
         raise UserError(f"{path}: this file does not exist.")
     content = path.read_bytes().replace(b"\r\n", b"\n")
+    _refuse_nul(path, content, 1)
     columns = _parse_header(path, content.partition(b"\n")[0], separator, encoding)
     _decode(path, content, encoding)
     if not content.endswith(b"\n"):

@@ -1,10 +1,61 @@
 """Columns of atomic files: converted from strings to what RecBole's datasets hold."""
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from recbole.utils import FeatureType
 
 from recbole_whisperlite.errors import UserError
+
+# The settings that name a column by its role, what they name by default, and the type that
+# the column must have. As tokens, times would count in the order of their first appearance,
+# and ids that are numbers or sequences end in a traceback.
+_ROLES = {
+    "USER_ID_FIELD": ("user_id", "token"),
+    "ITEM_ID_FIELD": ("item_id", "token"),
+    "REQUEST_ID_FIELD": ("request_id", "token"),
+    "TIME_FIELD": ("timestamp", "float"),
+    "RATING_FIELD": ("rating", "float"),
+    "LABEL_FIELD": ("label", "float"),
+}
+_ADVICE = {
+    "float": " Numbers are compared by size, such as seconds since 1970; anything else would "
+    "count in the order in which it appears."
+}
+# The files in which every line is about a user or an item.
+_KEYS = {"user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD"}
+
+
+def check_roles(
+    path: str | os.PathLike, columns: dict[str, str], settings: Mapping
+) -> None:
+    """Raise a UserError if a column is not of the type that its role needs, or if the one
+    that says what each line is about is missing.
+
+    Args:
+        path (str or Path): The atomic file; its suffix says what its lines are about.
+        columns (dict): ``{column name: type}`` of its header.
+        settings (Mapping): Those of RecBole that name columns, such as ``TIME_FIELD``;
+            where one is missing, its default counts.
+    """
+    names = {role: settings.get(role, name) for role, (name, _) in _ROLES.items()}
+    key = names.get(_KEYS.get(Path(path).suffix[1:]))
+    if key and key not in columns:
+        raise UserError(
+            f"{path}, line 1: there is no column '{key}'; the columns are "
+            f"{', '.join(columns)}. Add it: it says what each line is about."
+        )
+    for role, (_, kind) in _ROLES.items():
+        field = names[role]
+        if columns.get(field, kind) != kind:
+            raise UserError(
+                f"{path}, line 1: the column {field}:{columns[field]} is to be {field}:"
+                f"{kind}, as it is the {role}.{_ADVICE.get(kind, '')} Change its type, or "
+                f"set {role} to another column."
+            )
 
 
 def parse_column(

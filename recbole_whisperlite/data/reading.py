@@ -8,7 +8,7 @@ import pandas as pd
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_whisperlite.data.atomic import read_atomic
-from recbole_whisperlite.data.columns import check_filled, parse_column
+from recbole_whisperlite.data.columns import check_filled, check_roles, parse_column
 from recbole_whisperlite.data.texts import (
     Template,
     TextFile,
@@ -79,6 +79,8 @@ class RequestReading:
             self._atomic[path] = read_atomic(
                 path, self.config["field_separator"], self.config["encoding"] or "utf-8"
             )
+            columns = self._atomic[path][1]
+            check_roles(path, columns, self.config.final_config_dict)
         return self._atomic[path]
 
     def _text_file(self, suffix, id_field):
