@@ -87,7 +87,8 @@ class RequestCollector(Collector):
             UserError: If a list is to be longer than the catalogue.
         """
         n_items = train_data.dataset.item_num - 1
-        if self._lists and max(self.topk) > n_items:
+        # padding has a column, too, so that one more does no harm
+        if self._lists and max(self.topk) > n_items + 1:
             raise UserError(
                 f"topk is {self.topk}, but there are only {n_items} items to rank. Set topk "
                 f"to [{max(n_items // 2, 1)}], for example, and valid_metric to one of it."

@@ -78,10 +78,10 @@ def trainer_of(prepared, model):
 
 def test_lists_longer_than_the_catalogue_are_refused_before_training(tiny, prepare):
     assert len(ITEMS) == 9
-    settings = {"topk": [3, 10], "epochs": 1}
+    settings = {"topk": [3, 11], "epochs": 1}
     trainer, train, valid, _ = trainer_of(prepare("BPR", tiny, **settings), "BPR")
     trainer._train_epoch = None  # is not called
-    with pytest.raises(UserError, match=r"topk is \[3, 10\], .* only 9 items"):
+    with pytest.raises(UserError, match=r"topk is \[3, 11\], .* only 9 items"):
         trainer.fit(train, valid, saved=False, verbose=False)
 
 
