@@ -133,7 +133,7 @@ def _loaded(model, args, **settings):
         args.dataset,
         config_dict={
             "data_path": args.data_path,
-            "item_text_fields": args.item_text_fields,
+            **_item_text_fields(args),
             "state": "ERROR",
             "checkpoint_dir": tempfile.gettempdir(),
             **settings,
@@ -144,6 +144,12 @@ def _loaded(model, args, **settings):
     model = get_model(config["model"])(config, train._dataset).to(config["device"])
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     return trainer, train, valid, test
+
+
+def _item_text_fields(args):
+    """The setting, if it was given: None would replace that of the dataset."""
+    given = args.item_text_fields
+    return {"item_text_fields": given} if given else {}
 
 
 def _in_turns(rounds, tasks):
@@ -274,7 +280,7 @@ def asking(args: argparse.Namespace) -> dict[str, float]:
 
 def newcomers(args: argparse.Namespace) -> dict[str, float]:
     """Products that are added after the training, and the requests that led to them."""
-    settings = {"item_text_fields": args.item_text_fields, "state": "ERROR"}
+    settings = {**_item_text_fields(args), "state": "ERROR"}
     models = ("ZeroShot", *OURS)
     return new_products.measure(models, args.dataset, args.data_path, settings)
 
