@@ -26,11 +26,11 @@ from recbole_whisperlite.compat.checkpoint import only_of
 from recbole_whisperlite.config import datasets, settings
 from recbole_whisperlite.data import sampling, trained_on
 from recbole_whisperlite.data.requests import has_requests
+from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation import result_file
 from recbole_whisperlite.evaluation.case_study import scores_by_query
 from recbole_whisperlite.evaluation.dataloader import evaluation_dataloader
 from recbole_whisperlite.evaluation.metric import metric_names, register_metric
-from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.violation import RequestCollector, Violation
 from recbole_whisperlite.model import fold_in, own
 from recbole_whisperlite.model.names import our_models

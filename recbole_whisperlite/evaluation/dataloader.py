@@ -157,6 +157,12 @@ class RequestEvalMixin:
         if "violation" in (metric.lower() for metric in config["metrics"]):
             self.ruled_out = ruled_out_items(dataset)[self.queries.request]
 
+    def _load_in_order(self, config, dataset, sampler):
+        AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+        if not config["single_spec"]:
+            each_once(self.sampler)
+        self._state_test_set(dataset)
+
     def _make_query_feat(self, config, dataset):
         """Return the inputs of each query, which say nothing about the chosen item."""
         feat = dataset.inter_feat[self.queries.row]
@@ -235,10 +241,7 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
         shuffle: bool = False,
     ):
         self._set_queries(config, dataset)
-        AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
-        if not config["single_spec"]:
-            each_once(self.sampler)
-        self._state_test_set(dataset)
+        self._load_in_order(config, dataset, sampler)
 
     def _init_batch_size_and_step(self):
         item_num = self._dataset.item_num
@@ -289,10 +292,7 @@ class RequestNegSampleEvalDataLoader(RequestEvalMixin, NegSampleEvalDataLoader):
             self.label_field, FeatureType.FLOAT, FeatureSource.INTERACTION, 1
         )
         self.candidates = self._draw(config, dataset, args)
-        AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
-        if not config["single_spec"]:
-            each_once(self.sampler)
-        self._state_test_set(dataset)
+        self._load_in_order(config, dataset, sampler)
 
     def _draw(self, config, dataset, args):
         positives = np.diff(self.queries.positives.indptr)

@@ -29,27 +29,7 @@ from recbole_whisperlite.recommend.scorer import (
 from recbole_whisperlite.recommend.similar_requests import SimilarRequests
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
-#: The terms that have weights: those of ``model/whisperliteplus.py``, where the two of
-#: ``refused_words`` have one each, which are in its table here.
-TERMS = (
-    "memory",
-    "similar_requests",
-    "towers",
-    "zero_shot",
-    "popularity",
-    "unchosen",
-    "seldom",
-    "refusals",
-    "refused_words",
-    "neighbors",
-    "transitions",
-    "history",
-    "nearest",
-    "similarity",
-)
-#: Those whose weight depends on how often an item was chosen.
-BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
-#: Those that have other weights for users without a history.
+#: Terms that have other weights for users without a history.
 OF_REQUEST = (
     "memory",
     "similar_requests",
@@ -59,6 +39,11 @@ OF_REQUEST = (
     "unchosen",
     "seldom",
 )
+#: Those whose weight depends on how often an item was chosen.
+BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
+#: The terms that have weights: those of ``model/whisperliteplus.py``, where the two of
+#: ``refused_words`` have one each, which are in its table here.
+TERMS = (*OF_REQUEST, "refusals", "refused_words", *BY_FREQUENCY)
 #: Terms that are there together or not at all.
 OF_MEMORY = ("memory", "popularity", "unchosen", "seldom")
 
@@ -263,10 +248,8 @@ class PlusScorer(TextScorer):
         constant = np.zeros(len(logits), dtype=np.float32)
         for name in self._counted:
             if name == "memory":
-                count, prior_count = (
-                    memory.counts.of(asked.requests),
-                    memory.prior_count,
-                )
+                count = memory.counts.of(asked.requests)
+                prior_count = memory.prior_count
             else:
                 count = self.similar_requests.of(asked.requests, frozen)
                 prior_count = self.similar_requests.prior_count
