@@ -155,6 +155,8 @@ def settings_page(folder: Path = ROOT / "properties") -> str:
     parts.append("## Datasets with requests\n")
     parts.append("For every model, as soon as the dataset has requests.\n")
     parts.append(settings_table(folder / "dataset" / "request.yaml"))
+    parts += ["## RecBole's own\n", _OF_RECBOLE]
+    parts.append(settings_table(folder / "overall.yaml"))
     for path in _models(folder):
         name = path.stem
         parts.append(f"## {name}\n")
@@ -189,7 +191,12 @@ Every setting can be given on the command line as `--key=value`, in a yaml file 
 set. [RecBole's own settings](https://recbole.io/docs/user_guide/config_settings.html)
 (`epochs`, `learning_rate`, `eval_args` and so on) work as they always do. With a model of
 this package, or on a dataset with requests, a misspelt name is refused with the nearest one
-that exists.
+that exists, and so is a value of another type or out of the range that stands here. A round
+bracket leaves its end out: 1 is not in [0, 1). Whole numbers go up to 2,147,483,647.
+"""
+_OF_RECBOLE = """\
+Those whose values are checked, with RecBole's defaults; what is said above or of a model
+comes first.
 """
 _OF_DATASETS = """\
 A dataset may have a file of its own, whose values stand between the defaults above and
@@ -222,24 +229,22 @@ def bases_of(name: str) -> list[str]:
 
 def settings_table(path: Path) -> str:
     """Return the annotated settings of a yaml file as a table."""
+    from recbole_whisperlite.config.annotated import read_settings
+
     lines = ["| setting | default | type | meaning |", "|---|---|---|---|"]
     values = yaml.safe_load(path.read_text("utf-8"))
-    for key, default, kind, meaning in annotated(path):
+    return "\n".join([*lines, *_rows(read_settings(path), values)])
+
+
+def _rows(settings, values, above=""):
+    for key, setting in settings.items():
+        default = setting.default
         default = default.strip("'\"") if default[:1] in "'\"" else default
         # a block follows in the yaml
         default = default or shown(values[key])
-        meaning = meaning.replace("|", r"\|")
-        lines.append(f"| `{key}` | `{default}` | {kind} | {meaning} |")
-    return "\n".join(lines)
-
-
-def annotated(path: Path) -> list[tuple[str, str, str, str]]:
-    """Return (key, default as written, type, meaning) of each ``key: default # (type) meaning``."""
-    lines = path.read_text("utf-8").splitlines()
-    matches = (
-        re.fullmatch(r"(\w+):\s*(.*?)\s*# \((.+?)\) (.*)", line) for line in lines
-    )
-    return [match.groups() for match in matches if match]
+        meaning = setting.meaning.replace("|", r"\|")
+        yield f"| `{above}{key}` | `{default}` | {setting.kind} | {meaning} |"
+        yield from _rows(setting.entries, values[key], f"{above}{key}: ")
 
 
 def shown(value) -> str:

@@ -2,8 +2,39 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from recbole_whisperlite.errors import UserError
+
+# Less than that is no room for a checkpoint of the smallest model.
+_LEAST_FREE = 2**20  # bytes
+
+
+def check_folder(path: str | os.PathLike, name: str) -> None:
+    """Check before the work starts, not after it, that files can be put into a folder.
+
+    Args:
+        path (str or Path): The folder; it need not exist yet, and is not created.
+        name (str): The setting or the option that names it.
+
+    Raises:
+        UserError: If it is a file or in a file, is not writable, or its disk is full.
+    """
+    folder = Path(path).expanduser().absolute()
+    existing = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{name} is {path}, but {existing} is not a writable folder. Choose another "
+            "place."
+        )
+    free = shutil.disk_usage(existing).free
+    if free < _LEAST_FREE:
+        raise UserError(
+            f"{name} is {path}, but its disk is full: {free:,} bytes are free. Free some "
+            "space, or choose another place."
+        )
 
 
 @contextlib.contextmanager

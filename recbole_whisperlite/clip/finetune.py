@@ -5,7 +5,6 @@ import json
 import logging
 import multiprocessing
 import numbers
-import os
 import sys
 import tempfile
 import warnings
@@ -28,6 +27,7 @@ from recbole_whisperlite.clip.training import (
 )
 from recbole_whisperlite.config_files import read_files
 from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.files import check_folder
 
 # Keys that an entry of ``data`` may set; other entries take the option of that name.
 _OF_READ_PAIRS = ("captions", "group", "id_column", "picture_column")
@@ -375,13 +375,7 @@ def _check(args):
             "model_cfg describes a new model, but clip_model and clip_pretrained name an "
             "existing one: give one or the other."
         )
-    output = Path(args.output).absolute()
-    existing = next(path for path in (output, *output.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UserError(
-            f"--output: {args.output} cannot be written: {existing} is not a writable "
-            "folder."
-        )
+    check_folder(args.output, "--output")
 
 
 def _read(args, recipe):

@@ -9,11 +9,14 @@ import ast
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 from recbole.config import Config
+from recbole.evaluator.register import metrics_dict
 from recbole.utils import (
+    EvaluatorType,
     ModelType,
     dataset_arguments,
     evaluation_arguments,
@@ -21,17 +24,23 @@ from recbole.utils import (
     training_arguments,
 )
 
+from recbole_whisperlite.config import values
+from recbole_whisperlite.config.annotated import OVERALL, read_settings
 from recbole_whisperlite.config.datasets import RECBOLE
 from recbole_whisperlite.data.requests import has_requests
 from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.files import check_folder
 from recbole_whisperlite.model import own
-from recbole_whisperlite.model.names import find_model, our_models, settings_files
+from recbole_whisperlite.model.names import (
+    TREES,
+    find_model,
+    our_models,
+    settings_files,
+)
 from recbole_whisperlite.paths import PROPERTIES
 
 REQUEST_SETTINGS = PROPERTIES / "dataset" / "request.yaml"
-KNOWN_AT_TEST = ("before_request", "train")
 OUR_PROGRAMS = ("run_recbole.py", "__main__.py", "recbole-whisperlite")
-EVAL_ARGS = ("split", "order", "group_by", "mode")
 # What a switch may be written as, for those that the shell or yaml leaves as text.
 SWITCHES = {
     **dict.fromkeys(("true", "yes", "on"), True),
@@ -41,6 +50,10 @@ SWITCHES = {
 RUN_FLAGS = (
     "model dataset config_files nproc ip port world_size group_offset offset local_rank"
 ).split()
+# What has to be right before it is known which settings there are.
+_NEEDED_EARLY = ("data_path", "request_template")
+_NUMBER = r"-?(?:inf|\d+(?:\.\d*)?(?:e[+-]?\d+)?)"
+_INTERVAL = re.compile(rf"[\[(]\s*{_NUMBER}\s*,\s*{_NUMBER}\s*[\])]")
 # What the tuning of a benchmark tells a run that is one of its trials.
 OF_TUNING = ("tuning_trial",)
 
@@ -63,6 +76,10 @@ def add_defaults(config: Config, model_class: type, dataset: str) -> None:
     """
     # a progress bar clutters a log file
     config.internal_config_dict["show_progress"] = sys.stderr.isatty()
+    if model_class.__name__.lower() in TREES:
+        # RecBole looks for a file with the name of the class, and does not have it
+        file = RECBOLE / "properties" / "model" / f"{model_class.__name__.lower()}.yaml"
+        config.internal_config_dict.update(_read(config, file))
     is_recboles = model_class.__module__.startswith("recbole.")
     recboles_file = RECBOLE / "properties" / "dataset" / f"{dataset}.yaml"
     layers = [_read(config, path) for path in settings_files(model_class)]
@@ -75,6 +92,10 @@ def add_defaults(config: Config, model_class: type, dataset: str) -> None:
     known = {**config.internal_config_dict, **requests}
     for layer in [*layers, config.external_config_dict]:
         known.update(layer)
+    early = {name: known[name] for name in _NEEDED_EARLY}
+    values.check_values(
+        early, {**read_settings(OVERALL), **read_settings(REQUEST_SETTINGS)}
+    )
     folder = os.path.join(known["data_path"], dataset)
     if is_recboles and not has_requests(dataset, folder, known["request_template"]):
         return
@@ -129,21 +150,27 @@ def complete_eval_args(settings: dict, defaults: dict) -> None:
         defaults (dict): Those that nobody has changed, with ``eval_args``.
 
     Raises:
-        UserError: If ``eval_args`` are no dict, or have a key that RecBole would ignore.
+        UserError: If ``eval_args`` are no dict, or have a key or a value that RecBole does
+            not know.
     """
     given = settings["eval_args"]
-    if not isinstance(given, dict):
+    values.check_values(
+        {"eval_args": given}, {"eval_args": read_settings(OVERALL)["eval_args"]}
+    )
+    complete = {**defaults["eval_args"], **given}
+    _check_split(complete["split"])
+    settings["eval_args"] = complete
+
+
+def _check_split(split):
+    if len(split) != 1:
+        raise UserError(f"eval_args: split is {split}; it must have either RS or LS.")
+    shares = split.get("RS")
+    if shares is not None and (len(shares) != 3 or shares[0] == 0):
         raise UserError(
-            f"eval_args is {given!r}; it must be a dict with {', '.join(EVAL_ARGS)}, such "
-            f"as {defaults['eval_args']}."
+            f"eval_args: split: RS is {shares}; it must be three numbers, the shares of "
+            "training (above 0), validation and test, such as [0.8, 0.1, 0.1]."
         )
-    for name in given:
-        if name not in EVAL_ARGS:
-            raise UserError(
-                f"eval_args has no '{name}'.{did_you_mean(name, EVAL_ARGS)} It may have "
-                f"{', '.join(EVAL_ARGS)}."
-            )
-    settings["eval_args"] = {**defaults["eval_args"], **given}
 
 
 def read_switches(settings: dict, defaults: dict) -> None:
@@ -167,43 +194,109 @@ def read_switches(settings: dict, defaults: dict) -> None:
         settings[name] = bool(read)
 
 
-def check_evaluation(settings: dict) -> None:
-    """Raise a UserError if the validation metric is not computed, or the time to which
-    users are known has no such name.
+def check_values(settings: dict, model_class: type) -> None:
+    """Raise a UserError for a value that the annotated yaml files do not accept.
 
     Args:
-        settings (dict): Final settings, with ``metrics``, ``topk``, ``valid_metric`` and,
-            on a dataset with requests, ``known_at_test``.
+        settings (dict): Final settings of a run of a model of this package, or on a dataset
+            with requests.
+        model_class (type): The model.
     """
-    _check_known_at_test(settings.get("known_at_test"))
-    metric, at, k = str(settings["valid_metric"]).partition("@")
+    files = [OVERALL, REQUEST_SETTINGS, *settings_files(model_class)]
+    table = {}
+    for path in files:
+        if PROPERTIES not in path.parents:
+            continue  # RecBole's, of a model that ours is derived from
+        for name, setting in read_settings(path).items():
+            if not setting.entries and name in table:
+                setting = replace(setting, entries=table[name].entries)
+            table[name] = setting
+    values.check_values(settings, table)
+    for name in ("user_inter_num_interval", "item_inter_num_interval"):
+        given = settings.get(name) or "[0,inf)"
+        if not all(_INTERVAL.fullmatch(each.strip()) for each in given.split(";")):
+            raise UserError(
+                f"{name} is {given!r}; it must be an interval such as '[5,inf)'."
+            )
+    sampling = settings.get("train_neg_sample_args") or {}
+    if sampling.get("dynamic") and not sampling.get("candidate_num"):
+        raise UserError(
+            "train_neg_sample_args: dynamic is True, but candidate_num is 0: set it to the "
+            "number of candidates of which the one with the highest score is taken."
+        )
+
+
+def check_places(settings: dict) -> None:
+    """Raise a UserError if what a run writes could not be written when it is done.
+
+    Args:
+        settings (dict): Final settings, with ``checkpoint_dir``.
+    """
+    check_folder(settings["checkpoint_dir"], "checkpoint_dir")
+    for name in ("export", "cache_dir"):
+        if settings.get(name):
+            check_folder(settings[name], name)
+    for name in ("result_file", "unit_file"):
+        if settings.get(name):
+            path = Path(settings[name])
+            if path.is_dir():
+                raise UserError(f"{name} is {path}, a folder; give a file in it.")
+            check_folder(path.parent, name)
+
+
+def check_evaluation(settings: dict) -> None:
+    """Raise a UserError if a metric does not exist or the validation metric is not computed.
+
+    Args:
+        settings (dict): Final settings, with ``metrics``, ``topk`` and ``valid_metric``.
+    """
     topk, metrics = settings["topk"], settings["metrics"]
     topk = topk if isinstance(topk, (list, tuple)) else [topk]
     metrics = [metrics] if isinstance(metrics, str) else metrics
-    if not all(isinstance(each, int) and each > 0 for each in topk):
-        return  # RecBole reports it
-    if at and k.isdigit() and int(k) not in topk:
-        raise UserError(
-            f"valid_metric is {settings['valid_metric']}, but topk is {topk}: the metric "
-            f"for early stopping is not computed. Set topk to {[*topk, int(k)]}, or "
-            f"valid_metric to {metric}@{topk[0]}."
-        )
+    for name in metrics:
+        if str(name).lower() not in metrics_dict:
+            raise UserError(
+                f"There is no metric {name!r}.{did_you_mean(name, metrics_dict)} Those of "
+                f"RecBole and of this package are {', '.join(sorted(metrics_dict))}."
+            )
+    _check_labels(settings["eval_args"].get("mode"), metrics)
+    given = str(settings["valid_metric"])
+    metric, at, k = given.lower().partition("@")
     computed = {str(name).lower() for name in metrics}
-    if metric.lower().removesuffix("_share") not in computed:  # of Violation
+    if metric.removesuffix("_share") not in computed:  # of Violation
         raise UserError(
-            f"valid_metric is {settings['valid_metric']}, but metrics are "
-            f"{', '.join(map(str, metrics))}. Add {metric} to metrics, or choose one of "
-            "them as valid_metric."
+            f"valid_metric is {given}, but metrics are {', '.join(map(str, metrics))}. Add "
+            f"{given.partition('@')[0]} to metrics, or choose one of them as valid_metric."
+        )
+    needed = metrics_dict[metric.removesuffix("_share")].metric_need
+    of_lists = {"rec.topk", "rec.items"} & set(needed)
+    if of_lists and k not in map(str, topk):
+        computed_at = " or ".join(f"{given.partition('@')[0]}@{k}" for k in topk)
+        also = f", or set topk to {[*topk, int(k)]}" if k.isdigit() else ""
+        raise UserError(
+            f"valid_metric is {given}, but topk is {topk}: the metric for early stopping is "
+            f"not computed. Set valid_metric to {computed_at}{also}."
+        )
+    if at and not of_lists:
+        raise UserError(
+            f"valid_metric is {given}, but {metric} is of all predictions: write it "
+            "without @."
         )
 
 
-def _check_known_at_test(value):
-    # None: RecBole's model on a dataset without requests, or an older checkpoint
-    if value is not None and value not in KNOWN_AT_TEST:
+def _check_labels(mode, metrics):
+    modes = mode.values() if isinstance(mode, dict) else [mode]
+    ranking = [
+        name
+        for name in metrics
+        if metrics_dict[str(name).lower()].metric_type == EvaluatorType.RANKING
+    ]
+    if "labeled" in modes and ranking:
         raise UserError(
-            f"known_at_test is {value!r}; it must be before_request (every model knows all "
-            "interactions of the user before the request) or train (those of the training "
-            "part only)."
+            f"eval_args: mode is labeled, in which nothing is ranked, but metrics are "
+            f"{', '.join(map(str, metrics))}, and {ranking[0]} is of ranked lists. Choose "
+            "metrics of single predictions, such as [AUC, LogLoss], and valid_metric "
+            "among them, or another mode."
         )
 
 
@@ -250,7 +343,8 @@ def _check_settings(config, model_class, layers):
             # accepted, as a benchmark passes it to all rows and LateFusion to all parts;
             # but a setting of WhisperLitePlus given to WhisperLite is a mistake
             other = elsewhere[name]
-            if issubclass(find_model(other), model_class):
+            is_off = config.external_config_dict[name] is False  # as it is without it
+            if issubclass(find_model(other), model_class) and not is_off:
                 raise UserError(
                     f"{name} is a setting of {other}, not of {model_class.__name__}. Run "
                     f"--model={other}, or leave {name} out."

@@ -7,8 +7,6 @@ and test keep all of their requests.
 
 import numpy as np
 
-from recbole_whisperlite.errors import UserError
-
 
 def draw_new_items(tokens: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Draw the items that count as new.
@@ -22,20 +20,7 @@ def draw_new_items(tokens: np.ndarray, share: float, seed: int) -> np.ndarray:
 
     Returns:
         numpy.ndarray: Whether each item is new, bool ``[n_items]``.
-
-    Raises:
-        UserError: If the share is not a number from 0 to below 1.
     """
-    # a bool is an int to Python, and nan is not below 1
-    if (
-        isinstance(share, bool)
-        or not isinstance(share, (int, float))
-        or not (0 <= share < 1)
-    ):
-        raise UserError(
-            f"new_items is {share!r}, not a share of the items: give a number from 0 to "
-            "below 1, such as 0.1 for a tenth of the products."
-        )
     new = np.zeros(len(tokens), dtype=bool)
     by_token = 1 + np.argsort(tokens[1:].astype(str))
     count = max(round(share * len(by_token)), 1) if share else 0

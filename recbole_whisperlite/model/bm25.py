@@ -34,7 +34,6 @@ class BM25(UntrainedRequestModel):
         # load parameters info
         self.k1 = config["k1"]
         self.b = config["b"]
-        check_bm25(self.k1, self.b)
 
         # index the catalogue; it is not in the state dict, as the dataset has the texts
         from bm25s import BM25 as Index  # imported on demand: no other model needs it
@@ -133,14 +132,6 @@ class BM25(UntrainedRequestModel):
             if known:
                 row[1:] = self.index.get_scores_from_ids(known)
         return torch.from_numpy(result).to(request.device)
-
-
-def check_bm25(k1: float, b: float) -> None:
-    r"""Raise a UserError if the settings of BM25 are out of range."""
-    if not k1 >= 0 or not 0 <= b <= 1:
-        raise UserError(
-            f"k1 is {k1} and b is {b}; k1 must be 0 or more, and b from 0 to 1."
-        )
 
 
 def words(texts: list[str]) -> list[list[str]]:

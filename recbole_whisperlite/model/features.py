@@ -18,8 +18,7 @@ from scipy.sparse import csr_matrix, diags, vstack
 from recbole.config import Config
 from recbole.data.dataset import Dataset
 
-from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.model.bm25 import check_bm25, words
+from recbole_whisperlite.model.bm25 import words
 from recbole_whisperlite.model.terms import LikeHistory, count_pairs
 
 #: The features, in their order.
@@ -73,16 +72,12 @@ class Features(torch.nn.Module):
         config (Config): With ``neighbor_num``, ``ease_reg_weight``, ``ease_max_items``,
             ``recency_half_life``, ``k1`` and ``b``
         dataset (RequestDatasetMixin): The training part
-
-    Raises:
-        UserError: If a setting is out of range.
     """
 
     def __init__(self, config: Config, dataset: Dataset):
         super(Features, self).__init__()
         self.n_items = dataset.item_num
         self.device = config["device"]
-        _check(config)
         choices = dataset.training_choices()
         user, item, request = choices.current()
         counts = count_pairs(request, item, (len(dataset.request_texts), self.n_items))
@@ -243,13 +238,6 @@ class Features(torch.nn.Module):
         if self.item_vectors is None:
             return self._or_zero(None)
         return self.request_vectors[request] @ self.item_vectors.T
-
-
-def _check(config):
-    for name in ("ease_reg_weight", "recency_half_life", "neighbor_num"):
-        if not config[name] > 0:
-            raise UserError(f"{name} is {config[name]}; it must be above 0.")
-    check_bm25(config["k1"], config["b"])
 
 
 def _zero_row(counts):

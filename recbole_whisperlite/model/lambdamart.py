@@ -45,11 +45,6 @@ class LambdaMART(LinearFusion):
         self.tree_queries = config["tree_queries"]
         self.n_trees = config["n_trees"]
         self.patience = config["patience"]
-        if not self.n_reranked > 0 or self.n_sampled < 0 or not self.tree_queries > 1:
-            raise UserError(
-                f"n_reranked is {self.n_reranked}, n_sampled {self.n_sampled} and "
-                f"tree_queries {self.tree_queries}; they must be at least 1, 0 and 2."
-            )
         self.params = {
             "objective": "lambdarank",
             "metric": "ndcg",

@@ -58,10 +58,6 @@ class LateFusion(GeneralRecommender):
         self.keys += getattr(dataset, "known_fields", ())
         self.eval_batch_size = config["eval_batch_size"]
         self.grid = config["fusion_grid"]
-        if not isinstance(self.grid, int) or self.grid < 1:
-            raise UserError(
-                f"fusion_grid is {self.grid}; it must be a whole number above 0."
-            )
         given = dict(config.external_config_dict)
         given.pop(
             "local_rank", None

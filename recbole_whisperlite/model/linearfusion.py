@@ -14,7 +14,6 @@ from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType, ModelType, set_color
 
-from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.features import NAMES, Features
 from recbole_whisperlite.model.logit import ConditionalLogit
 from recbole_whisperlite.model.terms import padded_histories
@@ -40,7 +39,7 @@ class LinearFusion(GeneralRecommender):
     for ItemKNN.
 
     Raises:
-        UserError: If the dataset has no requests, or a setting is out of range.
+        UserError: If the dataset has no requests.
     """
 
     input_type = InputType.POINTWISE
@@ -58,11 +57,6 @@ class LinearFusion(GeneralRecommender):
         self.fit_queries = config["fit_queries"]
         self.ridge = config["ridge"]
         self.seed = config["seed"]
-        if not self.fit_queries > 0 or not self.ridge > 0:
-            raise UserError(
-                f"fit_queries is {self.fit_queries} and ridge is {self.ridge}; both must "
-                "be above 0."
-            )
 
         # define layers and loss
         self.features = Features(config, dataset)

@@ -31,8 +31,8 @@ class ProductSearchModel(GeneralRecommender):
     product search calls negative sampling), or the softmax over the catalogue (``CE``).
 
     Raises:
-        UserError: If the dataset has no requests or no histories, or if the loss is unknown
-            or lacks negatives.
+        UserError: If the dataset has no requests or no histories, or if the loss lacks
+            negatives.
     """
 
     input_type = InputType.POINTWISE
@@ -52,8 +52,6 @@ class ProductSearchModel(GeneralRecommender):
         self.embedding_size = config["embedding_size"]
         self.max_seq_length = config["MAX_ITEM_LIST_LENGTH"]
         self.loss_type = config["loss_type"]
-        if self.loss_type not in ("NS", "CE"):
-            raise UserError(f"loss_type is {self.loss_type}; it must be NS or CE.")
         if self.loss_type == "NS" and self.LABEL not in dataset.field2type:
             raise UserError(
                 "loss_type: NS needs negatives, but train_neg_sample_args is None. Set it "

@@ -11,7 +11,6 @@ Reference code:
 import torch
 import torch.nn as nn
 
-from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.productsearch import (
     ProductSearchModel,
     transformer_encoder,
@@ -27,8 +26,8 @@ class QuerySeqRec(ProductSearchModel):
     how the paper uses the graph of requests and items.
 
     Raises:
-        UserError: As ProductSearchModel, if n_heads does not divide embedding_size, or if a
-            probability is out of range.
+        UserError: As ProductSearchModel, or if n_heads does not divide
+            embedding_size.
     """
 
     inputs = ("request", "history", "item id")
@@ -39,9 +38,6 @@ class QuerySeqRec(ProductSearchModel):
         # load parameters info
         self.replace_prob = config["replace_prob"]
         self.graph_prob = config["graph_prob"]
-        for name in ("replace_prob", "graph_prob"):
-            if not 0 <= config[name] <= 1:
-                raise UserError(f"{name} is {config[name]}; it must be from 0 to 1.")
 
         # define layers
         size = self.embedding_size

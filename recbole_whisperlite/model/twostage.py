@@ -46,17 +46,8 @@ class TwoStage(UntrainedRequestModel):
 
         # load parameters info
         self.n_candidates = config["n_candidates"]
-        if not isinstance(self.n_candidates, int) or self.n_candidates < 1:
-            raise UserError(
-                f"n_candidates is {self.n_candidates}; it must be a whole number above 0."
-            )
         name = config["first_stage"]
         first = find_model(name)
-        if not issubclass(first, UntrainedRequestModel) or issubclass(first, TwoStage):
-            raise UserError(
-                f"first_stage: {name} cannot find candidates. It must be a model that "
-                "ranks by the request and needs no training: BM25, ZeroShot or RequestPop."
-            )
 
         # define layers; the cross-encoder is not in the state dict
         given = dict(config.external_config_dict)

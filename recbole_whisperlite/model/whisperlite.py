@@ -35,8 +35,7 @@ class WhisperLite(GeneralRecommender):
     of the items' pictures, float [n_items, dim], and whether an item has one, bool [n_items].
 
     Raises:
-        UserError: If the loss needs negatives and none are sampled, or if a setting is out
-            of range.
+        UserError: If the loss needs negatives and none are sampled.
     """
 
     input_type = InputType.POINTWISE
@@ -63,8 +62,6 @@ class WhisperLite(GeneralRecommender):
         self.temperature = config["temperature"]
         self.learn_temperature = config["learn_temperature"]
         self.popularity_correction = config["popularity_correction"]
-        if not self.temperature > 0:
-            raise UserError(f"temperature is {self.temperature}; it must be above 0.")
         if not (self.use_text or self.use_image):
             raise UserError(
                 "use_text and use_image are both False; at least one must be True."

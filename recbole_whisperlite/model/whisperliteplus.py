@@ -87,16 +87,6 @@ OF_REQUEST = (
 #: Terms whose weight depends on how often an item was chosen: what is known of items that
 #: few chose is mostly what they are like, and of others who chose them.
 BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
-# What settings may be.
-_SHARES = ("new_item_rate", "history_dropout_prob")
-_LEAST = {
-    "neighbor_num": 1,
-    "MAX_ITEM_LIST_LENGTH": 1,
-    "similarity_size": 1,
-    "n_candidates": 1,
-    "offset_decay": 0,
-    "fit_queries": 0,
-}
 
 
 class WhisperLitePlus(WhisperLite):
@@ -124,8 +114,8 @@ class WhisperLitePlus(WhisperLite):
     scores are those of WhisperLite.
 
     Raises:
-        UserError: As WhisperLite, if the dataset has no histories, if ``contrastive`` is
-            ``cosine``, which compares only texts, or if a setting is out of range.
+        UserError: As WhisperLite, if the dataset has no histories, or if ``contrastive``
+            is ``cosine``, which compares only texts.
     """
 
     @staticmethod
@@ -165,16 +155,6 @@ class WhisperLitePlus(WhisperLite):
                 "contrastive: cosine compares only texts, and WhisperLitePlus more than "
                 "texts: set contrastive to infonce, or train WhisperLite."
             )
-        for name in _SHARES:
-            if not 0 <= config[name] < 1:
-                raise UserError(
-                    f"{name} is {config[name]}; it must be at least 0 and below 1."
-                )
-        for name, least in _LEAST.items():
-            if not config[name] >= least:
-                raise UserError(
-                    f"{name} is {config[name]}; it must be at least {least}."
-                )
         if self.reads_history and not dataset.history_fields:
             raise UserError(
                 f"The dataset of {config['model']} has no histories: set use_neighbors, "

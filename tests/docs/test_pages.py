@@ -12,11 +12,13 @@ import yaml
 
 from recbole_whisperlite import config_files
 from recbole_whisperlite.cli import COMMANDS
+from recbole_whisperlite.config.annotated import read_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 ANNOTATED = [
+    ROOT / "properties/overall.yaml",
     ROOT / "properties/dataset/request.yaml",
     *sorted((ROOT / "properties/model").glob("*.yaml")),
 ]
@@ -41,18 +43,18 @@ def test_readme_is_short_and_names_both_models():
 
 @pytest.mark.parametrize("path", ANNOTATED, ids=lambda path: path.stem)
 def test_every_setting_is_annotated(path):
-    annotated = [key for key, *_ in generate.annotated(path)]
-    assert annotated == list(yaml.safe_load(path.read_text("utf-8")))
+    assert list(read_settings(path)) == list(yaml.safe_load(path.read_text("utf-8")))
 
 
 @pytest.mark.parametrize("path", ANNOTATED, ids=lambda path: path.stem)
 def test_every_setting_stands_on_the_page_with_default_and_meaning(path):
     lines = generate.settings_page().splitlines()
-    for key, default, kind, meaning in generate.annotated(path):
+    for key, setting in read_settings(path).items():
         found = [line for line in lines if line.startswith(f"| `{key}` |")]
-        text = f"| {kind} | {meaning} |".replace(meaning, meaning.replace("|", r"\|"))
+        meaning = setting.meaning.replace("|", r"\|")
+        text = f"| {setting.kind} | {meaning} |"
         assert any(line.endswith(text) for line in found), key
-        default = default.strip("'\"")
+        default = setting.default.strip("'\"")
         assert any(f"| `{default or '{'}" in line for line in found), key
 
 

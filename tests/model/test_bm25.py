@@ -66,12 +66,6 @@ def test_a_request_without_a_known_word_scores_0_everywhere(tiny, prepare):
     assert model.score_catalogue(torch.tensor([0, 1])).count_nonzero() == 0
 
 
-def test_settings_out_of_range_are_refused(tiny, prepare):
-    config, _, (train, _, _) = prepare("BM25", tiny, b=1.5)
-    with pytest.raises(UserError, match="b is 1.5"):
-        get_model("BM25")(config, train._dataset)
-
-
 def test_a_catalogue_without_words_is_refused(tmp_path, prepare):
     items = dict.fromkeys(ITEMS, "👗")
     config, _, (train, _, _) = prepare("BM25", write_tiny(tmp_path, items=items))

@@ -134,9 +134,3 @@ def test_without_lightgbm_the_extra_is_named(build, monkeypatch):  # noqa: F811
     with pytest.raises(UserError, match=r"recbole-whisperlite\[lightgbm\]"):
         build("LambdaMART")
     get_model("LinearFusion")  # needs none
-
-
-@pytest.mark.parametrize("name", ["n_reranked", "tree_queries"])
-def test_settings_out_of_range_are_refused(build, name):  # noqa: F811
-    with pytest.raises(UserError, match=f"{name}.*0"):
-        build("LambdaMART", **{name: 0})

@@ -127,11 +127,10 @@ def test_a_part_that_needs_histories_is_refused(tiny, prepare):
     [
         ({"fusion_models": ["BM25"]}, "at least two different"),
         ({"fusion_models": ["BM25", "BM25"]}, "at least two different"),
-        ({"fusion_models": "BM25"}, "at least two different"),
+        ({"fusion_models": "BM25"}, "must be a list"),
         ({"fusion_models": ["BM25", "ItemKKN"]}, "Did you mean 'ItemKNN'"),
         ({"fusion_models": ["BM25", "SASRec"]}, "SASRec cannot be a part"),
         ({"fusion_models": ["BM25", "LateFusion"]}, "LateFusion cannot be a part"),
-        ({"fusion_grid": 0}, "fusion_grid is 0"),
     ],
 )
 def test_what_cannot_be_fused_is_refused(tiny, prepare, given, message):

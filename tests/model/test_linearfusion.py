@@ -155,9 +155,3 @@ def test_a_sample_of_candidates_estimates_the_same_weights(build, monkeypatch):
         found.append(scores(model, test)[:, 1:].flatten())
     assert not torch.equal(*found)
     assert torch.corrcoef(torch.stack(found))[0, 1] > 0.9
-
-
-@pytest.mark.parametrize("given", [{"fit_queries": 0}, {"ridge": 0}])
-def test_settings_out_of_range_are_refused(build, given):
-    with pytest.raises(UserError, match="both must be above 0"):
-        build(**given)

@@ -137,7 +137,7 @@ def test_a_class_has_the_settings_of_its_own_bases_and_of_their_yaml_files(
         ("shop:NGCF", source("NGCF"), "shop:NGCF cannot be used .*Give your class"),
         ("shop:Bpr", source("Bpr"), "has a model 'BPR'"),
         ("shop:whisperlite", source("whisperlite"), "has a model 'WhisperLite'"),
-        ("shop:XGBoost", source("XGBoost"), "has a model 'xgboost'"),
+        ("shop:XGBoost", source("XGBoost"), "has a model 'XGBoost'"),
         ("shop:Mine", source(body="settings = [1]"), "Mine.settings must hold"),
     ],
 )

@@ -102,7 +102,7 @@ def test_the_seed_decides_everything(tiny, prepare, model):
 def test_wrong_settings_are_refused(tiny, prepare, model):
     with pytest.raises(UserError, match="NS needs negatives"):
         made(prepare, model, tiny, loss_type="NS", train_neg_sample_args=None)
-    with pytest.raises(UserError, match="loss_type is BPR; it must be NS or CE"):
+    with pytest.raises(UserError, match="loss_type is 'BPR'; it must be NS or CE"):
         made(prepare, model, tiny, loss_type="BPR")
     if model != "ZAM":
         with pytest.raises(UserError, match="n_heads must divide"):

@@ -112,9 +112,3 @@ def test_a_share_of_the_history_is_replaced_in_training_only(built):
     changed = (new_items != items).float().mean()
     assert abs(changed - 0.5 * (1 - 1 / 9)) < 0.04  # one of nine is the same again
     assert (new_items > 0).all() and (new_requests > 0).all()
-
-
-def test_a_probability_out_of_range_is_refused(tiny, prepare):
-    config, _, loaders = prepare("QuerySeqRec", tiny, replace_prob=1.5)
-    with pytest.raises(UserError, match="replace_prob is 1.5; it must be from 0 to 1"):
-        get_model("QuerySeqRec")(config, loaders[0]._dataset)

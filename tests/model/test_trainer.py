@@ -190,3 +190,13 @@ def test_what_is_not_saved_is_fitted_all_the_same(plus):
     run, (train, valid, _) = plus(1)
     run.fit(train, valid, saved=False)
     assert fitted(run).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["WhisperLite", "WhisperLitePlus", "ZAM", "TEM"])
+def test_training_in_mixed_precision(tiny, prepare, name):
+    given = {"encoder": "tfidf", "epochs": 1, "enable_amp": True}
+    config, _, (train, valid, _) = prepare(name, tiny, show_progress=False, **given)
+    model = get_model(name)(config, train._dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
+    score, _ = trainer.fit(train, valid, saved=False, show_progress=False)
+    assert 0 <= score <= 1

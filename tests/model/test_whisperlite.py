@@ -298,12 +298,6 @@ def test_a_loss_that_needs_negatives_and_has_none_is_refused(settings):
         build(dataset, **settings)
 
 
-@pytest.mark.parametrize("temperature", [0, -1])
-def test_a_temperature_of_zero_or_less_is_refused(temperature):
-    with pytest.raises(UserError, match="temperature is"):
-        build(temperature=temperature)
-
-
 def test_the_paper_preset_is_what_the_paper_says():
     """Dot product, BCE and the cosine form, uniform negatives, nothing else."""
     assert PAPER["bce_weight"] > 0 and PAPER["contrastive_weight"] > 0

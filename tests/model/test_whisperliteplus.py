@@ -515,19 +515,6 @@ def test_each_parameter_is_in_one_group_for_the_optimizer():
     assert {id(p) for p in together} == {id(p) for p in model.parameters()}
 
 
-@pytest.mark.parametrize(
-    "name, value",
-    [
-        *(("new_item_rate", 1), ("history_dropout_prob", -0.1), ("n_candidates", 0)),
-        *(("neighbor_num", 0), ("similarity_size", 0), ("fit_queries", -1)),
-        *(("MAX_ITEM_LIST_LENGTH", 0), ("offset_decay", -1)),
-    ],
-)
-def test_settings_out_of_range_are_refused(name, value):
-    with pytest.raises(UserError, match=f"{name} is {value}; it must be at least"):
-        build(People(), **{name: value})
-
-
 @EACH
 def test_the_order_of_a_batch_does_not_matter(settings):
     model = build(People(), **settings)
