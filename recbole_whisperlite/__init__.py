@@ -102,6 +102,7 @@ class _RecBoleLoader(importlib.abc.Loader):
         _prepare_recbole()
 
 
+importlib.import_module("recbole_whisperlite.renamed").install()
 if "recbole" in sys.modules:
     _prepare_recbole()
 else:

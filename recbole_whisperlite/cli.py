@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 import warnings
+from pathlib import Path
 
 from recbole_whisperlite.errors import UserError
 
@@ -201,9 +202,9 @@ def _run_one(args, flags):
     except UserError:
         raise
     except Exception as error:
-        if not _is_about_settings(error):
+        if not _is_said_by_recbole(error):
             raise
-        return _fail(error)
+        return _fail(f"RecBole says: {error}")
     exported = next((f for f in reversed(flags) if f.startswith("--export=")), "")
     _print_result(args, result, exported.partition("=")[2])
     return 0
@@ -242,10 +243,12 @@ def _check_before_spawning(args, files):
     datasets.check_dataset(Config(args.model, args.dataset, files))
 
 
-def _is_about_settings(error):
-    """Whether RecBole's Config raised it: Config rejects settings by built-in exceptions."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return frames[-1].filename.endswith("configurator.py")
+def _is_said_by_recbole(error):
+    """Whether RecBole itself refuses something: it does so by built-in exceptions."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    is_recboles = "recbole" in Path(last.filename).parts
+    in_config = last.filename.endswith("configurator.py")
+    return is_recboles and (in_config or last.line.startswith("raise "))
 
 
 def _fail(message):

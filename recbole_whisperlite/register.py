@@ -23,6 +23,7 @@ from recbole.utils.argument_list import dataset_arguments
 
 from recbole_whisperlite import config_files, own_code
 from recbole_whisperlite.compat.checkpoint import only_of
+from recbole_whisperlite.compat.repairs import replace
 from recbole_whisperlite.config import datasets, settings
 from recbole_whisperlite.data import sampling, trained_on
 from recbole_whisperlite.data.requests import has_requests
@@ -100,6 +101,16 @@ def _register_datasets():
         return object.__new__(cls)
 
     Dataset.__new__ = staticmethod(choose_class)
+
+    create = recbole.data.utils.create_dataset
+
+    @functools.wraps(create)
+    def create_dataset(config):
+        dataset = create(config)
+        datasets.check_features(config, dataset)
+        return dataset
+
+    replace(create, create_dataset)
     # a saved dataset is reused only if these are unchanged
     dataset_arguments.extend(
         ["REQUEST_ID_FIELD", "REQUEST_FIELD", "request_template", "item_text_fields"]
@@ -207,6 +218,9 @@ def _register_settings():
         final, defaults = self.final_config_dict, self.internal_config_dict
         settings.complete_eval_args(final, defaults)
         settings.read_switches(final, defaults)
+        if "known_at_test" in defaults:
+            settings.check_values(final, self.model_class)
+            settings.check_places(final)
         final["metrics"] = metric_names(final["metrics"])
         settings.check_evaluation(final)
         complete(self)

@@ -32,7 +32,8 @@ LAYERS = (
     ("compat",),
     ("config_files",),
     ("own_code", "foreign_code"),
-    ("files", "paths", "errors"),
+    ("files",),
+    ("paths", "errors", "renamed"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -125,6 +125,8 @@ def load_checkpoint(
             RecBole checkpoint does not, or a WhisperLite of version 0.1.
     """
     name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else repr(file)
+    if map_location is None and not torch.cuda.is_available():
+        map_location = "cpu"  # a model that was trained on a GPU can be used without
     try:
         checkpoint = _torch_load(file, name, map_location)
     except _Refused as what:
@@ -136,8 +138,6 @@ def load_checkpoint(
     except (UserError, FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
-        if "CUDA" in str(error):
-            raise  # it is whole, but of a machine with another device
         # torch and pickle raise many kinds for a file that is cut or of another kind
         raise UserError(
             f"{name} is no checkpoint, or damaged ({type(error).__name__}: "
@@ -146,6 +146,7 @@ def load_checkpoint(
         ) from error
     _refuse_old_whisperlite(checkpoint, name)
     _move_data(checkpoint)
+    _move_to_device(checkpoint)
     _check_record(checkpoint, name)
     return checkpoint
 
@@ -258,11 +259,18 @@ def _move_data(checkpoint):
         config["data_path"] = os.path.join(_data_path.get(), config["dataset"])
 
 
+def _move_to_device(checkpoint):
+    config = checkpoint.get("config") if isinstance(checkpoint, dict) else None
+    if hasattr(config, "final_config_dict") and not torch.cuda.is_available():
+        config["device"] = torch.device("cpu")
+
+
 def _refuse_old_whisperlite(checkpoint, name):
     """Version 0.1 called WhisperLite what is two models now."""
     config = checkpoint.get("config") if isinstance(checkpoint, dict) else None
     settings = getattr(config, "final_config_dict", {})
-    if settings.get("model") == "WhisperLite" and "use_memory" in settings:
+    is_old = "use_memory" in settings and "known_at_test" not in settings
+    if settings.get("model") == "WhisperLite" and is_old:
         raise UserError(
             f"{name} was written by version 0.1, whose WhisperLite is two models now: "
             "train WhisperLite (the paper's) or WhisperLitePlus (with memory, neighbors, "

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import pickle
+import random
 import secrets
 import sys
 import threading
@@ -240,8 +241,9 @@ def _read_own_checkpoints():
     import torch
 
     from recbole_whisperlite.compat.checkpoint import load_checkpoint
+    from recbole_whisperlite.compat.saved_data import save_checkpoint
 
-    torch_for_recbole = _Instead(torch, load=load_checkpoint)
+    torch_for_recbole = _Instead(torch, load=load_checkpoint, save=save_checkpoint)
     # Importing RecBole's sequential models turns on anomaly detection (sine.py), which
     # would slow down every model; without us, only runs of those models are affected.
     anomaly_detection = torch.is_anomaly_enabled()
@@ -252,9 +254,7 @@ def _read_own_checkpoints():
     # load_data_and_model imports torch inside its body, out of reach of module globals.
     from recbole.quick_start import load_data_and_model
 
-    _replace(
-        load_data_and_model, _with_first_load(load_data_and_model, load_checkpoint)
-    )
+    replace(load_data_and_model, _with_first_load(load_data_and_model, load_checkpoint))
 
 
 _first_load_lock = threading.RLock()
@@ -286,7 +286,7 @@ def _with_first_load(function, load):
     return wrapper
 
 
-def _replace(old, new):
+def replace(old: Callable, new: Callable) -> None:
     """Replace ``old`` by ``new`` in every module that imported it by name."""
     for module in list(sys.modules.values()):
         names = getattr(module, "__dict__", {})
@@ -344,6 +344,85 @@ def _read_saved_data():
     utils.pickle = _Instead(pickle, load=load_saved_data)
 
 
+def _keep_saved_data_up_to_date():
+    from recbole.data import utils
+    from recbole.data.dataset import Dataset
+
+    from recbole_whisperlite.compat import saved_data
+
+    Dataset.save = saved_data.save_dataset
+    utils.load_split_dataloaders = saved_data.load_split_dataloaders(
+        utils.load_split_dataloaders
+    )
+    replace(utils.create_dataset, saved_data.create_dataset(utils.create_dataset))
+    replace(utils.save_split_dataloaders, saved_data.save_split_dataloaders)
+
+
+def _leave_numbers_where_they_are():
+    from recbole.evaluator.collector import Collector
+
+    get = Collector.get_data_struct
+
+    @functools.wraps(get)
+    def get_data_struct(self):
+        """Move tensors to the CPU, and leave alone what is none."""
+        data = self.data_struct._data_dict
+        others = {name: data[name] for name in data if not hasattr(data[name], "cpu")}
+        for name in others:
+            del data[name]
+        found = get(self)
+        for name, value in others.items():
+            found.set(name, value)
+            self.data_struct.set(name, value)
+        return found
+
+    Collector.get_data_struct = get_data_struct
+
+
+def _draw_another_item():
+    from recbole.data.transform import MaskItemSequence
+
+    def _neg_sample(self, item_set, n_items):
+        """Draw an item that is not in a sequence; RecBole's draws for ever if all are."""
+        for _ in range(1000):
+            item = random.randint(1, n_items - 1)
+            if item not in item_set:
+                return item
+        others = set(range(1, n_items)).difference(item_set)
+        if others:
+            return random.choice(sorted(others))
+        raise UserError(
+            f"{self.config['model']} masks items of a sequence and draws others instead, "
+            f"but a sequence holds all {n_items - 1} items. Use data with more items, a "
+            "smaller MAX_ITEM_LIST_LENGTH, or another model."
+        )
+
+    MaskItemSequence._neg_sample = _neg_sample
+
+
+def _keep_order_of_times():
+    from recbole.data.dataset import Dataset
+
+    change = Dataset._change_feat_format
+
+    @functools.wraps(change)
+    def _change_feat_format(self):
+        """Sort by times in float64 where those in float32, which RecBole sorts, are equal."""
+        feat = self.inter_feat
+        is_read = hasattr(feat, "sort_values") and self.time_field in feat
+        # with requests, the split has its own order
+        if is_read and not hasattr(self, "request_field"):
+            times = feat[self.time_field].to_numpy(dtype=np.float64)
+            if len(np.unique(times)) > len(np.unique(times.astype(np.float32))):
+                # RecBole's own sorting is stable
+                self.inter_feat = feat.sort_values(
+                    self.time_field, kind="stable", ignore_index=True
+                )
+        change(self)
+
+    Dataset._change_feat_format = _change_feat_format
+
+
 def _read_arrays_of_numbers():
     from recbole.model.general_recommender import ldiffrec
 
@@ -382,7 +461,7 @@ def _give_each_run_files_of_its_own():
             log = types.SimpleNamespace(handlers=[named])
         return get_tensorboard.__wrapped__(log)
 
-    _replace(utils.get_tensorboard, get_tensorboard)
+    replace(utils.get_tensorboard, get_tensorboard)
 
 
 # --- several processes ---------------------------------------------------------------
@@ -464,7 +543,7 @@ def _let_anyone_make_folders():
     def ensure_dir(dir_path):
         os.makedirs(dir_path, exist_ok=True)
 
-    _replace(utils.ensure_dir, ensure_dir)
+    replace(utils.ensure_dir, ensure_dir)
 
 
 def _share_the_checkpoint():
@@ -568,6 +647,38 @@ REPAIRS = (
         issues=(),
         needed=lambda: True,
         fix=_read_saved_data,
+    ),
+    Repair(
+        name="saved datasets and dataloaders of this run",
+        symptom="with save_dataset, later runs keep the settings and files of the first; "
+        "with save_dataloaders, AttributeError: 'NoneType' object has no attribute "
+        "'manual_seed'",
+        issues=(),
+        needed=lambda: True,
+        fix=_keep_saved_data_up_to_date,
+    ),
+    Repair(
+        name="masking in small catalogues",
+        symptom="BERT4Rec hangs where a sequence holds all items",
+        issues=(),
+        needed=lambda: True,
+        fix=_draw_another_item,
+    ),
+    Repair(
+        name="order of times",
+        symptom="times such as Unix milliseconds become equal in float32, and the wrong "
+        "interactions are held out",
+        issues=(),
+        needed=lambda: True,
+        fix=_keep_order_of_times,
+    ),
+    Repair(
+        name="metrics of the catalogue",
+        symptom="ItemCoverage, GiniIndex, AveragePopularity, TailPercentage: "
+        "AttributeError: 'int' object has no attribute 'cpu'",
+        issues=(),
+        needed=lambda: True,
+        fix=_leave_numbers_where_they_are,
     ),
     Repair(
         name="item vectors as numbers",

@@ -5,6 +5,7 @@ from pathlib import Path
 import recbole
 import yaml
 from recbole.config import Config
+from recbole.data.dataset import Dataset
 
 from recbole_whisperlite.data.atomic import read_header, refuse_nul
 from recbole_whisperlite.data.columns import check_roles
@@ -73,6 +74,31 @@ def check_dataset(config: Config | dict) -> None:
                 f"{file}: this file does not exist, but {config['model']} reads it "
                 "(additional_feat_suffix). Create it, or use a model that does not need "
                 "it."
+            )
+
+
+def check_features(config: Config, dataset: Dataset) -> None:
+    """Raise a UserError if a model of RecBole's takes features that the items do not have.
+
+    Its yaml files name a column of MovieLens.
+
+    Args:
+        config (Config): With ``selected_features`` or ``item_attribute``, if the model
+            has them.
+        dataset (Dataset): The dataset.
+    """
+    columns = [] if dataset.item_feat is None else list(dataset.item_feat.columns)
+    columns = [name for name in columns if name != dataset.iid_field]
+    for name in ("selected_features", "item_attribute"):
+        given = config[name] or ()
+        given = [given] if isinstance(given, str) else given
+        missing = [each for each in given if each not in columns]
+        if missing:
+            has = f"has {', '.join(columns)}" if columns else "is not read"
+            raise UserError(
+                f"{config['model']} reads the column {missing[0]} of .item ({name}), but "
+                f"{dataset.dataset_name}.item {has}. Set {name} to columns that there are, "
+                "and let load_col, if it is set, read them."
             )
 
 

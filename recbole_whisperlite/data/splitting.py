@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.utils import ModelType
+from recbole.utils import InputType, ModelType
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.data import trained_on
@@ -37,6 +37,9 @@ class RequestSplitting:
         has_request = self.inter_feat[self.request_field].numpy() > 0
         # the rows of inter_feat that are queries or are trained on
         used = has_request | ((self._phase == 0) & (not self.trains_on_requests_only))
+        is_choice = (self._phase > 0) | ~self._is_disliked(self.inter_feat)
+        if not self._learns_from_labels():
+            used &= is_choice
         self._drop_unused_col()
         if not (self._phase[used] == 0).any():
             raise self._nothing_to_train_on()
@@ -58,10 +61,25 @@ class RequestSplitting:
             parts.append(part)
         # counts are of all training interactions, whatever the loss is trained on
         if self.trains_on_requests_only:
-            in_training = np.flatnonzero(self._phase == 0)
+            in_training = np.flatnonzero((self._phase == 0) & is_choice)
             parts[0].counted_feat = self.inter_feat[in_training]
         trained_on.keep(self.config, parts[0])
         return parts
+
+    def _is_disliked(self, feat):
+        """Which rows are below the ``threshold``, from which an interaction is a choice."""
+        if not self.config["threshold"] or self.label_field not in feat:
+            return np.zeros(len(feat), dtype=bool)
+        return np.asarray(feat[self.label_field]) == 0
+
+    def _learns_from_labels(self):
+        """Whether rows below the threshold are the negatives that the model learns from."""
+        return (
+            self.config["MODEL_INPUT_TYPE"] == InputType.POINTWISE
+            and self.config["MODEL_TYPE"] != ModelType.TRADITIONAL  # counts
+            and self.config["loss_type"] != "CE"
+            and self.config["train_neg_sample_args"]["distribution"] == "none"
+        )
 
     def _nothing_to_train_on(self):
         new = self.config["new_items"]
@@ -128,12 +146,14 @@ class RequestSplitting:
         in_training = np.bincount(user[phase == 0], minlength=self.user_num)
         return np.cumsum(number) - number, in_training, request
 
+    def _benchmark_presets(self):
+        """Called by RecBole's sequential datasets if there are ready-made splits."""
+        raise UserError(
+            "benchmark_filename cannot be used with sequential models on a dataset "
+            "with requests: give one .inter file and let eval_args split it."
+        )
+
     def _check_sequential(self):
-        if self.config["benchmark_filename"] is not None:
-            raise UserError(
-                "benchmark_filename cannot be used with sequential models on a dataset "
-                "with requests: give one .inter file and let eval_args split it."
-            )
         augments = [
             base
             for base in type(self).__mro__
@@ -177,6 +197,15 @@ class RequestSplitting:
         self._phase, self._known_from = phase[by_user], known_from[by_user]
         if isinstance(self, SequentialDataset) and self.benchmark_filename_list is None:
             self._check_in_time(frame[self.uid_field].to_numpy(), rank[by_user])
+        # What the user disliked answers no request. It remains what is known of the user.
+        ranks = np.array(
+            [
+                False,
+                *(self.config["eval_args"]["mode"][p] != "labeled" for p in PHASES[1:]),
+            ]
+        )
+        unanswered = self._is_disliked(frame) & ranks[self._phase]
+        frame.loc[unanswered, [request, self.request_text_field]] = 0
         training = (self._phase == 0) & (frame[request] > 0)
         self._training_texts = np.unique(frame[self.request_text_field][training])
         if self.config["MODEL_TYPE"] == ModelType.CONTEXT:

@@ -23,6 +23,7 @@ from recbole_whisperlite.data.history import KNOWN_FIELDS
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.processes import each_once
 from recbole_whisperlite.evaluation.queries import Queries, make_queries
+from recbole_whisperlite.renamed import property_of
 from recbole_whisperlite.evaluation.ruled_out import ruled_out_items
 from recbole_whisperlite.evaluation.ties import TieOrder
 
@@ -140,6 +141,8 @@ class RequestEvalMixin:
         queries (Queries): The test set.
         fingerprint (str): Its fingerprint.
     """
+
+    units = property_of("queries")
 
     def _set_queries(self, config, dataset):
         self.logger = getLogger()

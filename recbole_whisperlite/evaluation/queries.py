@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.data.incidence import incidence
+from recbole_whisperlite.renamed import property_of
 
 
 @dataclass
@@ -35,6 +36,8 @@ class Queries:
     positives: csr_matrix
     excluded: csr_matrix
     known: tuple[np.ndarray, np.ndarray]
+
+    positive = property_of("positives")
 
     def __len__(self) -> int:
         return len(self.user)

@@ -8,8 +8,8 @@ from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
 FAMILIES = ("general", "context_aware", "sequential", "knowledge_aware")
-# RecBole's models that need a library it does not require
-TREES = ("lightgbm", "xgboost")
+# RecBole's models that need libraries it does not require, by the names of their files
+TREES = {"lightgbm": "LightGBM", "xgboost": "XGBoost"}
 
 
 def our_models() -> list[str]:
@@ -41,9 +41,8 @@ def _recbole():
 
 def recbole_models() -> list[str]:
     """Return the sorted names of RecBole's models that have settings."""
-    return sorted(
-        path.stem for path in (_recbole() / "properties/model").glob("*.yaml")
-    )
+    names = (path.stem for path in (_recbole() / "properties/model").glob("*.yaml"))
+    return sorted(TREES.get(name, name) for name in names)
 
 
 def find_model(name: str) -> type:
@@ -64,12 +63,16 @@ def find_model(name: str) -> type:
             found = getattr(importlib.import_module(module), str(name), None)
             if found is not None:
                 return found
-    if name in TREES:
+    file = str(name).lower()
+    if file in TREES:
         try:
-            module = f"recbole.model.exlib_recommender.{name}"
-            return getattr(importlib.import_module(module), name)
+            module = importlib.import_module(f"recbole.model.exlib_recommender.{file}")
+            return getattr(module, TREES[file])
         except ImportError as error:
-            raise UserError(f"{name} cannot be used: {error}. Run pip install {name}.")
+            raise UserError(
+                f"{TREES[file]} cannot be used: {error}. RecBole imports its tree models "
+                f"together: run pip install {' '.join(TREES)}."
+            ) from None
     known = sorted({*our_models(), *recbole_models()}, key=str.lower)
     raise UserError(
         f"There is no model '{name}'.{did_you_mean(name, known)} Models are "

@@ -127,4 +127,5 @@ class LearnedSimilarity(nn.Module):
         # the sum of n items has a root of n for its length; the weights are only relative
         root = present.sum(dim=1, keepdim=True).sqrt()
         weight = weight * root / weight.sum(dim=1, keepdim=True).clamp(min=_LEAST)
+        weight = weight.to(query.dtype)  # which differ in mixed precision
         return F.embedding_bag(index, query, mode="sum", per_sample_weights=weight)

@@ -538,6 +538,8 @@ class LikeHistory(nn.Module):
         """
         weight = attention.masked_fill(history == 0, -torch.inf)
         weight = torch.softmax(weight, dim=1).nan_to_num()
+        # mixed precision makes the weights of another type
+        weight = weight.to(self.vectors.dtype)
         return F.embedding_bag(
             history, self.vectors, mode="sum", per_sample_weights=weight
         )

@@ -662,3 +662,47 @@ def test_two_processes_train_and_evaluate_on_the_cpu(tmp_path):
     assert set(result) >= {"best_valid_score", "best_valid_result", "test_result"}
     assert 0 <= result["test_result"]["ndcg@3"] <= 1
     assert len(list(Path("saved").glob("BPR-*.pth"))) == 1
+
+
+def test_masking_finds_the_one_item_that_is_left_and_says_if_there_is_none():
+    from recbole.data.transform import MaskItemSequence
+
+    mask = object.__new__(MaskItemSequence)
+    mask.config = {"model": "BERT4Rec"}
+    sequence = [n for n in range(5001) if n != 17]
+    assert mask._neg_sample(sequence, 5001) == 17
+    with pytest.raises(UserError, match="a sequence holds all 4 items"):
+        mask._neg_sample([1, 2, 3, 4, 0], 5)
+
+
+def test_metrics_that_count_need_no_tensors():
+    from recbole.evaluator.collector import Collector
+
+    given = {"metrics": ["GiniIndex"], "valid_metric": "GiniIndex@10"}
+    collector = Collector(Config("BPR", "ml-100k", config_dict=given))
+    collector.data_struct.set("data.num_items", 7)
+    collector.data_struct.set("rec.items", torch.tensor([[1, 2]]))
+    for _ in range(2):  # what is of the data stays for the next evaluation
+        collector.data_struct.set("rec.items", torch.tensor([[1, 2]]))
+        found = collector.get_data_struct()
+        assert found["data.num_items"] == 7 and found["rec.items"].tolist() == [[1, 2]]
+
+
+def test_times_that_float32_makes_equal_keep_their_order(tmp_path):
+    home = tmp_path / "late" / "late.inter"
+    home.parent.mkdir()
+    begin = 1_600_000_000_000  # milliseconds; float32 has steps of 131,072
+    rows = [f"u{user}\ti{n}\t{begin + n}" for n in range(9, 0, -1) for user in "ab"]
+    head = "user_id:token\titem_id:token\ttimestamp:float"
+    home.write_text("\n".join([head, *rows]) + "\n")
+    args = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user"}
+    given = {
+        "data_path": str(tmp_path),
+        "state": "ERROR",
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "eval_args": {**args, "mode": "full"},
+    }
+    made = Config("BPR", "late", config_dict=given)
+    test = create_dataset(made).build()[2]
+    last = test.id2token("item_id", test.inter_feat["item_id"].numpy())
+    assert last.tolist() == ["i9", "i9"]

@@ -81,8 +81,6 @@ def test_what_is_later_than_the_test_part_does_not_exist(model, tmp_path, prepar
 @pytest.mark.parametrize(
     "settings, told",
     [
-        ({"folds": 0}, "folds is 0: .* from 1 on"),
-        ({"folds": 2.5}, "folds is 2.5: .* whole number"),
         ({"folds": 3}, "3 test parts .* nothing to train on"),
         ({"folds": 2, "eval_args": {**ARGS, "order": "RO"}}, "order to TO"),
         (
