@@ -23,32 +23,38 @@ def register() -> None:
 
     @functools.wraps(find_used)
     def get_used_ids(self):
+        # RecBole refuses users who chose everything even where nothing is sampled
+        n_items, self.item_num = self.item_num, None
         try:
             return find_used(self)
-        except ValueError as error:
-            raise UserError(_of_everything(self)) from error
+        finally:
+            self.item_num = n_items
 
     @functools.wraps(sample)
     def sample_by_key_ids(self, key_ids, num):
         if getattr(self, "_checked", None) is not self.used_ids:
             _refuse_endless(self)
-            self._checked = self.used_ids
+            self._checked, self._of_all = self.used_ids, _chose_all(self)
+        if self._of_all and not self._of_all.isdisjoint(key_ids):
+            raise UserError(
+                _of_everything(self, min(self._of_all.intersection(key_ids)))
+            )
         return sample(self, key_ids, num)
 
     Sampler.get_used_ids = get_used_ids
     AbstractSampler.sample_by_key_ids = sample_by_key_ids
 
 
-def _of_everything(sampler):
+def _chose_all(sampler):
+    """Return the users who have chosen all items, so that nothing can be drawn for them."""
+    if not isinstance(sampler, Sampler):
+        return frozenset()
+    used = enumerate(sampler.used_ids)
+    return frozenset(user for user, items in used if len(items) >= sampler.item_num - 1)
+
+
+def _of_everything(sampler, user):
     """Say which user has chosen all items."""
-    chosen = [set() for _ in range(sampler.user_num)]
-    for dataset in sampler.datasets:
-        inter = dataset.inter_feat
-        for user, item in zip(
-            inter[sampler.uid_field].tolist(), inter[sampler.iid_field].tolist()
-        ):
-            chosen[user].add(item)
-    user = max(range(sampler.user_num), key=lambda user: len(chosen[user]))
     token = sampler.datasets[0].id2token(sampler.uid_field, user)
     return (
         f"User '{token}' has chosen all {sampler.item_num - 1} items, so there is no "

@@ -12,13 +12,17 @@ import numpy as np
 from recbole_whisperlite.encoder import cache, digest, options
 from recbole_whisperlite.encoder.base import Encoder, unit_rows
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.words import words_of
 
 if TYPE_CHECKING:
     from recbole.config import Config
 
 # One-letter words count too ("V neck", "size M"). With word bigrams requests found fewer
 # of their products: shoppers use the same words in another order.
-_COUNTING = {"token_pattern": r"(?u)\b\w+\b", "sublinear_tf": True}
+_COUNTING = {
+    **{"tokenizer": words_of, "token_pattern": None, "lowercase": False},
+    "sublinear_tf": True,
+}
 
 
 class Tfidf(Encoder):
@@ -43,7 +47,7 @@ class Tfidf(Encoder):
             fitted = {"state": digest.of_arrays(self._state)}
         return {
             "scikit-learn": importlib.metadata.version("scikit-learn"),
-            "counting": _COUNTING,
+            "counting": {"words_of": 1, "sublinear_tf": True},  # 1: as words are split
             "dim": self._dim,
             **fitted,
         }

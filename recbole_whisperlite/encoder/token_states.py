@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from recbole_whisperlite.encoder.clip.open_clip import OpenClip
 from recbole_whisperlite.encoder.presets import PRESETS
 from recbole_whisperlite.encoder.tfidf import Tfidf
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.words import words_of
 
 
 def token_states(
@@ -56,14 +56,7 @@ def _words(encoder, texts):
     vectors = np.concatenate([vectors, np.zeros_like(vectors[:1])])
     row_of = {word: row for row, word in enumerate(known)}
     return [
-        vectors[
-            [
-                row_of[word]
-                for word in re.findall(r"\w+", text.lower())
-                if word in row_of
-            ]
-            or [-1]
-        ]
+        vectors[[row_of[word] for word in words_of(text) if word in row_of] or [-1]]
         for text in texts
     ]
 

@@ -14,6 +14,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.untrained import UntrainedRequestModel
+from recbole_whisperlite.words import words_of
 
 
 class BM25(UntrainedRequestModel):
@@ -136,12 +137,4 @@ class BM25(UntrainedRequestModel):
 
 def words(texts: list[str]) -> list[list[str]]:
     r"""Return the words of each text, in order."""
-    from bm25s import tokenize
-
-    return tokenize(
-        texts,
-        token_pattern=r"(?u)\b\w+\b",
-        stopwords=None,
-        return_ids=False,
-        show_progress=False,
-    )
+    return [words_of(text) for text in texts]

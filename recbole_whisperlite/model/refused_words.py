@@ -5,7 +5,6 @@ Which words of products are meant by what a request rules out
 """
 
 import io
-import re
 from collections import Counter
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch.nn as nn
 from scipy.sparse import csr_matrix, hstack
 
 from recbole_whisperlite.model.terms import Candidates, SparseRows, count_pairs
+from recbole_whisperlite.words import words_of
 
 #: Choices that are read at most, drawn at random, and the most words of either side.
 MOST_CHOICES, MOST_WISH_WORDS, MOST_ITEM_WORDS = 20_000, 2_000, 5_000
@@ -160,7 +160,7 @@ def bags(texts: list[list[str]], vocabulary: list[str]) -> csr_matrix:
 
 def _words(texts):
     r"""The words of each text, as those of BM25."""
-    return [re.findall(r"\w+", text.lower()) for text in texts]
+    return [words_of(text) for text in texts]
 
 
 def _frequent(texts, most, least):

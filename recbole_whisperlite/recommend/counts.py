@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-import re
 
 import numpy as np
 from scipy.sparse import csr_matrix
+
+from recbole_whisperlite.words import words_of
 
 
 class RequestCounts:
@@ -117,11 +118,6 @@ def take(matrix: csr_matrix | None, items: np.ndarray) -> np.ndarray:
     row = np.repeat(np.arange(len(items)), items.shape[1])
     values = np.asarray(matrix[row, np.maximum(items, 0).ravel()])
     return values.reshape(items.shape).astype(np.float32)
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text in order, lower-cased: those of BM25 and of tfidf."""
-    return re.findall(r"\b\w+\b", text.lower())
 
 
 def bags_of_words(texts: list[str], column_of: dict[str, int]) -> csr_matrix:

@@ -103,8 +103,14 @@ def test_a_user_who_chose_everything_is_named(tmp_path, prepare):
     rows = [("all", item, "r1", n) for n, item in enumerate(ITEMS)]
     write_tiny(tmp_path, choices=[*CHOICES, *rows])
     (tmp_path / "tiny" / "tiny.request").unlink()
+    # some of it is held out: the rest has negatives, and so has a model that needs none
+    for model in ("BPR", "Pop", "EASE"):
+        _, _, (train, *_) = prepare(model, tmp_path)
+        assert len([*train]) > 0
+    args = {"split": {"RS": [1, 0, 0]}, "mode": "full"}
+    _, _, (train, *_) = prepare("BPR", tmp_path, eval_args=args)
     with pytest.raises(UserError, match="User 'all' has chosen all 9 items"):
-        prepare("BPR", tmp_path)
+        list(train)
 
 
 def test_sampling_that_would_never_end_is_refused(tmp_path, prepare):
