@@ -2,6 +2,8 @@
 
 import sys
 
+from filelock import FileLock, Timeout
+
 from recbole_whisperlite.benchmark import plan
 from recbole_whisperlite.errors import UserError
 
@@ -31,7 +33,14 @@ def main(argv: list[str]) -> int:
     data.check(made)
     try:
         made.output.mkdir(parents=True, exist_ok=True)
-        return _run(made)
+        # the system frees it whatever ends the benchmark
+        with FileLock(made.output / ".lock", timeout=0):
+            return _run(made)
+    except Timeout:
+        raise UserError(
+            f"output: another benchmark is writing to {made.output}. Wait for it, or choose "
+            "another folder."
+        ) from None
     except OSError as error:
         raise UserError(
             f"output: {made.output} cannot be written to. {error}"

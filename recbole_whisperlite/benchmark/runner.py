@@ -9,6 +9,8 @@ killed does not affect the others. The folder of a run contains ``result.json``
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import hashlib
 import json
 import os
@@ -37,6 +39,8 @@ from recbole_whisperlite.paths import PROPERTIES
 
 # The folder from which a process can import the package, wherever it is started.
 _HOME = str(Path(recbole_whisperlite.__file__).resolve().parent.parent)
+# Of prctl(2): the signal that a process gets when its parent dies.
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,11 @@ def _wait(command, log, bar):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with open(log, "wb") as out, _terminated_as_interrupted():
         child = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=environment
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            preexec_fn=_end_with_parent(),
         )
         try:
             while child.poll() is None:
@@ -221,6 +229,17 @@ def _wait(command, log, bar):
             child.kill()  # no effect if it has already ended
             child.wait()
     return child.returncode
+
+
+def _end_with_parent():
+    """Return what lets a child end if the benchmark is killed; None where that cannot be.
+
+    After kill -9 no line of Python runs here any more, so Linux has to do it.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl  # not in the child: importing may wait for a lock
+    return functools.partial(prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager

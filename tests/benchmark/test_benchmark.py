@@ -4,11 +4,13 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 from tiny import CHOICES, REQUESTS, write_tiny
 from tqdm import tqdm
 
@@ -477,6 +479,45 @@ time.sleep(60)
         )
     assert not Path("/proc", pid.read_text()).exists()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux ends children")
+def test_a_killed_benchmark_leaves_no_process_behind(tmp_path):
+    pid = tmp_path / "pid"
+    child = f"""
+import os, time
+open({str(pid)!r} + "w", "w").write(str(os.getpid()))
+os.rename({str(pid)!r} + "w", {str(pid)!r})
+time.sleep(60)
+"""
+    parent = f"""
+import sys
+import time
+from tqdm import tqdm
+from recbole_whisperlite.benchmark import runner
+runner._wait([sys.executable, "-c", {child!r}], {str(tmp_path / "log")!r}, tqdm(disable=True))
+"""
+    killed = subprocess.Popen([sys.executable, "-c", parent])
+    end = time.monotonic() + 120
+    while not pid.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    status = Path("/proc", pid.read_text(), "stat")
+    while time.monotonic() < end:
+        # one that nobody waits for is dead, too
+        if not status.exists() or status.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the child outlives the benchmark")
+
+
+def test_two_benchmarks_do_not_write_to_one_folder(benchmark, capsys):
+    Path("results/tiny").mkdir(parents=True)
+    with FileLock("results/tiny/.lock"):
+        assert benchmark({"Pop": None}) == 2
+    assert "another benchmark is writing to results/tiny" in capsys.readouterr().err
+    assert benchmark({"Pop": None}) == 0
 
 
 def test_a_trial_that_fails_is_reported(benchmark, capsys):
