@@ -500,7 +500,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
         ({"valid_ratio": 0.6, "test_ratio": 0.4}, "whose sum is less than 1"),
         ({"captions": ["{color}"]}, "no column 'color'.*Did you mean 'colour'"),
         ({"group": "color"}, "no column 'color'"),
-        ({"output": "new.yaml"}, "new.yaml cannot be written"),
+        ({"output": "new.yaml"}, "new.yaml is not a writable folder"),
         ({"data": None}, "There is no training data"),
         ({"data": ["a.csv"]}, "a.csv cannot be used. Each entry needs a path"),
         ({"data": [{"path": "a.csv", "caption": "x"}]}, "Each entry needs a path"),
