@@ -192,7 +192,8 @@ set. [RecBole's own settings](https://recbole.io/docs/user_guide/config_settings
 (`epochs`, `learning_rate`, `eval_args` and so on) work as they always do. With a model of
 this package, or on a dataset with requests, a misspelt name is refused with the nearest one
 that exists, and so is a value of another type or out of the range that stands here. A round
-bracket leaves its end out: 1 is not in [0, 1). Whole numbers go up to 2,147,483,647.
+bracket leaves its end out: 1 is not in [0, 1). Whole numbers without an upper end go up
+to 2,147,483,647.
 """
 _OF_RECBOLE = """\
 Those whose values are checked, with RecBole's defaults; what is said above or of a model

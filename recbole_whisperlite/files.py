@@ -1,6 +1,8 @@
 """Writing files completely or not at all."""
 
 import contextlib
+import functools
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from recbole_whisperlite.errors import UserError
 
+_BLOCK = 1 << 20  # bytes
 # Less than that is no room for a checkpoint of the smallest model.
 _LEAST_FREE = 2**20  # bytes
 
@@ -55,6 +58,27 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def digest_of_dataset(folder: Path, name: str) -> str:
+    """Return the SHA-256 of the files ``<name>.*`` in a folder, and of their names, in
+    hexadecimal digits."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.glob(f"{name}.*")):
+        if path.is_file():
+            about = path.stat()
+            content = _digest(path, about.st_size, about.st_mtime_ns)
+            whole.update(f"{path.name}\0{content}\0".encode())
+    return whole.hexdigest()
+
+
+@functools.lru_cache(maxsize=None)  # large files are read once, not once per run
+def _digest(path, size, changed):
+    content = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            content.update(block)
+    return content.hexdigest()
 
 
 def plain(value: object) -> object:

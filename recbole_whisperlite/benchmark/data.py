@@ -1,7 +1,5 @@
 """The data of a benchmark: where they are, and whether they have changed."""
 
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -16,9 +14,8 @@ from recbole_whisperlite.encoder import own_encoder
 from recbole_whisperlite.encoder.options import each_encoder
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation.metric import metric_names
+from recbole_whisperlite.files import digest_of_dataset
 from recbole_whisperlite.model.own import files, model_class
-
-_BYTES = 1 << 20
 
 
 def folder(plan: Plan, row: Row) -> Path:
@@ -75,22 +72,7 @@ def digest(plan: Plan, row: Row) -> str:
     The fingerprint of a test set does not cover texts, so it may stay the same when the
     data are prepared differently.
     """
-    whole = hashlib.sha256()
-    for path in sorted(folder(plan, row).glob(f"{plan.dataset}.*")):
-        if path.is_file():
-            about = path.stat()
-            content = _digest(path, about.st_size, about.st_mtime_ns)
-            whole.update(f"{path.name}\0{content}\0".encode())
-    return whole.hexdigest()[:16]
-
-
-@lru_cache(maxsize=None)  # large files are read once, not once per run
-def _digest(path, size, changed):
-    content = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(_BYTES):
-            content.update(part)
-    return content.hexdigest()
+    return digest_of_dataset(folder(plan, row), plan.dataset)[:16]
 
 
 def own_files(plan, row) -> list[Path]:

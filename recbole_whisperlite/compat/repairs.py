@@ -25,7 +25,7 @@ import yaml
 from recbole_whisperlite.errors import UserError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Repair:
     """One repair: what goes wrong without it, when it is needed, what it does.
 
@@ -33,14 +33,14 @@ class Repair:
         name (str): What is repaired, in a few words.
         symptom (str): What the user sees without it.
         issues (tuple of int): Numbers of the issues that report it to RecBole.
-        needed (callable): Returns whether this installation needs it.
+        needed (callable): Returns whether this installation needs it; every one by default.
         fix (callable): Applies it to this process.
     """
 
     name: str
     symptom: str
-    issues: tuple[int, ...]
-    needed: Callable[[], bool]
+    issues: tuple[int, ...] = ()
+    needed: Callable[[], bool] = lambda: True
     fix: Callable[[], None]
 
 
@@ -608,7 +608,6 @@ REPAIRS = (
     Repair(
         name="hyperopt absent",
         symptom="No module named 'hyperopt' in the middle of HyperTuning",
-        issues=(),
         needed=_lacks_hyperopt,
         fix=_say_hyperopt_is_absent,
     ),
@@ -631,21 +630,16 @@ REPAIRS = (
         symptom="Weights only load failed, when the best model is loaded",
         issues=(2215, 2212, 2174),
         # before torch 2.6 the symptom is another: a file runs whatever code it holds
-        needed=lambda: True,
         fix=_read_own_checkpoints,
     ),
     Repair(
         name="settings as plain values",
         symptom="a setting runs as Python code: in yaml, checkpoints, parameter files",
-        issues=(),
-        needed=lambda: True,
         fix=_take_settings_as_plain_values,
     ),
     Repair(
         name="saved datasets and dataloaders as data",
         symptom="a file in saved/ runs whatever code it holds",
-        issues=(),
-        needed=lambda: True,
         fix=_read_saved_data,
     ),
     Repair(
@@ -653,73 +647,55 @@ REPAIRS = (
         symptom="with save_dataset, later runs keep the settings and files of the first; "
         "with save_dataloaders, AttributeError: 'NoneType' object has no attribute "
         "'manual_seed'",
-        issues=(),
-        needed=lambda: True,
         fix=_keep_saved_data_up_to_date,
     ),
     Repair(
         name="masking in small catalogues",
         symptom="BERT4Rec hangs where a sequence holds all items",
-        issues=(),
-        needed=lambda: True,
         fix=_draw_another_item,
     ),
     Repair(
         name="order of times",
         symptom="times such as Unix milliseconds become equal in float32, and the wrong "
         "interactions are held out",
-        issues=(),
-        needed=lambda: True,
         fix=_keep_order_of_times,
     ),
     Repair(
         name="metrics of the catalogue",
         symptom="ItemCoverage, GiniIndex, AveragePopularity, TailPercentage: "
         "AttributeError: 'int' object has no attribute 'cpu'",
-        issues=(),
-        needed=lambda: True,
         fix=_leave_numbers_where_they_are,
     ),
     Repair(
         name="item vectors as numbers",
         symptom="item_emb.npy of LDiffRec runs whatever code it holds",
-        issues=(),
-        needed=lambda: True,
         fix=_read_arrays_of_numbers,
     ),
     Repair(
         name="files of each run",
         symptom="runs that start in the same second overwrite each other's best model",
-        issues=(),
-        needed=lambda: True,
         fix=_give_each_run_files_of_its_own,
     ),
     Repair(
         name="spawned processes",
         symptom="with nproc=2 the processes have neither the repairs nor our models",
-        issues=(),
-        needed=lambda: True,
         fix=_spawn_through_us,
     ),
     Repair(
         name="several processes on the CPU",
         symptom="with nproc=2 RecBole requires nccl and a GPU per process",
-        issues=(),
         needed=_knows_only_nccl,
         fix=_use_gloo_on_the_cpu,
     ),
     Repair(
         name="folders for all processes",
         symptom="with nproc=2 sometimes: File exists: './log'",
-        issues=(),
-        needed=lambda: True,
         fix=_let_anyone_make_folders,
     ),
     Repair(
         name="one checkpoint for all processes",
         symptom="with nproc=2 the best model's file is missing, partial or unusable",
         issues=(2063, 2149),
-        needed=lambda: True,
         fix=_share_the_checkpoint,
     ),
 )

@@ -21,10 +21,9 @@ from recbole.config import Config
 from recbole.utils.argument_list import dataset_arguments
 
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.files import whole_file
+from recbole_whisperlite.files import digest_of_dataset, whole_file
 from recbole_whisperlite.paths import PROPERTIES
 
-_BLOCK = 1 << 20  # bytes
 _REQUESTS = PROPERTIES / "dataset" / "request.yaml"
 # What request.yaml sets, and the data do not depend on.
 _NOT_OF_DATA = {"metrics", "topk", "valid_metric", "cache_dir"}
@@ -41,13 +40,8 @@ def made_of(config: Config) -> str:
     }
     for name in sorted(names - _NOT_OF_DATA):
         digest.update(f"{name}={config[name]!r}\n".encode())
-    folder = Path(config["data_path"])
-    for path in sorted(folder.glob(f"{config['dataset']}.*")):
-        if path.is_file():
-            digest.update(f"{path.name}\n".encode())
-            with open(path, "rb") as file:
-                while block := file.read(_BLOCK):
-                    digest.update(block)
+    files = digest_of_dataset(Path(config["data_path"]), config["dataset"])
+    digest.update(files.encode())
     return digest.hexdigest()
 
 
@@ -82,8 +76,9 @@ def load_split_dataloaders(load: Callable) -> Callable:
         dataloaders = load(config)
         if dataloaders is None:
             return None
+        now = made_of(config)
         for dataloader in dataloaders:
-            if vars(dataloader._dataset).get("made_of") != made_of(config):
+            if vars(dataloader._dataset).get("made_of") != now:
                 getLogger().warning(
                     f"The saved dataloaders of '{config['dataset']}' are of other files or "
                     "settings: they are made anew."

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 # One-letter words count too ("V neck", "size M"). With word bigrams requests found fewer
 # of their products: shoppers use the same words in another order.
 _COUNTING = {
-    **{"tokenizer": words_of, "token_pattern": None, "lowercase": False},
+    "tokenizer": words_of,
+    "token_pattern": None,
+    "lowercase": False,
     "sublinear_tf": True,
 }
 

@@ -97,8 +97,13 @@ def test_every_repair_was_looked_at():
 def test_a_repair_that_is_not_needed_is_not_made(monkeypatch):
     made = []
     asked = [
-        compat.Repair("needed", "", (), lambda: True, lambda: made.append("needed")),
-        compat.Repair("fine", "", (), lambda: False, lambda: made.append("fine")),
+        compat.Repair(name="needed", symptom="", fix=lambda: made.append("needed")),
+        compat.Repair(
+            name="fine",
+            symptom="",
+            needed=lambda: False,
+            fix=lambda: made.append("fine"),
+        ),
     ]
     monkeypatch.setattr(compat, "REPAIRS", asked)
     monkeypatch.setattr(compat, "_applied", {})
