@@ -31,7 +31,7 @@ def run(monkeypatch, *flags):
         (["--topk=5", "--valid_metric=NDCG@10"], "or set topk to [5, 10]"),
         (["--metrics=[Recall,MRR]"], "Add NDCG to metrics"),
         (["--epochs", "1"], "Write --epochs=1."),
-        (["--use_memory=True"], "use_memory is a setting of WhisperLitePlus"),
+        (["--neighbor_num=3"], "neighbor_num is a setting of WhisperLitePlus"),
         (["--contrastive=infonse"], "Did you mean 'infonce'?"),
         (["--encoder=tfid"], "Did you mean 'tfidf'?"),
         (["--nproc=2", "--model=WisperLite"], "Did you mean 'WhisperLite'?"),

@@ -9,6 +9,7 @@ import ast
 import os
 import re
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -343,8 +344,17 @@ def _check_settings(config, model_class, layers):
             # accepted, as a benchmark passes it to all rows and LateFusion to all parts;
             # but a setting of WhisperLitePlus given to WhisperLite is a mistake
             other = elsewhere[name]
-            is_off = config.external_config_dict[name] is False  # as it is without it
-            if issubclass(find_model(other), model_class) and not is_off:
+            value = config.external_config_dict[name]
+            if not issubclass(find_model(other), model_class) or value is False:
+                continue
+            if value is True:
+                # 0.1 had one model; a switch that says so is no reason to stop its users
+                warnings.warn(
+                    f"{name} is a setting of {other}. {model_class.__name__} goes on "
+                    f"without it; version 0.3 will refuse it. Run --model={other} for it.",
+                    FutureWarning,
+                )
+            else:
                 raise UserError(
                     f"{name} is a setting of {other}, not of {model_class.__name__}. Run "
                     f"--model={other}, or leave {name} out."

@@ -9,7 +9,7 @@ import torch
 
 from recbole_whisperlite.data import trained_on
 from recbole_whisperlite.data.images import image_vectors
-from recbole_whisperlite.data.negation import split_refusals
+from recbole_whisperlite.data.negation import names_of, split_refusals, unread_language
 from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.encoder.options import each_encoder
 from recbole_whisperlite.encoder.token_states import token_states
@@ -74,7 +74,20 @@ class RequestVectors:
     def wish_and_refusal_texts(self) -> tuple[list[str], list[str]]:
         """Return what the distinct request texts ask for and what they rule out, "" for
         nothing, where :attr:`splits_refusals`."""
-        return tuple(map(list, zip(*map(split_refusals, self.request_texts))))
+        names = self.negated_names
+        parts = [split_refusals(text, names) for text in self.request_texts]
+        return tuple(map(list, zip(*parts)))
+
+    @functools.cached_property
+    def negated_names(self) -> frozenset[str]:
+        """frozenset of str: Names of items that look like refusals ("no show socks")."""
+        if language := unread_language(self.request_texts[1:]):
+            self.logger.warning(
+                f"Many requests of '{self.dataset_name}' seem to be in the language "
+                f"'{language}'. What a request rules out is read in English, French, "
+                "German and Spanish only, so in these it counts as a part of the wish."
+            )
+        return names_of(self.item_texts)
 
     @property
     def splits_refusals(self) -> bool:
@@ -99,7 +112,11 @@ class RequestVectors:
         known = [ids[text] for text in texts if text in ids]
         if refusal_vectors[known].any():
             return True
-        parts = {split_refusals(text)[1] for text in texts if text not in ids} - {""}
+        parts = {
+            split_refusals(text, self.negated_names)[1]
+            for text in texts
+            if text not in ids
+        } - {""}
         if not parts or not self.splits_refusals:
             return False
         return any(self.encoder.encode([part]).any() for part in sorted(parts))

@@ -156,6 +156,7 @@ def _whisperliteplus(model, dataset, encoder, config):
         *other_weights,
         _array(model.popularity.frequency)[1:],
         splits_requests=bool(config["use_refusals"] and dataset.splits_refusals),
+        negated_names=dataset.negated_names,
         history_length=model.max_seq_length,
         attention_scale=ATTENTION_SCALE,
         **of_terms,

@@ -98,6 +98,19 @@ class Parts:
             self.folder.refuse(f"{name} is {self.settings[name]!r}")
         return self.settings[name]
 
+    def names(self, name: str) -> frozenset[str]:
+        """Return a setting that is a list of texts; empty where it is missing.
+
+        Raises:
+            UserError: If it is no such list.
+        """
+        names = self.settings.get(name, [])
+        if not isinstance(names, list) or not all(
+            isinstance(each, str) and each.strip() for each in names
+        ):
+            self.folder.refuse(f"{name} is {names!r}")
+        return frozenset(names)
+
     def number(self, name: str, least: float = -np.inf) -> float:
         """Return a setting that is a finite number above ``least``.
 
@@ -373,6 +386,7 @@ def _plus(parts, encoder):
         *other_weights,
         parts.array("known.npz/frequency", "f", n),
         splits_requests=parts.flag("splits_requests"),
+        negated_names=parts.names("negated_names"),
         history_length=parts.count("history_length"),
         attention_scale=parts.number("attention_scale"),
         **of_terms,

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recbole_whisperlite.data.negation import split_refusals
+from recbole_whisperlite.data.negation import names_of, split_refusals
 from recbole_whisperlite.recommend.counts import incidence, resized, take
 from recbole_whisperlite.recommend.embed import unit
 from recbole_whisperlite.recommend.plus_terms import (
@@ -71,6 +71,7 @@ class PlusScorer(TextScorer):
         frequency (numpy.ndarray): Where, from 0 to 1, float32 ``[n_items]``.
         splits_requests (bool): Whether what a request rules out is separated from its
             wish.
+        negated_names (frozenset of str): Names that look like refusals, and are none.
         history_length (int): How many of the latest items of a history count.
         attention_scale (float): The factor of the cosines of request and history before
             the softmax.
@@ -95,6 +96,7 @@ class PlusScorer(TextScorer):
         frequency: np.ndarray,
         *,
         splits_requests: bool,
+        negated_names: frozenset[str] = frozenset(),
         history_length: int,
         attention_scale: float,
         memory: Memory | None = None,
@@ -113,7 +115,7 @@ class PlusScorer(TextScorer):
         self.weights_of_frequent, self.frequency = weights_of_frequent, frequency
         self.weights_without_history = weights_without_history
         self.splits_requests, self.history_length = splits_requests, history_length
-        self.attention_scale = attention_scale
+        self.attention_scale, self.negated_names = attention_scale, negated_names
         self.similar_requests = similar_requests
         self.refused_words = refused_words
         self.neighbors, self.transitions = neighbors, transitions
@@ -173,7 +175,9 @@ class PlusScorer(TextScorer):
         return (*factors, *super().factors[len(factors) :])
 
     def splits(self, text: str) -> tuple[str, str]:
-        return split_refusals(text) if self.splits_requests else (text, "")
+        if not self.splits_requests:
+            return text, ""
+        return split_refusals(text, self.negated_names)
 
     def encode(self, asked: Asked) -> Batch:
         n = len(asked.requests)
@@ -356,6 +360,7 @@ class PlusScorer(TextScorer):
     def with_items(self, new: NewItems) -> PlusScorer:
         other, n = super().with_items(new), len(new.texts)
         size = (self.n_items + n,) * 2
+        other.negated_names = self.negated_names | names_of(new.texts)
         other.known = np.append(self.known, np.zeros(n, dtype=bool))
         other.frequency = np.append(self.frequency, np.zeros(n, dtype=np.float32))
         if self.memory is not None:
@@ -407,6 +412,7 @@ class PlusScorer(TextScorer):
             "weights_of_frequent": self.weights_of_frequent,
             "weights_without_history": self.weights_without_history,
             "splits_requests": self.splits_requests,
+            "negated_names": sorted(self.negated_names),
             "history_length": self.history_length,
             "attention_scale": self.attention_scale,
         }

@@ -246,6 +246,26 @@ def test_vectors_of_parts_are_those_of_requests_that_say_no_more(tmp_path, prepa
     assert refusal[parts].any() and wish[parts].any()
 
 
+def test_a_name_of_the_catalogue_is_no_refusal(tmp_path, prepare):
+    items = {**ITEMS, "i1": "No show socks"}
+    requests = {**REQUESTS, "r4": "blue no show socks, no wool", "r9": "no wool"}
+    folder = write_tiny(tmp_path, requests=requests, items=items)
+    _, data, _ = prepare("WhisperLitePlus", folder, encoder_dim=4)
+    parts = dict(zip(data.request_texts, zip(*data.wish_and_refusal_texts())))
+    assert data.negated_names == {"no show"}
+    assert parts["blue no show socks, no wool"] == ("blue no show socks", "wool")
+    assert parts["no wool"] == ("", "wool")
+
+
+def test_requests_that_are_not_read_are_said_once(tmp_path, prepare, caplog):
+    requests = {id_: "红色连衣裙，不要条纹的那种" for id_ in REQUESTS}
+    folder = write_tiny(tmp_path, requests=requests)
+    _, data, _ = prepare("WhisperLitePlus", folder, encoder_dim=4, state="WARNING")
+    data.wish_and_refusal_texts(), data.wish_and_refusal_texts()
+    said = [each for each in caplog.messages if "language 'zh'" in each]
+    assert len(said) == 1 and "English, French, German and Spanish only" in said[0]
+
+
 @pytest.mark.parametrize("encoder", ["precomputed", ["precomputed", "tfidf"]])
 def test_precomputed_vectors_are_of_whole_requests(tiny, prepare, tmp_path, encoder):
     rng = np.random.default_rng(0)

@@ -4,7 +4,11 @@ import random
 
 import pytest
 
-from recbole_whisperlite.data.negation import split_refusals
+from recbole_whisperlite.data.negation import (
+    names_of,
+    split_refusals,
+    unread_language,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +86,6 @@ from recbole_whisperlite.data.negation import split_refusals
         (" .,;!? ", "", ""),
         ("a red dress", "a red dress", ""),
         ("no", "", ""),
-        ("ein rotes Kleid ohne Streifen", "ein rotes Kleid ohne Streifen", ""),
-        ("une robe sans rayures", "une robe sans rayures", ""),
         ("赤いドレス、ヒールなし", "赤いドレス、ヒールなし", ""),
         ("👗 3.5 cm", "👗 3.5 cm", ""),
     ],
@@ -189,3 +191,114 @@ def test_a_name_that_begins_with_no_rules_nothing_out(text):
 )
 def test_a_list_is_refused_to_its_end(text, wish, refusal):
     assert split_refusals(text) == (wish, refusal)
+
+
+GERMAN = """
+ein rotes Kleid ohne Streifen | ein rotes Kleid | Streifen
+ein Sommerkleid, keine Streifen oder Punkte | ein Sommerkleid | Streifen oder Punkte
+Turnschuhe, aber nicht weiß | Turnschuhe | weiß
+eine Jacke, nicht zu lang, für die Arbeit | eine Jacke, für die Arbeit | lang
+ein Mantel, bitte keine Wolle | ein Mantel | Wolle
+Schuhe ohne Absatz für den Alltag | Schuhe für den Alltag | Absatz
+keine Jeans, Pullover oder Spitze, ein Kleid | ein Kleid | Jeans, Pullover oder Spitze
+ein Kleid, Spitze mag ich nicht | ein Kleid | Spitze
+eine Bluse, Rüschen gehen gar nicht | eine Bluse | Rüschen
+ein Hemd, auf keinen Fall kariert | ein Hemd | kariert
+nichts als Leinen | nichts als Leinen |
+ein Kleid, nicht nur für den Sommer | ein Kleid, nicht nur für den Sommer |
+eine Tasche, alles außer Gelb | eine Tasche | Gelb
+ein Pullover, weder Streifen noch Punkte | ein Pullover | Streifen noch Punkte
+einen Rock statt einer Hose | einen Rock | einer Hose
+warum nicht ein Kleid | warum nicht ein Kleid |
+"""
+FRENCH = """
+une robe rouge sans dentelle | une robe rouge | dentelle
+une robe, pas de rayures ni de pois | une robe | rayures ni de pois
+des baskets, mais pas blanches | des baskets | blanches
+un manteau pas trop long pour le travail | un manteau pour le travail | long
+je n’aime pas le cuir, un sac en toile | un sac en toile | cuir
+une jupe, surtout pas d'imprimé | une jupe | imprimé
+un pull, tout sauf jaune | un pull | jaune
+des bottes sans talons en marron | des bottes en marron | talons
+une chemise, jamais de polyester | une chemise | polyester
+un pantalon, pourquoi pas en lin | un pantalon, pourquoi pas en lin |
+sans doute une robe bleue | sans doute une robe bleue |
+je ne veux pas de fourrure, un manteau chaud | un manteau chaud | fourrure
+un sac, le cuir très peu pour moi | un sac | le cuir
+un jean au lieu d'une jupe | un jean | une jupe
+"""
+SPANISH = """
+un vestido rojo sin encaje | un vestido rojo | encaje
+un vestido, nada de rayas ni lunares | un vestido | rayas ni lunares
+zapatillas, pero no blancas | zapatillas | blancas
+un abrigo no muy largo para el trabajo | un abrigo para el trabajo | largo
+no me gusta el cuero, busco un bolso de tela | busco un bolso de tela | cuero
+una blusa, el encaje no me gusta | una blusa | el encaje
+un bolso, todo menos amarillo | un bolso | amarillo
+botas sin tacón en marrón | botas en marrón | tacón
+una camisa que no sea de poliéster | una camisa | poliéster
+no quiero nada de piel, una chaqueta | una chaqueta | piel
+un vestido, no solo para el verano | un vestido, no solo para el verano |
+una falda en vez de un pantalón | una falda | un pantalón
+sin duda un vestido azul | sin duda un vestido azul |
+"""
+#: Languages whose refusals are not read; Italian and Portuguese have a "no" and a "nada".
+OTHERS = """
+vestito rosso, non troppo lungo, no pizzo
+jurk zonder strepen, niet te lang
+vestido vermelho sem renda, nada de poliéster
+czerwona sukienka bez koronki, nie za długa
+赤いワンピース、レースなし
+红色连衣裙，不要条纹
+"""
+
+
+@pytest.mark.parametrize("row", filter(None, (GERMAN + FRENCH + SPANISH).split("\n")))
+def test_what_is_ruled_out_is_read_in_four_languages(row):
+    text, wish, refusal = map(str.strip, row.split("|"))
+    assert split_refusals(text) == (wish, refusal)
+
+
+@pytest.mark.parametrize("text", OTHERS.strip().split("\n"))
+def test_other_languages_are_left_alone(text):
+    assert split_refusals(text) == (text, "")
+
+
+def test_requests_in_a_language_that_is_not_read_are_known():
+    chinese = [f"红色连衣裙，不要条纹 {n}" for n in range(30)]
+    italian = [f"un vestito rosso per il mare, non troppo lungo {n}" for n in range(30)]
+    english = [f"a red dress for the sea, not too long {n}" for n in range(300)]
+    assert unread_language(chinese) == "zh"
+    assert unread_language(italian + english[:30]) == "it"
+    assert unread_language(italian + english) is None  # few
+    assert unread_language(["Ladieswear Dresses Ladies Dress", "Boots"]) is None
+    assert unread_language([]) is None
+
+
+@pytest.mark.parametrize(
+    "text, wish, refusal",
+    [
+        # nobody asks for nothing
+        ("no collar shirt", "shirt", "collar"),
+        ("not too long dress", "dress", "long"),
+        ("never too many black dresses", "never too many black dresses", ""),
+        # but these say what they do not want
+        ("no heels please", "", "heels please"),
+        ("no stripes or dots", "", "stripes or dots"),
+        ("a linen dress. No lace tops", "a linen dress", "lace tops"),
+    ],
+)
+def test_what_is_left_of_a_request_is_its_noun(text, wish, refusal):
+    assert split_refusals(text) == (wish, refusal)
+
+
+def test_names_of_products_are_no_refusals():
+    names = names_of(
+        ["No show socks, black", "a shirt, no collar", "Nothing Blue jeans"]
+    )
+    assert names == {"no show", "nothing blue"}
+    assert split_refusals("black no show socks, no wool", names) == (
+        *("black no show socks", "wool"),
+    )
+    assert split_refusals("NO SHOW SOCKS", names) == ("NO SHOW SOCKS", "")
+    assert split_refusals("a dress, no showy lace", names) == ("a dress", "showy lace")

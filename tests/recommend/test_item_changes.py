@@ -450,3 +450,12 @@ def test_changes_from_several_threads_are_all_made(shop):
     assert len(shop) == 12 + 80
     assert shop.explain("red", "i1").chosen_before == before + 80
     assert shop._state.history("t2").tolist() == [1] * 20
+
+
+def test_the_name_of_a_new_item_is_no_refusal_from_then_on(shop, tmp_path):
+    asked = "red no show socks"
+    assert shop.recommend(asked).ruled_out == "show socks"
+    shop.add_items(NEW.head(1).assign(title="No show socks"))
+    assert not shop.recommend(asked).ruled_out
+    assert not saved_and_loaded(shop, tmp_path / "saved").recommend(asked).ruled_out
+    assert shop.recommend("a dress, no socks").ruled_out == "socks"
