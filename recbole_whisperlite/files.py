@@ -3,8 +3,12 @@
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
+import re
 import shutil
+import socket
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +17,8 @@ from recbole_whisperlite.errors import UserError
 _BLOCK = 1 << 20  # bytes
 # Less than that is no room for a checkpoint of the smallest model.
 _LEAST_FREE = 2**20  # bytes
+_PART = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\d+\.part$")
+_NUMBER = itertools.count()  # threads of a process may write the same file
 
 
 def check_folder(path: str | os.PathLike, name: str) -> None:
@@ -45,19 +51,77 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path next to ``path``, and move it there if nothing is raised.
 
     If something is raised, ``path`` is left as it was and the temporary file is removed.
-    Each process has its own temporary path.
+    Nobody else has the temporary path. What a process left that was killed is removed by
+    the next one that writes to the folder.
 
     Args:
         path (str or Path): The file; its folder is created if it does not exist.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _clear(path.parent.resolve(), os.getpid())
+    temporary = part_of(path)
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def part_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield an empty folder next to ``path``, which is removed in the end unless the block
+    has moved it; what killed processes left there is removed first.
+
+    Args:
+        path (str or Path): What the folder is to become; its parent must exist.
+    """
+    path = Path(path)
+    remove_leftovers(path.parent)
+    part = part_of(path)
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir()
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def part_of(path: Path) -> Path:
+    """Return a path next to a file or folder, where it is written first: another one each
+    time."""
+    writer = f"{_machine()}-{os.getpid()}-{next(_NUMBER)}"
+    return path.with_name(f".{path.name}.{writer}.part")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes of this machine left in a folder that were killed while they
+    were writing."""
+    for path in folder.glob(".*.part"):
+        of = _PART.search(path.name)
+        if of and of["machine"] == _machine() and not _is_running(int(of["process"])):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@functools.lru_cache(maxsize=1024)  # once a process
+def _clear(folder, process):
+    remove_leftovers(folder)
+
+
+@functools.lru_cache
+def _machine():
+    """Return a word for where process ids are unique: a machine, or a container of it."""
+    name = socket.gethostname()
+    with contextlib.suppress(OSError):
+        name += os.readlink("/proc/self/ns/pid")
+    return f"{zlib.crc32(name.encode()):08x}"
+
+
+def _is_running(process):
+    import psutil  # rarely needed
+
+    return psutil.pid_exists(process)
 
 
 def digest_of_dataset(folder: Path, name: str) -> str:

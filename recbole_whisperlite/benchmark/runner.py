@@ -32,7 +32,7 @@ import recbole_whisperlite
 from recbole_whisperlite.benchmark import data
 from recbole_whisperlite.benchmark.plan import Plan, Row
 from recbole_whisperlite.evaluation.result_file import versions
-from recbole_whisperlite.files import whole_file
+from recbole_whisperlite.files import part_folder, whole_file
 from recbole_whisperlite.model import own
 from recbole_whisperlite.model.names import settings_files
 from recbole_whisperlite.paths import PROPERTIES
@@ -180,17 +180,18 @@ def _run(job, bar):
     )
     for path in (asked, result, units):
         path.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    # not in the folder of the job: RecBole takes a space for the end of a file's name
+    with part_folder(Path(tempfile.gettempdir()) / "recbole-whisperlite") as folder:
         settings = {
             "state": "INFO",
             "show_progress": False,
             **job.settings(),
             "result_file": str(result),
             "unit_file": str(units) if job.units else None,
-            "checkpoint_dir": folder,
+            "checkpoint_dir": str(folder),
             **({"tuning_trial": job.trial} if job.trial else {}),
         }
-        file = Path(folder) / "settings.yaml"
+        file = folder / "settings.yaml"
         file.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
         log = job.folder / "log.txt"
         status = _wait(

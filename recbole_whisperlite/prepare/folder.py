@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.files import part_folder
 
 #: The files a dataset may have beside ``.inter``; they are only replaced together.
 ATOMIC = (".item", ".request", ".request.json")
@@ -39,10 +39,10 @@ def replacing(output: str | Path) -> Iterator[Path]:
         )
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=output) as part:
-            yield Path(part)
+        with part_folder(output / name) as part:
+            yield part
             *others, inter = sorted(
-                Path(part).iterdir(),
+                part.iterdir(),
                 key=lambda file: (file.suffix == ".inter", file.name),
             )
             (output / inter.name).unlink(missing_ok=True)

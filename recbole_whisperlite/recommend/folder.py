@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +23,13 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.files import plain, whole_file
+from recbole_whisperlite.files import (
+    part_folder,
+    part_of,
+    plain,
+    remove_leftovers,
+    whole_file,
+)
 
 CONFIG, CARD = "config.json", "README.md"
 FORMAT, VERSION = "recbole-whisperlite model", 2
@@ -90,16 +95,11 @@ def _config_of(folder):
 
 
 def _create(folder, config, arrays, card):
-    part = folder.resolve().with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir()
+    with part_folder(folder.resolve()) as part:
         _update(part, config, arrays, card)
         if folder.is_dir():
             folder.rmdir()  # empty
         os.rename(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _update(folder, config, arrays, card):
@@ -123,8 +123,9 @@ def _update(folder, config, arrays, card):
 
 def _remove_unused(folder, names, used):
     """Remove what was replaced, and what a process left that was stopped in between."""
+    remove_leftovers(folder)
     ours = "|".join(
-        rf"{stem}(\.\d+)?\.{suffix}|\.{stem}\.{suffix}\.\d+\.part"
+        rf"{stem}(\.\d+)?\.{suffix}"
         for stem, _, suffix in (re.escape(name).rpartition(r"\.") for name in names)
     )
     for path in folder.iterdir():
@@ -163,7 +164,7 @@ def _keep_or_write(folder, name, content, before):
     if before and isinstance(content, np.memmap):
         if _holds(folder / before["stored"], content):
             return before
-    part = folder / f".{name}.{os.getpid()}.part"
+    part = part_of(folder / name)
     try:
         _write_one(part, name, content)
         entry = {"bytes": part.stat().st_size, "digest": digest(part)}

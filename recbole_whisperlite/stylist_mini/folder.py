@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from recbole_whisperlite.data.atomic import write_atomic
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.files import part_folder
 from recbole_whisperlite.stylist_mini import vocabulary as words
 from recbole_whisperlite.stylist_mini.catalogue import make_products
 from recbole_whisperlite.stylist_mini.drawing import draw
@@ -26,7 +27,6 @@ from recbole_whisperlite.stylist_mini.shoppers import (
 )
 from recbole_whisperlite.stylist_mini.stock import Stock
 from recbole_whisperlite.stylist_mini.wording import write
-from recbole_whisperlite.errors import UserError
 
 #: This file in every built folder says which rules, seed and sizes made it. Increment
 #: RULES whenever the rules change.
@@ -88,10 +88,8 @@ def build(
     if _is_built(folder, receipt):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}.", dir=folder.parent
-    ) as workshop:
-        made = Path(workshop) / folder.name
+    with part_folder(folder) as workshop:
+        made = workshop / folder.name
         made.mkdir()
         products, requests = _generate(seed, n_items, n_users, n_requests)
         _write_items(made, products)

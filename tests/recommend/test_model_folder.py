@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import shops
+from killed import left_by_a_killed_process
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend import folder as model_folder
 from recbole_whisperlite.recommend.folder import CONFIG, ModelFolder, digest
@@ -336,7 +337,8 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new_model(
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     shop = shops.shop()
     folder = shop.save(tmp_path / "model")
-    for name in ("items.7.parquet", ".items.parquet.123.part", "memory.2.npz"):
+    left = left_by_a_killed_process(folder / "items.parquet").name
+    for name in ("items.7.parquet", left, "memory.2.npz"):
         (folder / name).write_bytes(b"half")
     for name in ("notes.txt", "items.old.parquet"):  # not ours
         (folder / name).write_bytes(b"mine")
