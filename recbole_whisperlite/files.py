@@ -130,10 +130,14 @@ def digest_of_dataset(folder: Path, name: str) -> str:
     whole = hashlib.sha256()
     for path in sorted(folder.glob(f"{name}.*")):
         if path.is_file():
-            about = path.stat()
-            content = _digest(path, about.st_size, about.st_mtime_ns)
-            whole.update(f"{path.name}\0{content}\0".encode())
+            whole.update(f"{path.name}\0{digest_of_file(path)}\0".encode())
     return whole.hexdigest()
+
+
+def digest_of_file(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    about = os.stat(path)
+    return _digest(path, about.st_size, about.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=None)  # large files are read once, not once per run

@@ -19,6 +19,7 @@ from recbole_whisperlite.encoder import digest
 from recbole_whisperlite.encoder.base import unit_rows
 from recbole_whisperlite.encoder.pictures import some
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.files import digest_of_file
 
 if TYPE_CHECKING:
     from recbole_whisperlite.clip.sources import Catalogue
@@ -82,15 +83,17 @@ class Index:
         Raises:
             UserError: If the files cannot be written.
         """
-        content = _checksum(self.vectors)
+        content, of_graph = _checksum(self.vectors), None
         if self.graph:
-            self.graph.save(_graph_file(path, content))
+            graph = _graph_file(path, content)
+            self.graph.save(graph)
+            of_graph = digest_of_file(graph)
         # As JSON, because numpy would pad every text to the length of the longest.
         products = {
             "ids": self.ids,
             "pictures": self.pictures,
             "texts": self.texts,
-            "about": {**self.about, "content": content},
+            "about": {**self.about, "content": content, "graph": of_graph},
         }
         with output.writing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, vectors=self.vectors, products=json.dumps(products).encode())
@@ -235,6 +238,7 @@ def load_index(path: str | Path, clip: Clip, approximate: bool = False) -> Index
             products = json.loads(file["products"].item())
             index = Index(vectors=file["vectors"], **products)
         content = index.about.pop("content")
+        of_graph = index.about.pop("graph", None)
         made_by, fingerprint = index.about["encoder"], index.about["fingerprint"]
     except (
         OSError,
@@ -243,6 +247,7 @@ def load_index(path: str | Path, clip: Clip, approximate: bool = False) -> Index
         KeyError,
         TypeError,
         AttributeError,
+        MemoryError,
         zipfile.BadZipFile,
     ):
         # Other files that numpy can read, such as a single array, also end up here.
@@ -257,10 +262,22 @@ def load_index(path: str | Path, clip: Clip, approximate: bool = False) -> Index
             f"of the index, or rebuild it from {index.about['catalogue']}."
         )
     if approximate:
-        saved = _graph_file(path, content)
-        index.graph = Graph.load(saved) if saved.is_file() else None
+        index.graph = _saved_graph(_graph_file(path, content), of_graph)
         index.graph = index.graph or Graph.build(index.vectors)
     return index
+
+
+def _saved_graph(path, digest_of_saved):
+    """Return the graph that was saved with an index; None if there is no such file."""
+    if not path.is_file():
+        return None
+    # usearch reads whatever it is given, and a file of another kind crashes the process
+    if digest_of_file(path) == digest_of_saved:
+        return Graph.load(path)
+    logging.getLogger().warning(
+        f"{path} is not the graph that was saved with the index: it is built anew."
+    )
+    return None
 
 
 def _search_all(vectors, queries, k):

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import stat
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from recbole_whisperlite.errors import UserError
 IN_ARCHIVE = "::"
 # Pillow's own limit against decompression bombs.
 _MOST_PIXELS = 89_478_485
+# More than these pixels in any format; what is larger is not unpacked from an archive.
+_MOST_BYTES = 2**30
 # What Pillow decodes itself: for an EPS, whatever its name is, it starts Ghostscript.
 _FORMATS = (
     *("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000"),
@@ -161,11 +164,22 @@ def open_picture(path: str, name: str | None = None) -> Iterator[BinaryIO]:
     name = name or path
     archive, found, member = path.partition(IN_ARCHIVE)
     try:
-        if not found:
-            file = open(path, "rb")
-        else:
-            stamp = os.stat(archive).st_mtime_ns
-            file = _archive(archive, stamp, os.getpid()).open(member)
+        about = os.stat(archive)
+        if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+            # reading a pipe or a device may never end
+            raise PictureError(f"{name}: this is not a file, but a pipe or a device.")
+        size = about.st_size
+        if found:
+            opened = _archive(archive, about.st_mtime_ns, os.getpid())
+            size = opened.getinfo(member).file_size
+        if size > _MOST_BYTES:
+            raise PictureError(
+                f"{name}: {size:,} bytes are too many for a picture; at most "
+                f"{_MOST_BYTES:,} are accepted."
+            )
+        file = opened.open(member) if found else open(path, "rb")
+    except PictureError:
+        raise
     except KeyError:
         raise PictureError(f"{name}: {archive} has no file '{member}'.") from None
     except FileNotFoundError:

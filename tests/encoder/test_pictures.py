@@ -1,6 +1,7 @@
 """Pictures of every kind become RGB; broken ones are named."""
 
 import io
+import os
 import random
 import struct
 import zipfile
@@ -154,6 +155,22 @@ def test_a_small_file_that_unfolds_into_gigabytes_is_refused(width, height):
     content = io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
     with pytest.raises(PictureError, match="a.png: .*too (many|large).*89,478,485"):
         read_picture(content, "a.png")
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", "/dev/zero", "/dev/null"):
+        with pytest.raises(PictureError, match="not a file, but a pipe or a device"):
+            read_picture(path)
+
+
+def test_what_unfolds_into_too_many_bytes_is_not_unpacked(tmp_path, monkeypatch):
+    assert pictures._MOST_BYTES == 2**30
+    monkeypatch.setattr(pictures, "_MOST_BYTES", 10**6)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", bytes(1_100_000))
+    with pytest.raises(PictureError, match="1,100,000 bytes are too many"):
+        read_picture(tmp_path / "photos.zip::a.jpg")
 
 
 def test_a_thread_of_a_picture_is_refused(save):
