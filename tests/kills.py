@@ -374,8 +374,9 @@ def once(job, folder, wanted, seconds):
 
 
 def measure(name, times, seed):
-    """Return how many faults a job had, after printing them and a line of figures."""
-    rng, faults, killed, resumed = random.Random(seed), 0, 0, 0
+    """Kill a job until so many kills came before its end; return how many faults it had,
+    after printing them and a line of figures."""
+    rng, faults, runs, killed, resumed = random.Random(seed), 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as home:
         home = Path(home)
         shop = home / "data"
@@ -386,21 +387,25 @@ def measure(name, times, seed):
         job.prepare(whole)
         seconds = finish(job.run, whole)
         wanted = job.result(whole)
-        for time_ in tqdm(range(times), desc=name, disable=None):
-            folder = home / f"{time_}" / "run"
-            folder.mkdir(parents=True)
-            moment = rng.uniform(0, seconds)
-            try:
-                in_time, was_resumed = once(job, folder, wanted, moment)
-                killed, resumed = killed + in_time, resumed + was_resumed
-            except Exception as fault:
-                faults += 1
-                text = f"{type(fault).__name__}: {fault}"
-                tqdm.write(f"{name}, killed after {moment:.3f} s: {text[:600]}")
-            shutil.rmtree(folder.parent)
+        with tqdm(total=times, desc=name, disable=None) as bar:
+            while killed + faults < times:
+                runs += 1
+                folder = home / f"{runs}" / "run"
+                folder.mkdir(parents=True)
+                moment = rng.uniform(0, seconds)
+                try:
+                    in_time, was_resumed = once(job, folder, wanted, moment)
+                    killed, resumed = killed + in_time, resumed + was_resumed
+                    bar.update(in_time)
+                except Exception as fault:
+                    faults += 1
+                    bar.update()
+                    text = f"{type(fault).__name__}: {fault}"
+                    tqdm.write(f"{name}, killed after {moment:.3f} s: {text[:600]}")
+                shutil.rmtree(folder.parent)
     print(
-        f"{name}: {times} runs of {seconds:.1f} s, {killed} killed before their end, "
-        f"{resumed} resumed, {faults} faults",
+        f"{name}, about {seconds:.1f} s: {killed + faults} kills before the end (of "
+        f"{runs}), {resumed} resumed, {faults} faults",
         flush=True,
     )
     return faults

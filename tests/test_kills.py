@@ -9,7 +9,7 @@ import kills
 @pytest.mark.parametrize("job", ["prepare", "encode"])
 def test_a_process_that_is_killed_does_no_harm(job, capsys):
     assert kills.measure(job, times=3, seed=1) == 0
-    assert f"{job}: 3 runs" in capsys.readouterr().out
+    assert f"{job}, about" in capsys.readouterr().out
 
 
 def test_harm_is_found(capsys, monkeypatch):
