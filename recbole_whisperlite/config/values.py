@@ -42,6 +42,8 @@ def _check(name, value, setting):
     except ValidationError:
         choices = _choices(setting.accepted) or ()
         near = did_you_mean(value, choices) if isinstance(value, str) else ""
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            near = " On the command line, texts in it need quotes: {'mode': 'full'}."
         raise UserError(
             f"{name} is {value!r}; it must be {in_words(setting)}.{near}"
         ) from None

@@ -217,3 +217,11 @@ def test_recboles_tree_models_are_known_by_both_names(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "recbole.model.exlib_recommender", None)
     with pytest.raises(UserError, match="run pip install lightgbm xgboost"):
         find_model(name)
+
+
+def test_a_dict_of_the_command_line_needs_quotes_and_it_is_said_how(tiny):
+    given = {"data_path": str(tiny), "eval_args": "{mode: full}"}
+    with pytest.raises(
+        UserError, match=r"must be a dict. On the .* \{'mode': 'full'\}"
+    ):
+        Config("BM25", "tiny", config_dict=given)
