@@ -343,6 +343,7 @@ class _Training:
         try:
             found = torch.load(path, map_location=self.clip.device, weights_only=True)
             theirs = dict(found["training"])
+            parts = found["model"], found["optimizer"], list(found["log"])
         except Exception as error:
             reason = " ".join(str(error).split())
             raise UserError(
@@ -359,9 +360,16 @@ class _Training:
                 f"{path} belongs to another training: {'; '.join(differ)}. Give another "
                 "--output, or remove that folder."
             )
-        self.model.load_state_dict(found["model"])
-        self.optimizer.load_state_dict(found["optimizer"])
-        return found["log"]
+        model, optimizer, log = parts
+        try:
+            self.model.load_state_dict(model)
+            self.optimizer.load_state_dict(optimizer)
+        except Exception as error:  # torch raises all sorts of them
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"{path} is damaged; remove it to start over. ({reason})"
+            ) from error
+        return log
 
     def _save_checkpoint(self, log):
         with whole_file(self.output / LOG) as path:

@@ -186,7 +186,16 @@ def test_the_checkpoint_of_another_training_is_refused(train, pairs, tmp_path):
     with pytest.raises(UserError, match="the hash of the model to start from"):
         train(epochs=1, clip=other)
     assert {p: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
-    (tmp_path / "out" / "checkpoint.pt").write_bytes(b"half")
+    path = tmp_path / "out" / "checkpoint.pt"
+    whole = torch.load(path, weights_only=True)
+    torch.save({**whole, "model": {"a": torch.zeros(1)}}, path)
+    with pytest.raises(UserError, match="checkpoint.pt is damaged; remove it"):
+        train(epochs=1)
+    del whole["optimizer"]
+    torch.save(whole, path)
+    with pytest.raises(UserError, match="not a readable checkpoint; remove it"):
+        train(epochs=1)
+    path.write_bytes(b"half")
     with pytest.raises(UserError, match="not a readable checkpoint; remove it"):
         train(epochs=1)
 

@@ -24,7 +24,7 @@ from recbole_whisperlite.benchmark.notes import (
     told_tuning,
 )
 from recbole_whisperlite.benchmark.report.curves import by_k
-from recbole_whisperlite.benchmark.report.pictures import embedded
+from recbole_whisperlite.benchmark.report.pictures import embedded, outside
 from recbole_whisperlite.benchmark.report.plots import SHORTEST, plots, told_interval
 from recbole_whisperlite.benchmark.report.styles import styles
 
@@ -81,6 +81,7 @@ def render(benchmark: dict[str, Any]) -> str:
         lost_pictures=not pictures
         and any(about["image"] for about in benchmark["items"].values()),
         metrics=_metrics(benchmark),
+        n_outside=len(outside(benchmark["items"], benchmark["dataset_folder"])),
         pictures=pictures,
         plots=drawn,
         policy=_policy(scripts),

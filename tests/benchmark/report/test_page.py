@@ -193,6 +193,19 @@ def test_pictures_are_embedded_once_and_small(made, tmp_path):
     assert f"not found in {tmp_path / 'gone'}." in Page(text).text.replace(" .", ".")
 
 
+def test_absolute_paths_out_of_the_dataset_are_not_shown(made, tmp_path):
+    dataset, elsewhere = tmp_path / "shop", tmp_path / "shop-private"
+    for folder in (dataset, elsewhere):
+        folder.mkdir()
+        Image.new("RGB", (60, 30), "red").save(folder / "one.png")
+    made["dataset_folder"] = str(dataset)
+    made["items"]["i1"]["image"] = str(elsewhere / "one.png")
+    made["items"]["i2"]["image"] = str(dataset / "one.png")
+    text = page.render(made)
+    assert text.count("data:image/webp") == 1
+    assert "1 pictures are left out: their absolute paths lead out" in text
+
+
 def test_a_benchmark_in_which_everything_failed_has_a_page(made):
     made["rows"] = made["rows"][2:]
     made.update(metrics=[], metrics_of_queries=[], main_metric=None, reference=None)
