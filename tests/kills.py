@@ -66,6 +66,7 @@ def fork(work, folder):
         with open(folder.parent / "output.txt", "w") as out:
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
+        sys.stdout, sys.stderr = (open(to, "w", closefd=False) for to in (1, 2))
         try:
             status = work(folder) or 0
         except SystemExit as error:
