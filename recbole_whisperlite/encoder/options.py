@@ -58,12 +58,21 @@ def cache_folder(config: Config | dict | OneEncoder) -> Path:
 
     It is the setting ``cache_dir``, by default ``recbole-whisperlite`` in the user's
     cache directory (XDG Base Directory Specification).
+
+    Raises:
+        UserError: If this user has no home folder, as in some containers.
     """
     folder = setting(config, "cache_dir")
     if folder is None:
         caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         folder = Path(caches) / "recbole-whisperlite"
-    return Path(folder).expanduser()
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        raise UserError(
+            "This user has no home folder to cache vectors in (HOME is not set). Set "
+            "cache_dir, or the environment variable XDG_CACHE_HOME, to a writable folder."
+        ) from None
 
 
 class OneEncoder:

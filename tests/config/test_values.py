@@ -12,6 +12,7 @@ from recbole_whisperlite.config.annotated import OVERALL, Setting, read_settings
 from recbole_whisperlite.config.datasets import RECBOLE
 from recbole_whisperlite.config.settings import REQUEST_SETTINGS
 from recbole_whisperlite.config.values import check_values, in_words
+from recbole_whisperlite.encoder.options import cache_folder
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.names import find_model, our_models
 from recbole_whisperlite.paths import PROPERTIES
@@ -225,3 +226,13 @@ def test_a_dict_of_the_command_line_needs_quotes_and_it_is_said_how(tiny):
         UserError, match=r"must be a dict. On the .* \{'mode': 'full'\}"
     ):
         Config("BM25", "tiny", config_dict=given)
+
+
+def test_without_a_home_it_is_said_what_to_set(tiny, monkeypatch):
+    def unknown(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.expanduser", unknown)
+    with pytest.raises(UserError, match="no home folder .* Set cache_dir"):
+        cache_folder({"cache_dir": None})
