@@ -79,7 +79,6 @@ def part_folder(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     remove_leftovers(path.parent)
     part = part_of(path)
-    shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir()
         yield part
