@@ -182,6 +182,7 @@ def _run(job, bar):
         path.unlink(missing_ok=True)
     # not in the folder of the job: RecBole takes a space for the end of a file's name
     with part_folder(Path(tempfile.gettempdir()) / "recbole-whisperlite") as folder:
+        folder.chmod(0o700)  # others use the place for temporary files, too
         settings = {
             "state": "INFO",
             "show_progress": False,

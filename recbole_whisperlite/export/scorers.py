@@ -149,14 +149,16 @@ def _whisperliteplus(model, dataset, encoder, config):
         of_terms["nearest"] = Nearest.of_table(table, known, n_nearest)
     if "similarity" in weights:
         of_terms["similarity"] = _similarity(model)
+    splits_requests = bool(config["use_refusals"] and dataset.splits_refusals)
     return PlusScorer(
         _whisperlite(model, dataset, encoder, config),
         known,
         weights,
         *other_weights,
         _array(model.popularity.frequency)[1:],
-        splits_requests=bool(config["use_refusals"] and dataset.splits_refusals),
-        negated_names=dataset.negated_names,
+        splits_requests=splits_requests,
+        # the language and the names are looked at only for what is split
+        negated_names=dataset.negated_names if splits_requests else frozenset(),
         history_length=model.max_seq_length,
         attention_scale=ATTENTION_SCALE,
         **of_terms,
