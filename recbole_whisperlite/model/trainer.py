@@ -24,8 +24,8 @@ from recbole.utils import (
 )
 
 from recbole_whisperlite.compat.checkpoint import load_checkpoint
+from recbole_whisperlite.compat.saved_data import save_checkpoint
 from recbole_whisperlite.evaluation.violation import RequestCollector
-from recbole_whisperlite.files import whole_file
 from recbole_whisperlite.model.fitting import fit_weights
 from recbole_whisperlite.model.latefusion import weight_grid
 
@@ -101,8 +101,7 @@ class WhisperLitePlusTrainer(WhisperLiteTrainer):
         self.logger.info(set_color(f"Weights fitted on validation: {told}", "pink"))
         if saved:
             checkpoint |= {"state_dict": self.model.state_dict(), "config": self.config}
-            with whole_file(self.saved_model_file) as file:
-                torch.save(checkpoint, file, pickle_protocol=4)
+            save_checkpoint(checkpoint, self.saved_model_file, pickle_protocol=4)
         return result
 
 
