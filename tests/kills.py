@@ -44,6 +44,7 @@ from recbole_whisperlite import cli
 from recbole_whisperlite.compat.checkpoint import load_checkpoint
 from recbole_whisperlite.encoder import cache
 from recbole_whisperlite.recommend.recommender import Recommender
+from forked import fork
 from wrong_settings import write_shop
 
 #: Columns of a table that differ from run to run.
@@ -54,35 +55,10 @@ class Fault(Exception):
     """What should not be: its text says what."""
 
 
-def fork(work, folder):
-    """Start a function in a process of its own, in a folder; return its process id."""
-    child = os.fork()
-    if child:
-        return child
-    os.setsid()
-    status = 1
-    with contextlib.suppress(BaseException):
-        os.chdir(folder)
-        with open(folder.parent / "output.txt", "w") as out:
-            os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2)
-        sys.stdout, sys.stderr = (open(to, "w", closefd=False) for to in (1, 2))
-        try:
-            status = work(folder) or 0
-        except SystemExit as error:
-            status = error.code
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        sys.stdout.flush(), sys.stderr.flush()
-    os._exit(status if isinstance(status, int) else 1)
-
-
 def finish(work, folder):
     """Run a function to its end in a process of its own; return its seconds."""
     start = time.monotonic()
-    child = fork(work, folder)
+    child = fork(work, folder, folder.parent / "output.txt")
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status:
         last = (folder.parent / "output.txt").read_text(errors="replace")[-400:]
@@ -92,7 +68,7 @@ def finish(work, folder):
 
 def kill(work, folder, seconds):
     """Kill a function's process after some seconds; return whether it was still running."""
-    child = fork(work, folder)
+    child = fork(work, folder, folder.parent / "output.txt")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if os.waitpid(child, os.WNOHANG)[0]:

@@ -15,19 +15,17 @@ import argparse
 import collections
 import gzip
 import json
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
 from tqdm import tqdm
 
-from kills import command, fork
+import forked
+from kills import command
 from wrong_settings import write_shop
 
 MODELS = ("WhisperLite", "WhisperLitePlus", "BM25", "BPR", "SASRec")
@@ -225,31 +223,21 @@ def end_of(folder, model, limit):
 
     def work(_):
         return command(
-            *(
-                "run",
-                f"--model={model}",
-                "--dataset=shop",
-                f"--data_path={folder}/data",
-            ),
-            *("--encoder=tfidf", "--epochs=1", "--use_gpu=False", "--topk=[5]"),
+            *("run", f"--model={model}", "--dataset=shop", "--encoder=tfidf"),
+            f"--data_path={folder}/data",
+            *("--epochs=1", "--use_gpu=False", "--topk=[5]"),
             *("--valid_metric=NDCG@5", "--cache_dir=cache", "--checkpoint_dir=saved"),
             *("--result_file=result.json", "--state=WARNING", "--show_progress=False"),
         )
 
-    child, end, status = fork(work, folder), time.monotonic() + limit, None
-    while status is None and time.monotonic() < end:
-        process, found = os.waitpid(child, os.WNOHANG)
-        status = os.waitstatus_to_exitcode(found) if process else time.sleep(0.01)
-    printed = (folder.parent / "output.txt").read_text(errors="replace")
+    status, printed = forked.end_of(work, folder, folder.parent / "output.txt", limit)
     last = (printed.strip().splitlines() or [""])[-1]
     if status is None:
-        os.killpg(child, signal.SIGKILL)
-        os.waitpid(child, 0)
         return "hang", last, None
     if status == 0:
         result = json.loads((folder / "result.json").read_text())
         return "ended well", last, result["test_result"]
-    is_sentence = status == 2 and "Traceback" not in printed and "error: " in printed
+    is_sentence = forked.is_sentence(status, printed) and "error: " in printed
     return "sentence" if is_sentence else "traceback", last, None
 
 
@@ -267,7 +255,10 @@ def main():
         home = Path(home)
         source = write_shop(home / "source")
         for number in tqdm(range(-len(MODELS), args.times), disable=None):
-            if args.only is not None and number not in (args.only, *range(-5, 0)):
+            if args.only is not None and number not in (
+                args.only,
+                *range(-len(MODELS), 0),
+            ):
                 continue
             rng = random.Random(f"{args.seed} {number}")
             model = MODELS[number % len(MODELS)]

@@ -13,18 +13,16 @@ import argparse
 import collections
 import contextlib
 import io
-import os
 import random
-import signal
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
 import yaml
 from tqdm import tqdm
 
+import forked
 import recbole_whisperlite  # noqa: F401  (RecBole comes after, and finds us)
 from recbole_whisperlite import cli
 from recbole_whisperlite.config.annotated import OVERALL, read_settings
@@ -212,39 +210,18 @@ def run(model, name, value, folder, limit):
     text = text.replace("nan'", "nan").replace("'-.inf", "-.inf")
     file = folder / "settings.yaml"
     file.write_text(text)
-    output = folder / "output.txt"
-    child = os.fork()
-    if child == 0:
-        os.chdir(folder)
-        with open(output, "w") as out:
-            os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2)
-            argv = [f"--model={model}", "--dataset=shop", f"--config_files={file}"]
-            sys.argv = ["run_recbole.py", *argv]
-            try:
-                status = cli.run(argv)
-            except SystemExit as error:
-                status = error.code
-            except BaseException:
-                import traceback
+    argv = [f"--model={model}", "--dataset=shop", f"--config_files={file}"]
 
-                traceback.print_exc()
-                status = 1
-            sys.stdout.flush(), sys.stderr.flush()
-            os._exit(status if isinstance(status, int) else 1)
-    end = time.monotonic() + limit
-    status = None
-    while status is None and time.monotonic() < end:
-        pid, found = os.waitpid(child, os.WNOHANG)
-        status = os.waitstatus_to_exitcode(found) if pid else time.sleep(0.02)
-    printed = output.read_text(errors="replace")
+    def work(_):
+        sys.argv = ["run_recbole.py", *argv]
+        return cli.run(argv)
+
+    status, printed = forked.end_of(work, folder, folder / "output.txt", limit)
     if status is None:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
         return "hang", printed[-300:]
     if status == 0:
         return "taken", printed[-300:]
-    is_sentence = status == 2 and "Traceback" not in printed
+    is_sentence = forked.is_sentence(status, printed)
     return "refused" if is_sentence else "traceback", printed[-900:]
 
 
