@@ -30,6 +30,10 @@ COMMANDS = {
         "recommend.command",
         "ask an exported model: one request, a prompt, or a file of requests",
     ),
+    "serve": (
+        "serve.command",
+        "answer over HTTP, with a page to try models and a database of feedback",
+    ),
     "prepare": ("prepare", "convert a public dataset's own files into atomic files"),
     "clip": (
         "clip",

@@ -19,6 +19,7 @@ LAYERS = (
     ("__main__",),
     ("cli", "doctor"),
     ("register",),
+    ("serve",),
     ("benchmark",),
     ("export",),
     ("recommend",),
@@ -32,7 +33,7 @@ LAYERS = (
     ("compat",),
     ("config_files",),
     ("own_code", "foreign_code"),
-    ("files",),
+    ("files", "feedback"),
     ("paths", "errors", "renamed", "words"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -36,7 +36,9 @@ class PictureError(UserError):
 
 
 def read_picture(
-    picture: str | Path | BinaryIO | Image.Image, name: str | None = None
+    picture: str | Path | BinaryIO | Image.Image,
+    name: str | None = None,
+    most_pixels: int = _MOST_PIXELS,
 ) -> Image.Image:
     """Read a picture in one of the common formats, which Pillow decodes by itself.
 
@@ -48,6 +50,7 @@ def read_picture(
             archive as ``archive.zip::member``, an open seekable file, or an image that
             is converted to RGB.
         name (str, optional): What errors call it; by default its path.
+        most_pixels (int): A larger one is refused before it is decoded.
 
     Returns:
         PIL.Image.Image: Mode RGB, decoded.
@@ -58,8 +61,9 @@ def read_picture(
     """
     if isinstance(picture, (str, Path)):
         with open_picture(str(picture), name) as file:
-            return _decode(file, name or str(picture))
-    return _decode(picture, name or getattr(picture, "name", "the picture"))
+            return _decode(file, name or str(picture), most_pixels)
+    name = name or getattr(picture, "name", "the picture")
+    return _decode(picture, name, most_pixels)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -89,7 +93,7 @@ def some(problems: list[str], total: int | None = None, shown: int = 3) -> str:
     return f"{text} And {more} more." if more > 0 else text
 
 
-def _decode(picture, name):
+def _decode(picture, name, most_pixels):
     try:
         with warnings.catch_warnings():
             # Too large a picture is reported below; metadata does not matter.
@@ -97,13 +101,13 @@ def _decode(picture, name):
             if isinstance(picture, Image.Image):
                 if picture.format == "EPS":
                     raise Image.UnidentifiedImageError
-                _check_size(picture.size, name)
+                _check_size(picture.size, name, most_pixels)
                 return to_rgb(picture)
             if not picture.seek(0, os.SEEK_END):
                 raise PictureError(f"{name}: the file is empty (zero bytes).")
             picture.seek(0)
             with Image.open(picture, formats=_formats()) as image:
-                _check_size(image.size, name)
+                _check_size(image.size, name, most_pixels)
                 return to_rgb(image)
     except PictureError:
         raise
@@ -112,7 +116,7 @@ def _decode(picture, name):
         reason = "it is too large" if bomb else "this is not a picture"
         raise PictureError(
             f"{name}: {reason}. Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, "
-            f"JPEG 2000, ICO, PPM or TGA, with at most {_MOST_PIXELS:,} pixels."
+            f"JPEG 2000, ICO, PPM or TGA, with at most {most_pixels:,} pixels."
         ) from error
     except Exception as error:
         # Decoders raise all sorts of errors: OSError, SyntaxError, struct.error.
@@ -127,11 +131,11 @@ def _formats():
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _check_size(size, name):
+def _check_size(size, name, most_pixels):
     width, height = size
-    if width * height > _MOST_PIXELS:
+    if width * height > most_pixels:
         raise PictureError(
-            f"{name}: {width} x {height} pixels are too many; at most {_MOST_PIXELS:,} "
+            f"{name}: {width} x {height} pixels are too many; at most {most_pixels:,} "
             "are accepted. Scale the picture down."
         )
     if max(size) > _LONGEST_TO_SHORTEST * min(size):

@@ -107,6 +107,11 @@ class Catalogue:
         """Return the texts of rows."""
         return self.table[TEXT].take(_indices(rows)).to_pylist()
 
+    def columns_of(self, rows: np.ndarray) -> list[dict[str, object]]:
+        """Return the columns of rows by name: numbers for ``float``, texts for others."""
+        table = self.table.select(list(self.types)).take(_indices(rows))
+        return table.to_pylist()
+
     def pictures(self, rows: np.ndarray) -> list[str | None]:
         """Return the paths of the pictures of rows, None where there is none."""
         if IMAGE_FIELD not in self.table.column_names:

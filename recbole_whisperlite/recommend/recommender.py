@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.recommend import hub, load, question
+from recbole_whisperlite.recommend import hub, likeness, load, question
 from recbole_whisperlite.recommend.answer import Answer, Explanation, Recommendation
 from recbole_whisperlite.recommend.folder import CARD, ModelFolder, stamp
 from recbole_whisperlite.recommend.pictures import PictureEncoder
@@ -217,6 +217,75 @@ class Recommender:
         """dict: The columns of the item table with their atomic types, for ``where``."""
         return dict(self._state.catalogue.types)
 
+    def item(self, id_: str) -> dict[str, object]:
+        """Return what the catalogue says of an item: its columns, by name.
+
+        Raises:
+            UserError: If it is not in the catalogue.
+        """
+        return self.items([id_])[0]
+
+    def items(self, ids: Iterable[str]) -> list[dict[str, object]]:
+        """Return what the catalogue says of several items, as :meth:`item`.
+
+        Raises:
+            UserError: If one is not in the catalogue.
+        """
+        catalogue = self._state.catalogue
+        return catalogue.columns_of(catalogue.rows(ids, "items"))
+
+    def text(self, id_: str) -> str:
+        """Return the text that the model knows an item by.
+
+        Raises:
+            UserError: If the item is not in the catalogue.
+        """
+        catalogue = self._state.catalogue
+        return catalogue.texts([catalogue.row(id_)])[0]
+
+    def picture(self, id_: str) -> str | None:
+        """Return the path of an item's picture, None if it has none.
+
+        Raises:
+            UserError: If the item is not in the catalogue.
+        """
+        catalogue = self._state.catalogue
+        return catalogue.pictures([catalogue.row(id_)])[0]
+
+    @property
+    def picture_folder(self) -> str | None:
+        """str or None: The folder to which the paths of pictures are relative."""
+        return self._state.catalogue.picture_folder
+
+    def __contains__(self, id_):
+        return id_ in self._state.catalogue.row_of
+
+    @property
+    def users(self) -> Users | None:
+        """Users: Those whose histories the model knows: ``"u17" in shop.users``; None if
+        it was exported without them."""
+        return self._state.users
+
+    def history(self, user: str) -> list[str]:
+        """Return the items of a user's history, oldest first; none for an unknown user."""
+        state = self._state
+        return state.catalogue.ids(state.history(user))
+
+    def times_chosen(self, request: str, id_: str) -> int | None:
+        """Return how often an item was chosen for a request text, None if the model does
+        not count it.
+
+        Raises:
+            UserError: If the item is not in the catalogue.
+        """
+        state = self._state
+        return state.scorer.times_chosen(request, state.catalogue.row(id_))
+
+    @property
+    def knows_pictures(self) -> bool:
+        """bool: Whether a picture can be asked for."""
+        return self._state.scorer.knows_pictures
+
     # asking
 
     def recommend(
@@ -227,6 +296,7 @@ class Recommender:
         k: int = 10,
         history: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
         image: object = None,
+        like: str | None = None,
         exclude_seen: bool = True,
         exclude: Iterable[str] = (),
         among: Iterable[str] | None = None,
@@ -247,6 +317,8 @@ class Recommender:
                 instead of the user's history.
             image (optional): A picture of what is wanted, alone or with a request: a
                 path, a PIL image or an array uint8 ``[height, width, 3]``; or a list.
+            like (str, optional): An item that was shown, for "like this, but …": see
+                :mod:`recbole_whisperlite.recommend.likeness`.
             exclude_seen (bool): Whether to leave out the items of the history.
             exclude (iterable of str): Items to leave out.
             among (iterable of str, optional): The only items to rank.
@@ -263,10 +335,13 @@ class Recommender:
         state, k = self._state, question.positive(k, "k")
         asked = question.question(state, self._pictures, request, user, history, image)
         allowed = question.allowed(state, exclude, among, where)
+        if like is not None:
+            like = state.catalogue.row(like, "like")
+            asked, allowed[like] = likeness.after(asked, like), False
         step, answers = max(_MOST_SCORES // max(len(allowed), 1), 1), []
         for start in range(0, len(asked), step):
             part = asked.part(start, start + step)
-            answers += _answers(state, part, k, allowed, exclude_seen)
+            answers += _answers(state, part, k, allowed, exclude_seen, like)
         return answers if asked.several else answers[0]
 
     def similar(
@@ -377,30 +452,7 @@ class Recommender:
             UserError: If a column, id, text, number or picture is wrong. Then nothing is
                 added.
         """
-        import pandas as pd
-
-        try:
-            if items is None:
-                raise TypeError
-            # as objects, or a missing value would make floats of whole numbers
-            frame = pd.DataFrame(items, dtype=object)
-        except (TypeError, ValueError):
-            raise UserError(
-                "add_items takes a DataFrame or a list of dicts by column, not "
-                f"{items!r}."
-            ) from None
-        if not len(frame):
-            return
-        with self._changing:
-            state = self._state
-            catalogue = state.catalogue.with_items(frame)
-            rows, pictures = range(len(state.catalogue), len(catalogue)), None
-            if state.scorer.knows_pictures:
-                pictures = self._pictures.encode(catalogue.pictures(rows))
-            new = NewItems(catalogue.texts(rows), pictures)
-            self._state = state._replace(
-                catalogue=catalogue, scorer=state.scorer.with_items(new)
-            )
+        self.change_items(add=items)
 
     def remove_items(self, ids: Iterable[str]) -> None:
         """Remove products from the catalogue and from all histories.
@@ -413,10 +465,40 @@ class Recommender:
         Raises:
             UserError: If one is not in the catalogue. Then nothing is removed.
         """
+        self.change_items(remove=ids)
+
+    def change_items(
+        self,
+        add: pd.DataFrame | Iterable[Mapping[str, object]] = (),
+        remove: Iterable[str] = (),
+    ) -> None:
+        """Remove products and add others, in one step: no answer is in between.
+
+        Args:
+            add: As for :meth:`add_items`.
+            remove: As for :meth:`remove_items`.
+
+        Raises:
+            UserError: As by these. Then nothing has changed.
+        """
+        frame = _frame(add)
         with self._changing:
-            rows = self._state.catalogue.rows(ids, "remove_items")
+            state = self._state
+            rows = state.catalogue.rows(remove, "remove_items")
             if len(rows):
-                self._state = self._state.without_items(rows)
+                state = state.without_items(rows)
+            if len(frame):
+                state = self._with_items(state, frame)
+            self._state = state
+
+    def _with_items(self, state, frame):
+        catalogue = state.catalogue.with_items(frame)
+        rows, pictures = range(len(state.catalogue), len(catalogue)), None
+        if state.scorer.knows_pictures:
+            pictures = self._pictures.encode(catalogue.pictures(rows))
+        new = NewItems(catalogue.texts(rows), pictures)
+        scorer = state.scorer.with_items(new)
+        return state._replace(catalogue=catalogue, scorer=scorer)
 
     def record(self, user: str, item: str, request: str | None = None) -> None:
         """Add a choice to the history of a user, and to the counts of its request.
@@ -461,8 +543,22 @@ class Recommender:
         return target
 
 
-def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
-    found = _found(state, asked, k, allowed, exclude_seen)
+def _frame(items):
+    import pandas as pd
+
+    try:
+        if items is None:
+            raise TypeError
+        # as objects, or a missing value would make floats of whole numbers
+        return pd.DataFrame(items, dtype=object)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"add_items takes a DataFrame or a list of dicts by column, not {items!r}."
+        ) from None
+
+
+def _answers(state, asked: Question, k, allowed, exclude_seen, like) -> list[Answer]:
+    found = _found(state, asked, k, allowed, exclude_seen, like)
     answers = []
     for request, user, notes, of_row in zip(
         asked.requests, asked.users, asked.notes, found
@@ -472,7 +568,7 @@ def _answers(state, asked: Question, k, allowed, exclude_seen) -> list[Answer]:
     return answers
 
 
-def _found(state, asked, k, allowed, exclude_seen) -> list[list[Recommendation]]:
+def _found(state, asked, k, allowed, exclude_seen, like) -> list[list[Recommendation]]:
     if not allowed.any():  # nor need there be anything to compare requests with
         return [[] for _ in range(len(asked))]
     batch = state.scorer.encode(asked.asked())
@@ -481,7 +577,10 @@ def _found(state, asked, k, allowed, exclude_seen) -> list[list[Recommendation]]
         allowed = np.repeat(allowed, len(asked), axis=0)
         for row, history in enumerate(asked.histories):
             allowed[row, history] = False
-    items, scores = state.scorer.top(batch, min(k, state.scorer.n_items), allowed)
+    k = min(k, state.scorer.n_items)
+    if like is not None:
+        return _recommendations(state, *likeness.top(state, batch, k, allowed, like))
+    items, scores = state.scorer.top(batch, k, allowed)
     return _recommendations(state, items, scores, state.scorer.parts(batch, items))
 
 

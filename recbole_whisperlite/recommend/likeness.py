@@ -1,0 +1,62 @@
+"""Like this, but …: a product that was shown, and what should be different.
+
+The product joins the end of the history, as garments that were shown do in fashion
+dialogues, and the cosine of :meth:`Recommender.similar`, spread as widely over the
+catalogue as the scores are, is added to the score. So it works with models that know no
+history, too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.recommend.question import Question
+from recbole_whisperlite.recommend.scorer import Batch
+from recbole_whisperlite.recommend.state import State
+from recbole_whisperlite.recommend.top_k import DenseSearch, exact_top_k
+
+#: The name of the part of a score.
+PART = "likeness"
+
+
+def after(asked: Question, item: int) -> Question:
+    """Return the question of users whose histories end with an item, a row."""
+    histories = [np.append(history, item) for history in asked.histories]
+    return Question(**{**asked._asdict(), "histories": histories})
+
+
+def top(
+    state: State, batch: Batch, k: int, allowed: np.ndarray, item: int
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return the best items that are like one.
+
+    Args:
+        state (State): What is known.
+        batch (Batch): What is asked, encoded.
+        k (int): How many items.
+        allowed (numpy.ndarray): bool ``[n, n_items]`` or ``[1, n_items]``.
+        item (int): The row of the item.
+
+    Returns:
+        tuple: items and scores, as of :meth:`Scorer.top`, and the parts of the scores.
+
+    Raises:
+        UserError: If the model cannot compare items.
+    """
+    likeness = state.scorer.similar(item, state.catalogue.texts([item])[0])
+    if likeness is None:
+        raise UserError(
+            f"like: {state.scorer.kind} cannot compare items: it knows only how often "
+            "they were chosen."
+        )
+    scores = state.scorer.scores(batch)
+    width = scores.std(axis=1, keepdims=True) / max(likeness.std(), 1e-12)
+    likeness = (width * likeness).astype(np.float32)
+    total = np.where(allowed, scores + likeness, np.float32(-np.inf))
+    nothing = csr_matrix(total.shape, dtype=np.float32)
+    items, total = exact_top_k(DenseSearch(total), nothing, k)
+    parts = dict(state.scorer.parts(batch, items))
+    parts[PART] = np.take_along_axis(likeness, np.maximum(items, 0), axis=1)
+    return items, total, parts
