@@ -101,32 +101,34 @@ def connect(url: str, create: bool = True) -> Engine:
     try:
         address = make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        raise UserError(f"'{_hidden(url)}' is no address of a database. {_ACCEPTED}")
+        raise UserError(
+            f"'{shown(url)}' is no address of a database. {_ACCEPTED}"
+        ) from None
     if address.drivername == _POSTGRESQL:
         address = address.set(drivername="postgresql+psycopg")
-    shown = address.render_as_string(hide_password=True)
+    name = shown(url)
     if address.get_backend_name() not in (_SQLITE, _POSTGRESQL):
-        raise UserError(f"{shown}: this kind of database is not supported. {_ACCEPTED}")
+        raise UserError(f"{name}: this kind of database is not supported. {_ACCEPTED}")
     if address.get_backend_name() == _SQLITE and not create:
         if not os.path.isfile(address.database or ""):
-            raise UserError(f"{shown}: there is no such file.")
+            raise UserError(f"{name}: there is no such file.")
     try:
         engine = sqlalchemy.create_engine(address, pool_pre_ping=True)
         if address.get_backend_name() == _SQLITE:
             sqlalchemy.event.listen(engine, "connect", _prepare_sqlite)
         if create:
             _table().metadata.create_all(engine)
+        elif not sqlalchemy.inspect(engine).has_table(_table().name):
+            engine.dispose()
+            raise UserError(f"{name}: there is no feedback in it, no table {_table()}.")
         with engine.connect() as connection:
             connection.execute(_table().select().limit(1)).all()
     except ImportError as error:
         raise UserError(
-            f"{shown}: {error}. For PostgreSQL: pip install 'psycopg[binary]'."
+            f"{name}: {error}. For PostgreSQL: pip install 'psycopg[binary]'."
         ) from None
     except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise UserError(
-            f"{shown}: this database cannot be used ({reason}). {_ACCEPTED}"
-        ) from None
+        raise _unusable(url, error) from None
     return engine
 
 
@@ -136,9 +138,22 @@ _ACCEPTED = (
 )
 
 
-def _hidden(url):
-    """Return an address without what may be a password."""
-    return f"{url.partition('://')[0]}://…" if "@" in url else url
+def shown(url: str) -> str:
+    """Return the address of a database without its password."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
+        return f"{url.partition('://')[0]}://…" if "@" in url else url
+
+
+def _unusable(url, error):
+    reason = " ".join(str(getattr(error, "orig", None) or error).split())
+    return UserError(
+        f"{shown(url)}: this database cannot be used ({reason}). {_ACCEPTED}"
+    )
 
 
 def _prepare_sqlite(connection, _):
@@ -284,6 +299,8 @@ def read(url: str, outcomes: Sequence[str] = OUTCOMES) -> Iterator[Row]:
     Raises:
         UserError: As by :func:`connect`.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
     engine, table = connect(url, create=False), _table()
     rows = (
         table.select()
@@ -295,6 +312,8 @@ def read(url: str, outcomes: Sequence[str] = OUTCOMES) -> Iterator[Row]:
         with engine.connect().execution_options(yield_per=10_000) as connection:
             for row in connection.execute(rows):
                 yield Row(*row)
+    except SQLAlchemyError as error:
+        raise _unusable(url, error) from None
     finally:
         engine.dispose()
 

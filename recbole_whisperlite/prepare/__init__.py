@@ -10,6 +10,7 @@ import argparse
 from recbole_whisperlite.prepare import (
     amazon,
     fashion_dialogues,
+    feedback,
     hm,
     movielens,
     renttherunway,
@@ -25,6 +26,7 @@ SOURCES = {
     "renttherunway": renttherunway,
     "fashion-dialogues": fashion_dialogues,
     "table": table,
+    "feedback": feedback,
 }
 
 
