@@ -14,6 +14,10 @@ from recbole_whisperlite.encoder.packed import pack
 # time goes into fetching them from memory.
 _CPU_TOKENS_A_STEP = 512
 _TEXTS_A_TOKENIZER_CALL = 1024
+# Of many texts, those of one batch are about equally long anyway.
+_FEW_TEXTS = 128
+# Padding that costs less than the start of another batch.
+_CHEAP_PADDING = 64  # tokens
 
 
 class TextTower:
@@ -130,6 +134,8 @@ class TextTower:
                 fair = -(-len(order) // torch.get_num_threads())
                 step = _CPU_TOKENS_A_STEP // int(ends[order[start]])
                 size = min(size, fair, max(1, step))
+                if len(order) <= _FEW_TEXTS:
+                    size = _of_similar_length(ends[order[start : start + size]])
             yield order[start : start + size]
             start += size
 
@@ -139,10 +145,10 @@ class TextTower:
         On a CPU each thread runs separate batches: threads that share a batch wait for
         each other at every layer, for long where the machine is busy.
         """
-        if self.device.type != "cpu":
+        threads = torch.get_num_threads()
+        if self.device.type != "cpu" or threads == 1:
             yield from map(run, batches)
             return
-        threads = torch.get_num_threads()
         torch.set_num_threads(1)
         pool = ThreadPoolExecutor(threads, "encoder", torch.set_num_threads, (1,))
         try:
@@ -229,3 +235,13 @@ class TextTower:
             return np.zeros(len(tokens), dtype=np.int64)
         position = torch.arange(1, tokens.shape[1] + 1)
         return ((tokens != self._padding) * position).amax(dim=1).numpy() + self._hidden
+
+
+def _of_similar_length(ends):
+    """Return how many of these texts, the longest first, are worth a batch.
+
+    Args:
+        ends (torch.Tensor): int64 ``[n]``, their lengths, falling.
+    """
+    padding = (ends[0] - ends).cumsum(0)
+    return max(1, int((padding <= _CHEAP_PADDING).sum()))

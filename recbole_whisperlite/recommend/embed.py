@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import collections
 import functools
 import threading
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ _ENCODING = threading.Lock()
 WEIGHTS, KNOWN = "model.safetensors", "request_vectors.parquet"
 #: As torch.nn.functional.normalize: no vector is divided by less.
 _SHORTEST = 1e-12
+# Texts whose vectors are kept, a few kilobytes each: shoppers ask for the same again.
+_MOST_REMEMBERED = 4096
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -103,13 +106,14 @@ class Towers(Embedder):
         request_vectors: dict[str, np.ndarray],
     ):
         self.encoder = encoder
+        self._request_vectors = RequestVectors(encoder, request_vectors)
         self.request_tower, self.item_tower = request_tower, item_tower
         self.use_text, self.use_image = use_text, use_image
         self.request_vectors = request_vectors
 
     def request_inputs(self, texts: list[str]) -> np.ndarray:
         """Return what goes into the request tower, ``[len(texts), dim]``."""
-        return vectors_of(self.encoder, texts, self.request_vectors)
+        return self._request_vectors.of(texts)
 
     def requests(self, texts: list[str]) -> np.ndarray:
         return self.request_tower.embed(self.request_inputs(texts))
@@ -151,9 +155,10 @@ class Frozen(Embedder):
 
     def __init__(self, encoder: FittedEncoder, request_vectors: dict[str, np.ndarray]):
         self.encoder, self.request_vectors = encoder, request_vectors
+        self._request_vectors = RequestVectors(encoder, request_vectors)
 
     def requests(self, texts: list[str]) -> np.ndarray:
-        vectors = vectors_of(self.encoder, texts, self.request_vectors)
+        vectors = self._request_vectors.of(texts)
         return unit(vectors.astype(np.float32))
 
     def items(self, texts: list[str], pictures: np.ndarray | None) -> np.ndarray:
@@ -246,40 +251,66 @@ def encoded(encoder: FittedEncoder, texts: list[str]) -> np.ndarray:
         return encoder.encode(texts)
 
 
-def vectors_of(
-    encoder: FittedEncoder, texts: list[str], known: dict[str, np.ndarray]
-) -> np.ndarray:
-    """Return the frozen vectors of request texts; empty texts have the vector zero.
+class RequestVectors:
+    """The frozen vectors of request texts; the latest are not encoded again.
 
     Args:
-        encoder (FittedEncoder): Encodes them, each distinct text once.
-        texts (list of str): The texts.
+        encoder (FittedEncoder): Encodes them.
         known (dict): Vectors by text of a ``precomputed`` encoder; else empty.
-
-    Returns:
-        numpy.ndarray: float32 ``[len(texts), dim]``.
-
-    Raises:
-        UserError: If the encoder is precomputed and has no vector for a text.
     """
-    distinct = list(dict.fromkeys(text for text in texts if text))
-    if known:
-        missing = [text for text in distinct if text not in known]
+
+    def __init__(self, encoder: FittedEncoder, known: dict[str, np.ndarray]):
+        self.encoder, self.known = encoder, known
+        self._latest: collections.OrderedDict[str, np.ndarray] = (
+            collections.OrderedDict()
+        )
+
+    def of(self, texts: list[str]) -> np.ndarray:
+        """Return the vectors of texts; empty texts have the vector zero.
+
+        Args:
+            texts (list of str): The texts; each distinct one is encoded once.
+
+        Returns:
+            numpy.ndarray: float32 ``[len(texts), dim]``.
+
+        Raises:
+            UserError: If the encoder is precomputed and has no vector for a text.
+        """
+        # one text at least, to know the size of a vector
+        distinct = list(dict.fromkeys(filter(None, texts))) or ["a"]
+        found = self._known(distinct) if self.known else self._encoded(distinct)
+        size = len(next(iter(found.values())))
+        vectors = np.zeros((len(texts), size), dtype=np.float32)
+        for row, text in enumerate(texts):
+            if text:
+                vectors[row] = found[text]
+        return vectors
+
+    def _known(self, texts):
+        if texts == ["a"] and "a" not in self.known:
+            return self.known
+        missing = [text for text in texts if text not in self.known]
         if missing:
             raise UserError(
                 f"The request '{missing[0][:80]}' is new, and this model's encoder is "
-                f"precomputed: it has vectors only for the {len(known)} requests of its "
-                "training data. Train with an encoder that reads text, such as tfidf."
+                f"precomputed: it has vectors only for the {len(self.known)} requests of "
+                "its training data. Train with an encoder that reads text, such as tfidf."
             )
-        found = np.stack([known[text] for text in distinct or list(known)[:1]])
-    else:
-        # one text at least, to know the size of a vector
-        found = encoded(encoder, distinct or ["a"])
-    vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
-    row_of = {text: row for row, text in enumerate(distinct)}
-    rows = [row for row, text in enumerate(texts) if text]
-    vectors[rows] = found[[row_of[texts[row]] for row in rows]]
-    return vectors
+        return self.known
+
+    def _encoded(self, texts):
+        with _ENCODING:
+            found = {text: self._latest[text] for text in texts if text in self._latest}
+            new = [text for text in texts if text not in found]
+            if new:
+                found.update(zip(new, self.encoder.encode(new)))
+            for text in texts:
+                self._latest[text] = found[text]
+                self._latest.move_to_end(text)
+            while len(self._latest) > _MOST_REMEMBERED:
+                self._latest.popitem(last=False)
+        return found
 
 
 def _arrays_of_known(request_vectors):

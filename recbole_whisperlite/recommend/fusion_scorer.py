@@ -31,6 +31,10 @@ class FusionScorer(Scorer):
     def n_items(self) -> int:
         return len(self.known)
 
+    @property
+    def splits_requests(self) -> bool:
+        return any(part.splits_requests for part in self.of.values())
+
     def encode(self, asked: Asked) -> Batch:
         standardised = {}
         for name, part in self.of.items():

@@ -184,15 +184,17 @@ class PlusScorer(TextScorer):
         histories = [each[-self.history_length :] for each in asked.histories]
         w = self._weights_of_rows(histories)
         wish, refusal = zip(*map(self.splits, asked.requests))
-        frozen = self.embedder.request_inputs(list(wish))
-        embedding = self._checked(self.embedder.request_tower.embed(frozen))
+        refuses = bool(self.weights.get("refusals")) and any(refusal)
+        # all texts at once, since each call of an encoder costs much
+        frozen = self.embedder.request_inputs([*wish, *(refusal if refuses else ())])
+        embeddings = self._checked(self.embedder.request_tower.embed(frozen))
+        frozen, embedding, away = frozen[:n], embeddings[:n], embeddings[n:]
         embedding *= asked.has_text[:, None]
         logits = embedding * np.float32(self.scale)
         of_parts = {"embedding": embedding, "text": logits * w["text"][:, None]}
         query = of_parts["text"]
-        if self.weights.get("refusals") and any(refusal):
-            refuses = np.array([bool(each) for each in refusal])[:, None]
-            away = np.where(refuses, self._embed(list(refusal)), 0)
+        if refuses:
+            away = away * np.array([bool(each) for each in refusal])[:, None]
             of_wish = unit(embedding)
             shared = np.einsum("nd,nd->n", away, of_wish)[:, None]
             away -= np.maximum(shared, 0) * of_wish

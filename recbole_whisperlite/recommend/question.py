@@ -93,7 +93,7 @@ def question(
     for row, text in enumerate(requests):
         if not text and originals[row] is not None and images[row] is None:
             notes[row].append("The request is blank: ranked by all but its text.")
-        ruled_out = "" if state.scorer.splits(text)[1] else split_refusals(text)[1]
+        ruled_out = "" if state.scorer.splits_requests else split_refusals(text)[1]
         if ruled_out:
             notes[row].append(
                 f"{state.scorer.kind} does not understand that '{ruled_out}' is ruled out."

@@ -260,6 +260,9 @@ class Recommender:
     def __contains__(self, id_):
         return id_ in self._state.catalogue.row_of
 
+    def __iter__(self):
+        return iter(self._state.catalogue.row_of)
+
     @property
     def users(self) -> Users | None:
         """Users: Those whose histories the model knows: ``"u17" in shop.users``; None if

@@ -77,11 +77,13 @@ class Scorer(abc.ABC):
         kind (str): The name of the model, under which it is exported.
         n_items (int): The size of the catalogue.
         knows_pictures (bool): Whether a picture can be asked for.
+        splits_requests (bool): Whether it understands what a request rules out.
     """
 
     kind: str
     n_items: int
     knows_pictures = False
+    splits_requests = False
 
     @abc.abstractmethod
     def encode(self, asked: Asked) -> Batch:

@@ -10,6 +10,7 @@ import sys
 from recbole_whisperlite.errors import UserError
 
 _NONE = "none"
+_BACKLOG = 2048  # uvicorn's own
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -96,6 +97,7 @@ def main(argv: list[str]) -> int:
     app = make_app(models, rules, stored, args.log_requests)
     for shop in models:
         print(f"{shop.name}: {shop.recommender!r}", file=sys.stderr)
+    listening.listen(_BACKLOG)  # what comes before the first answer waits
     print(f"Open {_address(listening)}  (Ctrl+C stops it)", file=sys.stderr, flush=True)
     config = uvicorn.Config(
         app,
@@ -149,6 +151,8 @@ def _logging():
         "handlers": {
             "stderr": {"class": "logging.StreamHandler", "formatter": "plain"}
         },
+        # what encoders say of a text, such as its length, they would say of each request
+        "root": {"handlers": ["stderr"], "level": "ERROR"},
         "loggers": {
             "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "recbole_whisperlite.serve": {
