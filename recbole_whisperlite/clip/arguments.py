@@ -7,13 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_whisperlite.clip.sources import Catalogue, read_catalogue
+from recbole_whisperlite.clip.sources import (
+    ID_COLUMNS,
+    PICTURE_COLUMNS,
+    Catalogue,
+    read_catalogues,
+)
+from recbole_whisperlite.encoder.pictures import IN_ARCHIVE
 from recbole_whisperlite.encoder.presets import OFFLINE, PRESETS, check_encoder
 from recbole_whisperlite.errors import UserError
 
 if TYPE_CHECKING:
     from recbole_whisperlite.encoder.clip import Clip
 
+#: What ``--data`` may also be called: its names in earlier versions.
+DATA_ALIASES = ("--catalogue", "--pictures", "--images")
+
+_ID = f"the first of {', '.join(ID_COLUMNS)}"
+_PICTURE = f"the first of {', '.join(PICTURE_COLUMNS)}"
 # torch or numpy would reject larger values, with messages of their own.
 _MOST = 2**31 - 1
 
@@ -53,35 +64,54 @@ def make_parser(task: str, description: str) -> argparse.ArgumentParser:
         help="pictures or texts encoded at once (default: 64)",
     )
     group.add_argument(
-        "--workers", type=not_negative, default=0, help="processes that decode pictures"
+        "--workers",
+        type=not_negative,
+        default=0,
+        help="processes that decode pictures (default: 0, none of their own)",
     )
     return parser
 
 
-def add_catalogue(
-    parser: argparse.ArgumentParser, *flags: str, required: bool = True
-) -> argparse._ArgumentGroup:
-    """Add the options that choose and filter a catalogue; return their group.
+def add_data(parser: argparse.ArgumentParser, *aliases: str) -> argparse._ArgumentGroup:
+    """Add the options that name and filter a task's input; return their group.
 
     Args:
         parser (argparse.ArgumentParser): From :func:`make_parser`.
-        flags (str): Names of the option for the catalogue's path.
-        required (bool): Whether that option is required.
+        aliases (str): Names of ``--data`` besides :data:`DATA_ALIASES`.
     """
-    group = parser.add_argument_group("catalogue")
+    group = parser.add_argument_group("data")
+    aliases = (*DATA_ALIASES, *aliases)
+    several = {"nargs": "+", "action": "extend", "metavar": "PATH"}
     group.add_argument(
-        *flags,
-        dest="catalogue",
-        required=required,
-        metavar="PATH",
-        help="folder or zip of pictures, dataset folder, or csv",
+        "--data",
+        **several,
+        help="pictures, folders or zip files of pictures, dataset folders, or csv files "
+        f"(the same: {', '.join(aliases)})",
     )
-    group.add_argument("--id_column", help="csv: column of ids")
-    group.add_argument("--picture_column", help="csv: column of picture paths")
+    group.add_argument(*aliases, dest="data", **several, help=argparse.SUPPRESS)
+    group.add_argument("--id_column", help=f"csv: column of ids (default: {_ID})")
+    group.add_argument(
+        "--picture_column", help=f"csv: column of picture paths (default: {_PICTURE})"
+    )
     group.add_argument(
         "--ids", metavar="FILE", help="keep only these ids (text file, one per line)"
     )
     return group
+
+
+def check_data(args: argparse.Namespace) -> None:
+    """Raise a UserError if the options of :func:`add_data` name no input."""
+    if not args.data:
+        raise UserError(
+            "There is no input: give --data, with pictures, folders or zip files of "
+            "pictures, dataset folders, or csv files."
+        )
+
+
+def files_read(args: argparse.Namespace) -> list[str]:
+    """Return the files that the options of :func:`add_data` read."""
+    paths = [*(args.data or []), args.ids]
+    return [path.partition(IN_ARCHIVE)[0] for path in paths if path]
 
 
 def load_encoder(args: argparse.Namespace) -> Clip:
@@ -150,7 +180,8 @@ def load_catalogue(args: argparse.Namespace) -> Catalogue:
     Raises:
         UserError: If it or the file of ids cannot be read.
     """
-    catalogue = read_catalogue(args.catalogue, args.id_column, args.picture_column)
+    check_data(args)
+    catalogue = read_catalogues(args.data, args.id_column, args.picture_column)
     return catalogue.only(args.ids) if args.ids else catalogue
 
 

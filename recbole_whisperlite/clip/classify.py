@@ -211,7 +211,7 @@ def main(argv: list[str]) -> int:
         UserError: If an option, the pictures or the labels cannot be used.
     """
     parser = arguments.make_parser("classify", __doc__)
-    arguments.add_catalogue(parser, "--pictures", "--images", "--catalogue")
+    arguments.add_data(parser)
     group = parser.add_argument_group("classes")
     group.add_argument("--classes", nargs="+", help="class names")
     group.add_argument("--classes_file", help="text file of class names, one per line")
@@ -219,10 +219,15 @@ def main(argv: list[str]) -> int:
         "--template",
         nargs="+",
         default=TEMPLATES,
-        help="prompts, with {} where the class name goes",
+        help="prompts, with {} where the class name goes (default: "
+        + ", ".join(f'"{template}"' for template in TEMPLATES)
+        + ")",
     )
     group.add_argument(
-        "--scores", default="softmax", choices=SCORES, help="how cosines become scores"
+        "--scores",
+        default=SCORES[0],
+        choices=SCORES,
+        help=f"how cosines become scores (default: {SCORES[0]})",
     )
     group = parser.add_argument_group("truth")
     group.add_argument(
@@ -234,11 +239,15 @@ def main(argv: list[str]) -> int:
         "--most_frequent",
         type=arguments.positive,
         metavar="N",
-        help="keep only the N most frequent labels, and the pictures that have them",
+        help="keep only the N most frequent labels, and the pictures that have them "
+        "(default: all)",
     )
     group = parser.add_argument_group("results")
     group.add_argument(
-        "--k", type=arguments.positive, default=1, help="labels per picture"
+        "--k",
+        type=arguments.positive,
+        default=1,
+        help="labels per picture, the likeliest first (default: 1)",
     )
     group.add_argument("--output", metavar="FILE", help="table (.csv or .tsv)")
     group.add_argument("--metrics", metavar="FILE", help="accuracy and F1 (.json)")
@@ -257,7 +266,8 @@ def main(argv: list[str]) -> int:
             "take them from the true labels."
         )
     output.check_table(args.output)
-    read = [args.catalogue, args.ids, args.classes_file, args.labels]
+    arguments.check_data(args)
+    read = [*arguments.files_read(args), args.classes_file, args.labels]
     output.check_writable(args.output, args.metrics, read=read)
     catalogue = arguments.load_catalogue(args)
     truth = [""] * len(catalogue)
@@ -293,10 +303,12 @@ def _labelled(catalogue, args):
 
 def _report(catalogue, truth, result, args):
     best = result.best(args.k)
-    columns = ["id", "rank", "label", "score"] + ["truth"] * bool(args.label_column)
+    columns = ["id", "path", "rank", "label", "score"]
+    columns += ["truth"] * bool(args.label_column)
     rows = [
         (
             catalogue.ids[row],
+            catalogue.pictures[row],
             rank,
             result.classes[name],
             f"{result.scores[row, name]:.4f}",

@@ -214,7 +214,7 @@ def main(argv: list[str]) -> int:
         UserError: If an option, the pictures or the ground truth cannot be used.
     """
     parser = arguments.make_parser("evaluate", __doc__)
-    arguments.add_catalogue(parser, "--images", "--catalogue")
+    arguments.add_data(parser)
     group = parser.add_argument_group("truth")
     group.add_argument("--ground_truth", metavar="FILE", help="JSON file, see above")
     group.add_argument(
@@ -232,7 +232,8 @@ def main(argv: list[str]) -> int:
         )
     if args.labels and not args.label_column:
         raise UserError("--labels needs --label_column, its column of categories.")
-    read = [args.catalogue, args.ids, args.ground_truth, args.labels]
+    arguments.check_data(args)
+    read = [*arguments.files_read(args), args.ground_truth, args.labels]
     output.check_writable(args.output, read=read)
     catalogue = arguments.load_catalogue(args)
     if args.ground_truth:

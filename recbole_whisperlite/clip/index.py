@@ -17,7 +17,7 @@ from recbole_whisperlite.clip import output
 from recbole_whisperlite.clip.graph import Graph, check_installed
 from recbole_whisperlite.encoder import digest
 from recbole_whisperlite.encoder.base import unit_rows
-from recbole_whisperlite.encoder.pictures import some
+from recbole_whisperlite.encoder.pictures import IN_ARCHIVE, some
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import digest_of_file
 
@@ -150,7 +150,7 @@ def build_index(
     return Index(
         catalogue.ids,
         vectors,
-        [_absolute(picture) for picture in catalogue.pictures],
+        [absolute(picture) for picture in catalogue.pictures],
         [texts[row] for row in rows],
         {
             "encoder": clip.name,
@@ -307,6 +307,8 @@ def _graph_file(path, content):
     return Path(f"{path}.{content}.usearch")
 
 
-def _absolute(picture):
-    archive, found, member = picture.partition("::")
+def absolute(picture: str) -> str:
+    """Return the absolute path of a picture, also of ``file.zip::member``; ``""`` of
+    ``""``."""
+    archive, found, member = picture.partition(IN_ARCHIVE)
     return f"{Path(archive).resolve()}{found}{member}" if picture else ""

@@ -14,7 +14,13 @@ import numpy as np
 from PIL import Image
 
 from recbole_whisperlite.clip import arguments, contact_sheet, output
-from recbole_whisperlite.clip.index import SIDES, Index, build_index, load_index
+from recbole_whisperlite.clip.index import (
+    SIDES,
+    Index,
+    absolute,
+    build_index,
+    load_index,
+)
 from recbole_whisperlite.clip.sources import read_lines
 from recbole_whisperlite.encoder.base import unit_rows
 from recbole_whisperlite.encoder.pictures import IN_ARCHIVE, read_picture
@@ -47,6 +53,7 @@ def retrieve(
     pictures: list[str | Path | Image.Image] | None = None,
     k: int = 10,
     text_weight: float = 0.5,
+    keep_query: bool = False,
 ) -> Hits:
     """Search an index by texts, by pictures, or by pairs of both.
 
@@ -62,13 +69,16 @@ def retrieve(
             unit vector plus ``1 - text_weight`` times the picture's. Pictures resemble
             pictures more than texts do, so in an index of pictures a text may need more
             than 0.5.
+        keep_query (bool): Whether products are found whose picture is the query's own
+            file, which resembles nothing as much as itself.
 
     Returns:
-        Hits: With min(k, len(index)) products per query.
+        Hits: With k products per query, or all if there are fewer besides the queries.
 
     Raises:
-        UserError: If there is no query, a text is empty, a picture cannot be read, or
-            their numbers do not fit together.
+        UserError: If there is no query, a text is empty, a picture cannot be read,
+            their numbers do not fit together, or there is no product besides a query's
+            own picture.
     """
     if k < 1:
         raise UserError(f"k: at least 1 product is needed, not {k}.")
@@ -82,8 +92,37 @@ def retrieve(
         of_pictures, _ = clip.encode_pictures(pictures, missing="error")
         vectors = vectors + (1 - text_weight if texts else 1) * of_pictures
     count = len(vectors)
-    queries = zip(_repeat(texts, count), _repeat(pictures, count))
-    return Hits(list(queries), *index.search(unit_rows(vectors), k))
+    queries = list(zip(_repeat(texts, count), _repeat(pictures, count)))
+    own = [set() if keep_query else _rows_of(index, picture) for _, picture in queries]
+    most = max(map(len, own))
+    if most == len(index):
+        raise UserError(
+            "There is no product besides those with the picture of the query. To find "
+            "them, too, use --keep_query."
+        )
+    rows, scores = index.search(unit_rows(vectors), k + most)
+    if most:
+        rows, scores = _without(own, rows, scores, min(k, len(index) - most))
+    return Hits(queries, rows, scores)
+
+
+def _rows_of(index, picture):
+    """Return the rows of the index whose picture is the same file."""
+    if not isinstance(picture, (str, Path)):
+        return set()
+    path = absolute(str(picture))
+    return {row for row, name in enumerate(index.pictures) if name == path}
+
+
+def _without(own, rows, scores, k):
+    """Return the first k columns of rows and scores, each without its query's own."""
+    kept = np.array(
+        [
+            [column for column, row in enumerate(found) if row not in left_out][:k]
+            for found, left_out in zip(rows.tolist(), own)
+        ]
+    )
+    return np.take_along_axis(rows, kept, 1), np.take_along_axis(scores, kept, 1)
 
 
 def _check_queries(texts, pictures, text_weight):
@@ -119,7 +158,7 @@ def main(argv: list[str]) -> int:
         UserError: If an option, the catalogue or the index cannot be used.
     """
     parser = arguments.make_parser("retrieve", __doc__)
-    group = arguments.add_catalogue(parser, "--catalogue", required=False)
+    group = arguments.add_data(parser)
     group.add_argument("--index", metavar="FILE", help="search this saved index")
     group.add_argument(
         "--of", choices=SIDES, help="what to encode of each product (default: pictures)"
@@ -142,16 +181,24 @@ def main(argv: list[str]) -> int:
         help="weight of the text where a query has both, 0 to 1 (default: 0.5)",
     )
     group.add_argument(
-        "--k", type=arguments.positive, default=10, help="products per query"
+        "--k",
+        type=arguments.positive,
+        default=10,
+        help="products per query, the best first (default: 10)",
+    )
+    group.add_argument(
+        "--keep_query",
+        action="store_true",
+        help="also find the query's own picture, which is left out by default",
     )
     group = parser.add_argument_group("results")
     group.add_argument("--output", metavar="FILE", help="table (.csv or .tsv)")
     group.add_argument("--sheet", metavar="FILE", help="contact sheet (.html or .png)")
     args = parser.parse_args(argv)
 
-    if bool(args.catalogue) == bool(args.index):
+    if bool(args.data) == bool(args.index):
         raise UserError(
-            "Say what to search: either --catalogue (pictures, a dataset, csv) or "
+            "Say what to search: either --data (pictures, a dataset, csv) or "
             "--index (a saved index)."
         )
     if args.index:
@@ -173,7 +220,7 @@ def main(argv: list[str]) -> int:
         args.output,
         args.sheet,
         args.save_index,
-        read=[*files, args.catalogue, args.ids, args.texts_file],
+        read=[*files, *arguments.files_read(args), args.texts_file],
     )
     if args.index:
         clip = arguments.load_encoder(args)
@@ -194,7 +241,15 @@ def main(argv: list[str]) -> int:
         index.save(args.save_index)
         print(f"index of {len(index):,} products: {args.save_index}")
     if has_query:
-        hits = retrieve(clip, index, texts, args.picture, args.k, args.text_weight)
+        hits = retrieve(
+            clip,
+            index,
+            texts,
+            args.picture,
+            args.k,
+            args.text_weight,
+            args.keep_query,
+        )
         _report(index, hits, args)
     return 0
 
@@ -207,7 +262,7 @@ def _refuse_with_index(args):
     if given:
         raise UserError(
             f"--{given[0]} chooses what is encoded, but {args.index} is already encoded. "
-            "Use it with --catalogue and --save_index to build another index."
+            "Use it with --data and --save_index to build another index."
         )
 
 

@@ -1,16 +1,18 @@
 """Catalogues: ids with pictures, texts and labels, read from common formats.
 
-A catalogue is a folder or zip file of pictures (optionally with a ``styles.csv`` in it),
-a RecBole dataset (``<name>.item`` with a column ``image``), or a csv file with one
-product per line.
+A catalogue is a picture, a folder or zip file of pictures (optionally with a
+``styles.csv`` in it), a RecBole dataset (``<name>.item`` with a column ``image``), or a
+csv file with one product per line.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +21,7 @@ import pandas as pd
 
 from recbole_whisperlite.data.atomic import read_atomic
 from recbole_whisperlite.data.texts import IMAGE_FIELD, join_fields
+from recbole_whisperlite.encoder.pictures import IN_ARCHIVE, PictureError, read_picture
 from recbole_whisperlite.errors import UserError, did_you_mean
 
 SUFFIXES = (
@@ -126,13 +129,14 @@ def read_catalogue(
 ) -> Catalogue:
     """Read a catalogue.
 
-    The id of a picture in a folder or zip file is its file name without the suffix; if
-    two would be equal, all pictures are identified by their path inside it.
+    The id of a picture in a folder or zip file is its file name without the suffix;
+    those that would be equal are identified by their path inside it.
 
     Args:
-        path (str or Path): A folder or ``.zip`` of pictures, a dataset folder, or a
-            ``.csv``/``.tsv`` file with paths of pictures relative to it. A folder
-            ``stylist-mini`` that does not exist is created.
+        path (str or Path): A picture (``file.zip::member`` for one in an archive), a
+            folder or ``.zip`` of pictures, a dataset folder, or a ``.csv``/``.tsv`` file
+            with paths of pictures relative to it. A folder ``stylist-mini`` that does
+            not exist is created.
         id_column (str, optional): csv: the column of ids; by default one of
             :data:`ID_COLUMNS`, else the picture's name, else the line number.
         picture_column (str, optional): csv: the column of pictures; by default one of
@@ -171,19 +175,79 @@ def _read(path, id_column, picture_column):
     if path.is_dir():
         items = path / f"{path.resolve().name}.item"
         return _dataset(items) if items.is_file() else _folder(path)
+    if path.suffix.lower() in SUFFIXES:
+        return _picture(path)  # what is wrong with it is told where it is decoded
     if not path.is_file():
         raise UserError(
-            f"{path}: this does not exist. A catalogue is a folder or zip file of "
-            "pictures, a dataset folder, or a csv file."
+            f"{path}: this does not exist. A catalogue is a picture, a folder or zip "
+            "file of pictures, a dataset folder, or a csv file."
         )
     if path.suffix.lower() == ".zip":
         return _zip(path)
     if path.suffix.lower() in (".csv", ".tsv"):
         return _csv(path, id_column, picture_column)
+    with contextlib.suppress(PictureError):
+        read_picture(path)
+        return _picture(path)
     raise UserError(
-        f"{path}: a catalogue is a folder or zip file of pictures, a dataset folder, or "
-        "a csv file (.csv, .tsv)."
+        f"{path}: a catalogue is a picture ({', '.join(SUFFIXES)}), a folder or zip file "
+        "of pictures, a dataset folder, or a csv file (.csv, .tsv)."
     )
+
+
+def read_catalogues(
+    paths: list[str | Path],
+    id_column: str | None = None,
+    picture_column: str | None = None,
+) -> Catalogue:
+    """Read one or several catalogues as one.
+
+    Ids that occur in several of them get a longer form: single pictures their path, other
+    products the path of their catalogue before the id.
+
+    Args:
+        paths (list of str or Path): At least one, as in :func:`read_catalogue`.
+        id_column (str, optional): csv: the column of ids.
+        picture_column (str, optional): csv: the column of pictures.
+
+    Returns:
+        Catalogue: The products in the order of ``paths``; columns that only some
+        catalogues have are ``""`` for the products of the others.
+
+    Raises:
+        UserError: If one of them cannot be read, or is given twice.
+    """
+    again = [path for path, count in Counter(map(str, paths)).items() if count > 1]
+    if again:
+        raise UserError(f"{again[0]}: this is given twice.")
+    parts = [read_catalogue(path, id_column, picture_column) for path in paths]
+    if len(parts) == 1:
+        return parts[0]
+    longer = [
+        part.path if part.pictures == [part.path] else f"{part.path}/{id_}"
+        for part in parts
+        for id_ in part.ids
+    ]
+    table = pd.concat([part.table for part in parts], ignore_index=True)
+    return Catalogue(
+        f"{parts[0].path} and {len(parts) - 1} more",
+        _distinct([id_ for part in parts for id_ in part.ids], longer),
+        [picture for part in parts for picture in part.pictures],
+        table.fillna(""),
+    )
+
+
+def _distinct(names, longer):
+    """Return the names, with the longer form of those that occur more than once."""
+    count = Counter(names)
+    found = [long if count[name] > 1 else name for name, long in zip(names, longer)]
+    # "a.png" may be the longer form of one and, from "a.png.jpg", the name of another.
+    return found if len(set(found)) == len(found) else list(longer)
+
+
+def _picture(path):
+    name = PurePosixPath(str(path).rpartition(IN_ARCHIVE)[2]).stem
+    return Catalogue(str(path), [name], [str(path)], pd.DataFrame(index=range(1)))
 
 
 def join_labels(
@@ -346,9 +410,7 @@ def _members(path, members, locate, read):
             f"{path}: there is no picture in it. Pictures are files that end in "
             f"{', '.join(SUFFIXES)}."
         )
-    ids = [file.stem for file in files]
-    if len(set(ids)) < len(ids):
-        ids = [str(file) for file in files]
+    ids = _distinct([file.stem for file in files], [str(file) for file in files])
     table = pd.DataFrame(index=range(len(files)))
     styles = [member for member in members if member.name == _STYLES]
     if styles:
@@ -401,12 +463,9 @@ def _csv(path, id_column, picture_column):
 
 def _ids_of(names):
     """Name products after their pictures as :func:`_members` does, or by row number."""
-    stems = {name: Path(name).stem for name in names}
-    distinct = len(set(stems.values())) == len(stems)
-    return [
-        (stems[name] if distinct else name) if name else f"row {row}"
-        for row, name in enumerate(names, start=1)
-    ]
+    named = list(dict.fromkeys(filter(None, names)))
+    ids = dict(zip(named, _distinct([Path(name).stem for name in named], named)))
+    return [ids.get(name, f"row {row}") for row, name in enumerate(names, start=1)]
 
 
 def _relative_to(path, names):

@@ -1,5 +1,6 @@
 import csv
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def labels(photos, tmp_path):
 
 def test_the_command_labels_a_folder(run, flags, photos, tmp_path):
     table = tmp_path / "labels.csv"
-    argv = ["--pictures", photos, "--classes", *COLOURS, "--k=2"]
+    argv = ["--data", photos, "--classes", *COLOURS, "--k=2"]
     argv += ["--template={}", "--output", table]
     status, _, err = run("classify", *flags, *argv)
     assert status == 0, err
@@ -120,21 +121,41 @@ def test_the_command_labels_a_folder(run, flags, photos, tmp_path):
     assert len(rows) == 24
     best = [row for row in rows if row["rank"] == "1"]
     assert all(row["id"].startswith(row["label"]) for row in best)
+    assert all(row["path"] == str(photos / f"{row['id']}.png") for row in rows)
     assert all(0.25 < float(row["score"]) <= 1 for row in best)
+
+
+def test_single_pictures_are_labelled_and_named_by_their_path(
+    run, flags, photos, tmp_path
+):
+    table = tmp_path / "labels.csv"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.write(photos / "blue-1.png", "blue-1.png")
+    pictures = [photos / "red-1.png", f"{tmp_path / 'a.zip'}::blue-1.png"]
+    argv = ["--classes", *COLOURS, "--template={}", "--output", table]
+    for data in (pictures, pictures[:1]):
+        status, _, err = run("classify", *flags, "--data", *data, *argv)
+        assert status == 0, err
+        with open(table, newline="") as file:
+            found = [(r["id"], r["path"], r["label"]) for r in csv.DictReader(file)]
+        expected = zip(["red-1", "blue-1"], map(str, pictures), ["red", "blue"])
+        assert found == list(expected)[: len(data)]
+    status, _, err = run("classify", *flags, "--data", photos / "none.png", *argv)
+    assert status == 2 and "none.png" in err and "Traceback" not in err
 
 
 def test_the_command_measures_against_labels(run, flags, photos, labels, tmp_path):
     metrics = tmp_path / "metrics.json"
     truth = ["--labels", labels, "--label_column=colour", "--template={}"]
     truth += ["--metrics", metrics]
-    status, out, err = run("classify", *flags, "--pictures", photos, *truth)
+    status, out, err = run("classify", *flags, "--data", photos, *truth)
     assert status == 0, err
     assert "11 of 12 pictures have one of 4 labels" in out
     found = json.loads(metrics.read_text())
     assert found["pictures"] == 11 and found["classes"] == 4
     assert found["accuracy"] == {"value": 1.0, "chance": pytest.approx(3 / 11)}
     status, out, _ = run(
-        "classify", *flags, "--pictures", photos, *truth, "--most_frequent=2"
+        "classify", *flags, "--data", photos, *truth, "--most_frequent=2"
     )
     assert "6 of 12 pictures have one of 2 labels" in out
 
@@ -143,12 +164,12 @@ def test_classes_of_the_file_are_added_to_those_named(run, flags, photos, tmp_pa
     names, table = tmp_path / "names.txt", tmp_path / "labels.csv"
     names.write_text("green\nblue\n")
     argv = ["--classes=red", f"--classes_file={names}", "--k=5", "--output", table]
-    status, _, err = run("classify", *flags, "--pictures", photos, *argv)
+    status, _, err = run("classify", *flags, "--data", photos, *argv)
     assert status == 0, err
     with open(table, newline="") as file:
         assert {r["label"] for r in csv.DictReader(file)} == {"red", "green", "blue"}
     argv = [f"--classes_file={names}", "--output", names]
-    status, _, err = run("classify", *flags, "--pictures", photos, *argv)
+    status, _, err = run("classify", *flags, "--data", photos, *argv)
     assert status == 2 and names.read_text() == "green\nblue\n"
 
 
@@ -169,7 +190,7 @@ def test_classes_of_the_file_are_added_to_those_named(run, flags, photos, tmp_pa
     ],
 )
 def test_mistakes_are_told_in_one_line(run, flags, photos, argv, message):
-    status, _, err = run("classify", *flags, "--pictures", photos, *argv)
+    status, _, err = run("classify", *flags, "--data", photos, *argv)
     assert status == 2 and message in err, err
     assert "Traceback" not in err
 
@@ -191,11 +212,11 @@ def test_odd_pictures_are_labelled_and_broken_ones_counted(
     (folder / "text.jpg").write_text("not a picture")
     (folder / "empty.png").write_bytes(b"")
     table = folder / "found.csv"
-    argv = ["--pictures", folder, "--classes", *COLOURS, "--template={}"]
+    argv = ["--data", folder, "--classes", *COLOURS, "--template={}"]
     argv += ["--output", table]
     status, _, err = run("classify", *flags, *argv)
     assert status == 0, err
-    rows = dict(line.split(",")[::2] for line in table.read_text().splitlines()[1:])
+    rows = dict(line.split(",")[::3] for line in table.read_text().splitlines()[1:])
     assert rows.keys() == {"cmyk", "palette", "deep", "moving", "whole"}
     assert {rows["cmyk"], rows["palette"], rows["moving"], rows["whole"]} == {"red"}
     assert "3 of 8 pictures" in caplog.text

@@ -81,7 +81,7 @@ def test_captions_make_a_truth_and_equal_ones_share_it(photos):
 def test_the_command_prints_a_table_and_writes_json(run, flags, photos, tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(truth_of()))
     output = tmp_path / "result.json"
-    argv = ["--images", photos, "--ground_truth", tmp_path / "truth.json"]
+    argv = ["--data", photos, "--ground_truth", tmp_path / "truth.json"]
     status, out, err = run("evaluate", *flags, *argv, "--output", output)
     assert status == 0, err
     result = json.loads(output.read_text())
@@ -112,7 +112,7 @@ def test_a_wrong_truth_is_told(run, flags, photos, tmp_path, content, message):
     if content is not None:
         path.write_text(content)
     output = tmp_path / "result.json"
-    argv = ["--images", photos, "--ground_truth", path, "--output", output]
+    argv = ["--data", photos, "--ground_truth", path, "--output", output]
     status, _, err = run("evaluate", *flags, *argv)
     assert status == 2 and message in err, err
     assert "Traceback" not in err and not output.exists()
@@ -125,12 +125,12 @@ def test_a_wrong_truth_is_told(run, flags, photos, tmp_path, content, message):
         (["--caption_column=title"], "only pictures|nothing but pictures|no column"),
         (["--caption_column=a", "--labels=b.csv"], "--labels needs --label_column"),
         (["--caption_column=a", "--output=/proc/none/a.json"], "cannot be written"),
-        (["--caption_column=a", "--images=none"], "does not exist"),
+        (["--caption_column=a", "--data=none"], "does not exist"),
     ],
 )
 def test_mistakes_are_told_in_one_line(run, flags, photos, argv, message):
     import re
 
-    status, _, err = run("evaluate", *flags, "--images", photos, *argv)
+    status, _, err = run("evaluate", *flags, "--data", photos, *argv)
     assert status == 2 and re.search(message, err), err
     assert "Traceback" not in err

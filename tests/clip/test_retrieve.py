@@ -44,7 +44,9 @@ def test_text_vectors_have_length_1_so_that_scores_are_cosines(clip, index):
 
 
 def test_a_picture_finds_itself_and_its_like(clip, index, photos):
-    hits = retrieve(clip, index, pictures=[photos / "green-1.png"], k=3)
+    hits = retrieve(
+        clip, index, pictures=[photos / "green-1.png"], k=3, keep_query=True
+    )
     assert found(index, hits)[0] == "green-1"
     assert {id_[:-2] for id_ in found(index, hits)} == {"green"}
     assert hits.scores[0, 0] == pytest.approx(1, abs=1e-5)
@@ -59,7 +61,7 @@ def test_picture_and_text_together_are_the_sum_of_their_unit_vectors(
     image, _ = clip.encode_pictures([picture])
     text = clip.encode_texts(["blue"])
     for weight in (0.5, 0.8):
-        hits = retrieve(clip, index, ["blue"], [picture], 5, text_weight=weight)
+        hits = retrieve(clip, index, ["blue"], [picture], 5, weight, keep_query=True)
         query = unit_rows(weight * text + (1 - weight) * image)
         expected = np.sort((query @ index.vectors.T)[0])[:-6:-1]
         np.testing.assert_allclose(hits.scores[0], expected, atol=1e-5)
@@ -243,13 +245,40 @@ def test_a_graph_that_finds_no_room_is_told(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_query_is_not_found_itself_unless_asked(clip, photos, tmp_path):
+    (photos / "list.csv").write_text(
+        "id,image\n1,red-0.png\n2,red-0.png\n3,red-1.png\n4,blue-0.png\n"
+    )
+    index = build_index(clip, read_catalogue(photos / "list.csv"))
+
+    def found(pictures, **settings):
+        hits = retrieve(clip, index, pictures=pictures, **settings)
+        assert (np.diff(hits.scores) <= 0).all()
+        return [[index.ids[row] for row in rows] for rows in hits.rows]
+
+    same = photos / ".." / photos.name / "red-0.png"
+    assert found([same]) == [["3", "4"]]
+    assert sorted(found([same], keep_query=True)[0][:2]) == ["1", "2"]
+    # a query that is in the catalogue twice, and one that is not
+    blue, red = found([photos / "blue-0.png", photos / "red-0.png"], k=2)
+    assert "4" not in blue and len(blue) == 2 and red == ["3", "4"]
+    copy = tmp_path / "copy.png"
+    copy.write_bytes((photos / "red-0.png").read_bytes())
+    assert sorted(found([copy], k=2)[0]) == ["1", "2"]
+    hits = retrieve(clip, index, ["blue"], [photos / "red-0.png"], text_weight=0.9)
+    assert [index.ids[row] for row in hits.rows[0]] == ["4", "3"]
+    with pytest.raises(UserError, match="no product besides .* use --keep_query"):
+        alone = build_index(clip, read_catalogue(photos / "red-0.png"))
+        retrieve(clip, alone, pictures=[photos / "red-0.png"])
+
+
 # ---------------------------------------------------------------- command line
 
 
 def test_the_command_writes_a_table_and_sheets(run, flags, photos, tmp_path):
     table, page = tmp_path / "new" / "found.csv", tmp_path / "found.html"
     query = ["--text", "red", "blue", "--k=2", f"--output={table}", f"--sheet={page}"]
-    status, out, err = run("retrieve", *flags, "--catalogue", photos, *query)
+    status, out, err = run("retrieve", *flags, "--data", photos, *query)
     assert status == 0, err
     with open(table, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -261,21 +290,27 @@ def test_the_command_writes_a_table_and_sheets(run, flags, photos, tmp_path):
 
 def test_the_command_searches_a_saved_index(run, flags, photos, tmp_path):
     index = tmp_path / "photos.npz"
-    status, out, _ = run(
-        "retrieve", *flags, f"--catalogue={photos}", "--save_index", index
-    )
+    status, out, _ = run("retrieve", *flags, f"--data={photos}", "--save_index", index)
     assert status == 0 and "index of 12 products" in out
-    status, out, _ = run(
-        "retrieve", *flags, "--index", index, "--picture", photos / "blue-2.png"
-    )
+    search = ["--index", index, "--picture", photos / "blue-2.png"]
+    status, out, _ = run("retrieve", *flags, *search, "--keep_query")
     assert status == 0 and out.splitlines()[1].split()[2] == "blue-2"
+    status, out, _ = run("retrieve", *flags, *search, "--k=20")
+    found = [line.split()[2] for line in out.splitlines()[1:]]
+    assert status == 0 and len(found) == 11 and "blue-2" not in found
+
+
+@pytest.mark.parametrize("alias", ["--catalogue", "--pictures", "--images"])
+def test_the_names_of_before_still_name_the_input(run, flags, photos, alias):
+    status, out, err = run("retrieve", *flags, alias, photos, "--text=red", "--k=1")
+    assert status == 0 and out.splitlines()[1].split()[2].startswith("red"), err
 
 
 TAG = "--clip_pretrained=laion2b_s34b_b79k"
 
 
 def bad_commands(photos, tmp_path):
-    search = ["--catalogue", photos]
+    search = ["--data", photos]
     (tmp_path / "empty").mkdir()
     (tmp_path / "blank.txt").write_text("\n\n")
     (tmp_path / "plain").write_text("a file")
@@ -292,7 +327,7 @@ def bad_commands(photos, tmp_path):
             [*search, "--text=a", f"--picture={photos}/red-0.png", "--text_weight=2"],
             "not between 0 and 1",
         ),
-        "empty folder": (["--catalogue", tmp_path / "empty", "--text=a"], "no picture"),
+        "empty folder": (["--data", tmp_path / "empty", "--text=a"], "no picture"),
         "bad sheet": ([*search, "--text=red", "--sheet=a.pdf"], ".html page or a .png"),
         "folder is a file": (
             [*search, "--text=red", f"--output={tmp_path}/plain/a.csv"],
@@ -323,7 +358,7 @@ def bad_commands(photos, tmp_path):
         "kind of table": ([*search, "--text=a", "--output=a.json"], "a .csv or .tsv"),
         "output is read": (
             [
-                f"--catalogue={tmp_path}/own.csv",
+                f"--data={tmp_path}/own.csv",
                 "--text=a",
                 f"--output={tmp_path}/own.csv",
             ],
@@ -382,7 +417,7 @@ def test_a_query_is_looked_at_before_anything_is_written(
     run, flags, photos, tmp_path, query
 ):
     index = tmp_path / "new" / "photos.npz"
-    argv = ["--catalogue", photos, "--save_index", index, *query]
+    argv = ["--data", photos, "--save_index", index, *query]
     status, _, err = run("retrieve", *flags, *argv)
     assert status == 2 and "Traceback" not in err
     assert not index.parent.exists()
@@ -393,7 +428,7 @@ def test_a_query_is_looked_at_before_anything_is_written(
 )
 def test_numbers_out_of_range_are_told(run, flags, photos, capsys, option):
     with pytest.raises(SystemExit):
-        run("retrieve", *flags, "--catalogue", photos, "--text=red", option)
+        run("retrieve", *flags, "--data", photos, "--text=red", option)
     assert f"argument {option.split('=')[0]}: " in capsys.readouterr().err
 
 

@@ -3,7 +3,11 @@ import zipfile
 import pytest
 from squares import square
 
-from recbole_whisperlite.clip.sources import join_labels, read_catalogue
+from recbole_whisperlite.clip.sources import (
+    join_labels,
+    read_catalogue,
+    read_catalogues,
+)
 from recbole_whisperlite.data.atomic import write_atomic
 from recbole_whisperlite.errors import UserError
 
@@ -25,11 +29,39 @@ def test_a_folder_goes_by_the_names_of_its_pictures(photos):
     assert catalogue.pictures[0] == str(photos / "blue-0.png")
 
 
-def test_equal_names_in_two_folders_go_by_their_path(photos):
+def test_equal_names_in_two_folders_go_by_their_path_and_no_others(photos):
+    before = read_catalogue(photos).ids
     (photos / "old").mkdir()
     square("red", 0, 0).save(photos / "old" / "red-0.jpg")
     ids = read_catalogue(photos).ids
-    assert "old/red-0.jpg" in ids and "red-0.png" in ids
+    assert set(ids) - set(before) == {"old/red-0.jpg", "red-0.png"}
+    assert set(before) - set(ids) == {"red-0"}
+
+
+def test_a_longer_form_that_is_the_name_of_another_makes_no_two_alike(photos):
+    (photos / "old").mkdir()
+    for name in ("old/red-0.jpg", "red-0.png.jpg"):
+        square("red", 0, 0).save(photos / name)
+    ids = read_catalogue(photos).ids
+    assert len(set(ids)) == 14 and "red-0.png.jpg" in ids
+
+
+def test_several_catalogues_are_one_and_equal_ids_go_by_their_path(photos, tmp_path):
+    (photos / "list.csv").write_text("image,title\nred-1.png,one\nblue-0.png,two\n")
+    paths = [photos / "list.csv", photos / "red-1.png", photos / "red-2.png"]
+    catalogue = read_catalogues(paths)
+    listed, alone = f"{photos / 'list.csv'}/red-1", str(photos / "red-1.png")
+    assert catalogue.ids == [listed, "blue-0", alone, "red-2"]
+    assert catalogue.column("title") == ["one", "two", "", ""]
+    assert catalogue.pictures[2:] == [alone, str(photos / "red-2.png")]
+    with pytest.raises(UserError, match="red-2.png: this is given twice"):
+        read_catalogues([*paths, photos / "red-2.png"])
+
+
+def test_a_picture_is_known_by_its_content_if_not_by_its_name(photos):
+    (photos / "red-0.png").rename(photos / "mine")
+    catalogue = read_catalogue(photos / "mine")
+    assert catalogue.ids == ["mine"] and catalogue.pictures == [str(photos / "mine")]
 
 
 def test_a_zip_file_brings_the_columns_of_its_styles(photos, tmp_path):
@@ -92,7 +124,7 @@ def test_labels_are_matched_by_id_or_file_name(photos, tmp_path):
     "name, content, message",
     [
         ("nothing", None, "does not exist"),
-        ("a.parquet", b"x", "a catalogue is a folder or zip file"),
+        ("a.parquet", b"x", "a catalogue is a picture .*, a folder or zip file"),
         ("a.zip", b"not a zip", "zip file cannot be read"),
         ("a.csv", b"", "cannot be read as csv"),
         ("a.csv", b"id,title\n", "no line after the header"),
@@ -130,6 +162,8 @@ def test_without_ids_products_go_by_their_pictures_or_rows(tmp_path):
     assert read_catalogue(path).ids == ["a", "row 2", "row 3"]
     path.write_text("image,title\nold/a.jpg,one\nnew/a.jpg,two\n")
     assert read_catalogue(path).ids == ["old/a.jpg", "new/a.jpg"]
+    path.write_text("image,title\nold/a.jpg,one\nnew/a.jpg,two\nb.jpg,three\n")
+    assert read_catalogue(path).ids == ["old/a.jpg", "new/a.jpg", "b"]
 
 
 def test_an_empty_folder_is_told(tmp_path):
