@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 from recbole_whisperlite.clip import LOG_FORMAT
-from recbole_whisperlite.clip.arguments import load_encoder, make_parser
+from recbole_whisperlite.clip.arguments import DATA_ALIASES, load_encoder, make_parser
 from recbole_whisperlite.clip.new_clip import new_clip
 from recbole_whisperlite.clip.pairs import read_pairs, readable
 from recbole_whisperlite.clip.training import (
@@ -64,6 +64,7 @@ def main(argv: list[str]) -> int:
     parts = _read(args, recipe)
     for name, pairs in parts.items():
         print(f"{name}: {len(pairs):,} pictures")
+    recipe = _chosen(recipe, len(parts["train"]), args.nproc)
     output = Path(args.output)
     try:
         log = _train_in_processes(args, parts, recipe)
@@ -82,6 +83,19 @@ def main(argv: list[str]) -> int:
         f"encoder: open_clip, clip_model: {output})"
     )
     return 0
+
+
+def _chosen(recipe, n, processes):
+    """Return the recipe with nothing left open; say what was chosen."""
+    whole = recipe.for_pictures(n, processes)
+    chosen = [
+        f"{item.name} {getattr(whole, item.name)}"
+        for item in fields(Recipe)
+        if getattr(recipe, item.name) is None
+    ]
+    if chosen:
+        print(f"chosen for {n:,} pictures to train on: {', '.join(chosen)}")
+    return whole
 
 
 def _train_in_processes(args, parts, recipe):
@@ -224,8 +238,13 @@ def _make_parser():
     data = parser.add_argument_group("data")
     several = {"nargs": "+", "action": "extend"}
     data.add_argument(
-        "--data", **several, metavar="PATH", help="catalogues with captions, see above"
+        "--data",
+        **several,
+        metavar="PATH",
+        help="catalogues with captions, see above (the same: "
+        f"{', '.join(DATA_ALIASES)})",
     )
+    data.add_argument(*DATA_ALIASES, **several, dest="data", help=argparse.SUPPRESS)
     data.add_argument(
         "--captions",
         **several,
@@ -273,7 +292,8 @@ def _make_parser():
     training = parser.add_argument_group("training")
     given = {action.dest: action for action in parser._actions}
     for item in fields(Recipe):
-        meaning = f"{item.metadata['meaning']} (default: {item.default})"
+        default = item.metadata["by_size"] or item.default
+        meaning = f"{item.metadata['meaning']} (default: {default})"
         if item.name in given:
             given[item.name].default = item.default
             given[item.name].help = meaning
@@ -287,7 +307,7 @@ def _make_parser():
         else:
             training.add_argument(
                 f"--{item.name}",
-                type=type(item.default),
+                type=int if item.default is None else type(item.default),
                 default=item.default,
                 help=meaning,
             )
@@ -369,7 +389,8 @@ def _check_source(source):
 def _check(args):
     if args.nproc < 1:
         raise UserError(f"--nproc is {args.nproc}; it must be at least 1.")
-    check_share(args.batch_size, args.nproc)
+    if args.batch_size is not None:
+        check_share(args.batch_size, args.nproc)
     if args.model_cfg is not None and (args.clip_model or args.clip_pretrained):
         raise UserError(
             "model_cfg describes a new model, but clip_model and clip_pretrained name an "

@@ -13,7 +13,7 @@ import json
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,35 +43,46 @@ LOG = "log.jsonl"
 # A temperature below 0.01 makes training unstable (Radford et al. 2021, section 2.5).
 _MOST_LOGIT_SCALE = math.log(100)
 _QUERIES_AT_ONCE = 1024
+# Chosen by the size of the data: a batch is large, because the other captions in it are
+# the negatives of a picture, but an epoch is a few steps at least.
+_STEPS_AN_EPOCH, _MOST_BATCH, _MOST_WARMUP = 4, 256, 500
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # Settings that may change when a run is resumed: they do not affect the weights.
 _FREE = ("workers", "patience")
 
 
-def _setting(default, meaning, least=None):
-    return field(default=default, metadata={"meaning": meaning, "least": least})
+def _setting(default, meaning, least=None, by_size=None):
+    about = {"meaning": meaning, "least": least, "by_size": by_size}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained; ``clip finetune --help`` explains the settings.
 
+    ``batch_size`` and ``warmup_steps`` are None until :meth:`for_pictures` chooses them.
+
     Raises:
         UserError: If a setting is out of range.
     """
 
     epochs: int = _setting(10, "maximum number of passes over the pictures", 1)
-    batch_size: int = _setting(
-        256,
+    batch_size: int | None = _setting(
+        None,
         "pictures per step over all processes, each contrasted with all others",
         2,
+        f"a power of two with {_STEPS_AN_EPOCH} steps an epoch or more, at most "
+        f"{_MOST_BATCH}",
     )
     learning_rate: float = _setting(1e-5, "of AdamW, at the end of the warm-up")
     weight_decay: float = _setting(
         0.1, "of AdamW; not for biases, norms and temperature", 0
     )
-    warmup_steps: int = _setting(
-        100, "steps of linear warm-up, followed by cosine decay to zero", 0
+    warmup_steps: int | None = _setting(
+        None,
+        "steps of linear warm-up, followed by cosine decay to zero",
+        0,
+        f"a tenth of all steps, at most {_MOST_WARMUP}",
     )
     smallest_crop: float = _setting(
         0.8, "smallest random crop, as a fraction of each side; 1: no cropping"
@@ -92,6 +103,8 @@ class Recipe:
     def __post_init__(self):
         for item in fields(self):
             value, least = getattr(self, item.name), item.metadata["least"]
+            if value is None and item.metadata["by_size"]:
+                continue
             if least is not None and not least <= value < math.inf:
                 raise UserError(f"{item.name} is {value}; it must be at least {least}.")
         if self.seed >= 2**32:
@@ -110,6 +123,23 @@ class Recipe:
                 f"precision: '{self.precision}' does not exist. Accepted: auto, "
                 f"{', '.join(_PRECISIONS)}."
             )
+
+    def for_pictures(self, n: int, processes: int = 1) -> Recipe:
+        """Return the recipe with what was left open chosen by the size of the data.
+
+        Args:
+            n (int): Pictures to train on.
+            processes (int): A batch is divided evenly among so many.
+        """
+        batch_size, warmup_steps = self.batch_size, self.warmup_steps
+        if batch_size is None:
+            most = max(2, min(n // _STEPS_AN_EPOCH, _MOST_BATCH))
+            batch_size = 2 ** int(math.log2(most))
+            batch_size = max(batch_size // processes, 1) * processes
+        if warmup_steps is None:
+            steps = n // batch_size * self.epochs
+            warmup_steps = min(steps // 10, _MOST_WARMUP)
+        return replace(self, batch_size=batch_size, warmup_steps=warmup_steps)
 
 
 def train_clip(
@@ -138,7 +168,8 @@ def train_clip(
             of every epoch (JSON lines), a checkpoint, and the held-out pairs as ground
             truth, ``valid.json`` and ``test.json``. If it holds a checkpoint of the same
             training, the training is resumed from there.
-        recipe (Recipe): The settings.
+        recipe (Recipe): The settings; what it leaves open is chosen by the number of
+            pictures.
         test (Pairs, optional): Pairs that are not used, only listed in ``test.json``.
         show_progress (bool): Whether to show progress bars and a line per epoch.
 
@@ -180,7 +211,7 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     """Return the learning rate of a step, counted from 0, out of ``steps``.
 
     It grows linearly during the warm-up, then follows half a cosine that would reach
-    zero one step after the last.
+    zero one step after the last. The recipe leaves nothing open.
     """
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
@@ -190,13 +221,14 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
 
 class _Training:
     def __init__(self, clip, train, valid, output, recipe, show_progress):
-        self.clip, self.model, self.recipe = clip, clip.model, recipe
+        self.clip, self.model = clip, clip.model
         self.train, self.valid = train, valid
         self.output = output
         self.is_distributed = dist.is_available() and dist.is_initialized()
         self.rank = dist.get_rank() if self.is_distributed else 0
         self.world_size = dist.get_world_size() if self.is_distributed else 1
         self.show_progress = show_progress and self.rank == 0
+        self.recipe = recipe = recipe.for_pictures(len(train), self.world_size)
         _check_sizes(recipe, train, valid, self.world_size)
         self.identity = self._identity()
         self.dtype = _dtype(recipe.precision, clip.device)

@@ -263,6 +263,42 @@ def test_the_learning_rate_grows_in_a_line_and_falls_in_a_cosine(train):
     assert [entry["learning_rate"] for entry in log] == expected
 
 
+@pytest.mark.parametrize(
+    "n, processes, batch_size, warmup_steps",
+    [
+        (2, 1, 2, 1),  # 10 steps
+        (50, 1, 8, 6),  # 60
+        (64, 1, 16, 4),  # 40
+        (1000, 1, 128, 7),  # 70
+        (1000, 3, 126, 7),
+        (1024, 1, 256, 4),
+        (10**6, 1, 256, 500),
+    ],
+)
+def test_what_is_left_open_is_chosen_by_the_size_of_the_data(
+    n, processes, batch_size, warmup_steps
+):
+    recipe = Recipe(epochs=10).for_pictures(n, processes)
+    assert (recipe.batch_size, recipe.warmup_steps) == (batch_size, warmup_steps)
+    assert recipe == recipe.for_pictures(7 * n)  # nothing is left open
+    given = Recipe(batch_size=5, warmup_steps=0)
+    assert given.for_pictures(n, processes) == given
+
+
+def test_the_command_says_what_it_chose(run, flags, tmp_path):
+    (tmp_path / "new.yaml").write_text(
+        yaml.safe_dump({"model_cfg": MODEL, "epochs": 2})
+    )
+    status, out, err = run(*flags)
+    assert status == 0, err
+    assert "chosen for 58 pictures to train on: batch_size 8, warmup_steps 1\n" in out
+    kept = checkpoint(tmp_path / "out")["training"]
+    assert (kept["batch_size"], kept["warmup_steps"]) == (8, 1)
+    status, out, err = run(*flags, "--batch_size=29", "--output=other")
+    assert status == 0, err
+    assert "train on: warmup_steps 0\n" in out  # a tenth of 4 steps
+
+
 def test_a_warm_up_longer_than_the_training_is_told(train, caplog):
     train(epochs=1, warmup_steps=6)
     assert "has only 3 steps: the learning rate stops growing at 0.0025" in caplog.text
