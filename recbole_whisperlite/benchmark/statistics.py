@@ -101,19 +101,49 @@ def paired_t_test(
         clusters.
     """
     gap = values - reference
-    if cluster is None:
-        cluster = np.arange(len(gap))
-    _, cluster = np.unique(cluster, return_inverse=True)
-    n_clusters = cluster.max(initial=-1) + 1
+    error, n_clusters = _error_of_mean(gap, cluster)
     if n_clusters < 2 or not gap.any():
         return 1.0
     if n_clusters == len(gap):
         return float(stats.ttest_rel(values, reference).pvalue)
-    sums = np.bincount(cluster, weights=gap - gap.mean())
-    error = np.sqrt(n_clusters / (n_clusters - 1) * (sums**2).sum()) / len(gap)
     with np.errstate(divide="ignore"):
         t = abs(gap.mean()) / error
     return float(2 * stats.t.sf(t, n_clusters - 1))
+
+
+def t_interval(
+    values: np.ndarray, cluster: np.ndarray | None = None, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the interval of a mean by Student's t, for samples too small to resample.
+
+    That of differences spans zero where :func:`paired_t_test` finds p > 1 - ``level``.
+
+    Args:
+        values (numpy.ndarray): A figure of each query, float64 ``[n_queries]``.
+        cluster (numpy.ndarray, optional): As for :func:`paired_t_test`.
+        level (float): How often such an interval holds the mean.
+
+    Returns:
+        tuple: Lower and upper end; NaN with fewer than two clusters.
+    """
+    error, n_clusters = _error_of_mean(values, cluster)
+    if n_clusters < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf((1 + level) / 2, n_clusters - 1) * error
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def _error_of_mean(values, cluster):
+    """Return the standard error of the mean, NaN of one cluster, and how many there are."""
+    if cluster is None:
+        cluster = np.arange(len(values))
+    _, cluster = np.unique(cluster, return_inverse=True)
+    n_clusters = cluster.max(initial=-1) + 1
+    if n_clusters < 2:
+        return np.nan, n_clusters
+    sums = np.bincount(cluster, weights=values - values.mean())
+    error = np.sqrt(n_clusters / (n_clusters - 1) * (sums**2).sum()) / len(values)
+    return error, n_clusters
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -29,6 +29,21 @@ def test_metrics_of_queries_are_those_computed_by_hand(metric, k, by_hand):
     assert values == pytest.approx(by_hand)
 
 
+def test_the_t_interval_is_scipys_and_spans_zero_where_the_test_finds_nothing():
+    gap = np.array([0.1, 0.4, -0.2, 0.5, 0.3])
+    error = gap.std(ddof=1) / np.sqrt(5)
+    assert statistics.t_interval(gap) == pytest.approx(
+        stats.t.interval(0.95, 4, loc=gap.mean(), scale=error)
+    )
+    assert np.isnan(statistics.t_interval(gap[:1])).all()
+    user = np.array([0, 0, 1, 1, 2])
+    for level in (0.5, 0.9, 0.95):
+        for cluster in (None, user):
+            low, high = statistics.t_interval(gap, cluster, level)
+            p = statistics.paired_t_test(gap, np.zeros(5), cluster)
+            assert (low <= 0 <= high) == (p > 1 - level)
+
+
 def test_the_paired_t_test_is_the_textbooks():
     own, other = np.array([1.0, 0.5, 0.0, 0.25]), np.array([0.5, 0.5, 0.25, 0.0])
     gap = own - other
