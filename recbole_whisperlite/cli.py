@@ -34,6 +34,10 @@ COMMANDS = {
         "serve.command",
         "answer over HTTP, with a page to try models and a database of feedback",
     ),
+    "study": (
+        "serve.study.command",
+        "a user study: raters judge the lists of models, blind",
+    ),
     "prepare": ("prepare", "convert a public dataset's own files into atomic files"),
     "clip": (
         "clip",
