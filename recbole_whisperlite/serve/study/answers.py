@@ -86,7 +86,7 @@ class Answers:
 
     def __init__(self, folder: str | Path, plan: Plan):
         self._plan, path = plan, Path(folder, ANSWERS)
-        self._lock = FileLock(path.with_name(_LOCK))
+        self._lock = FileLock(path.with_name(_LOCK), thread_local=False)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

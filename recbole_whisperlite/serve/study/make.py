@@ -218,14 +218,14 @@ def make(
         ],
         made_by=made_by,
         users=[each.user for each in asked],
-        about={
-            "requests_file": str(requests),
-            "requests_in_file": n_known,
-            "per_request": per_request,
-            "k": ks,
-            "seed": seed,
-            "catalogue": len(first.recommender),
-        },
+        drawn=plan.Drawn(
+            requests_file=str(requests),
+            requests_in_file=n_known,
+            catalogue=len(first.recommender),
+            per_request=per_request,
+            k=ks,
+            seed=seed,
+        ),
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     with part_folder(output) as folder:

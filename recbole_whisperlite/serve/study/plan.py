@@ -160,6 +160,26 @@ class Model(_Strict):
     source: Text
 
 
+class Drawn(_Strict):
+    """How a study was drawn.
+
+    Attributes:
+        requests_file (str): From where.
+        requests_in_file (int): From how many, each once.
+        catalogue (int): How many products the first model has.
+        per_request (int): How many raters judge each request.
+        k (list of int): The sizes of lists.
+        seed (int): Of all that is drawn.
+    """
+
+    requests_file: str
+    requests_in_file: int
+    catalogue: int
+    per_request: int
+    k: list[int]
+    seed: int
+
+
 class Key(_Strict):
     """What raters must not know.
 
@@ -169,14 +189,14 @@ class Key(_Strict):
         made_by (list of list of str): For each list of the plan, the names of the models
             that made it: several, where they found the same products.
         users (list): For each request, who asked; None for nobody.
-        about (dict): How the study was drawn.
+        drawn (Drawn): How the study was drawn.
     """
 
     id: Text
     models: list[Model]
     made_by: list[list[Text]]
     users: list[str | None]
-    about: dict[str, object]
+    drawn: Drawn
 
 
 Read = TypeVar("Read", bound=_Strict)

@@ -223,6 +223,8 @@ def summary(findings: Findings) -> list[str]:
         ]
         if said:
             lines.append(f"{model} is judged {' and '.join(said)}.")
+        elif all(math.isnan(p.p) for p in of_both):
+            lines.append(f"Too few answers compare {model} with {other}.")
         else:
             lines.append(f"{model} and {other} do not differ significantly.")
     return lines
