@@ -2,8 +2,8 @@
 
 bands: everything outside a band is greyed out, for many bands; the phrase is where that
 raises the similarity (FashionCLIP's method). patches: the similarity of each position by
-itself, in one pass. --benchmark measures both on drawn pictures, in which the positions
-of the garments are known.
+itself. --benchmark measures both on pictures in which the places of the garments are
+known: drawn ones, or the photos of --data pasted on canvases.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from recbole_whisperlite.clip import arguments, heatmap, output, pointing
+from recbole_whisperlite.clip.drawn_scenes import drawn_scenes
+from recbole_whisperlite.clip.photo_scenes import GROUNDS, photo_scenes
+from recbole_whisperlite.clip.plain_ground import border_colour, on_white, plain_ground
 from recbole_whisperlite.encoder.pictures import (
     IN_ARCHIVE,
     PictureError,
@@ -31,24 +34,28 @@ from recbole_whisperlite.errors import UserError
 if TYPE_CHECKING:
     from recbole_whisperlite.encoder.clip import Clip
 
-METHODS = ("bands", "patches")
+METHODS = ("patches", "bands")  # the first is the default
 
 #: Widths of bands as fractions of the picture's side. Neighbours overlap by half: 15, 7
 #: and 3 bands, horizontal and vertical, are 50 pictures to encode, plus the whole one.
 WIDTHS = (1 / 8, 1 / 4, 1 / 2)
 _CLIPPED_TIMES = 3
-#: The factor by which ``patches`` enlarges the picture for a convolutional network.
-_ENLARGED = 4
+#: The factors by which ``patches`` enlarges the picture for a convolutional network: one
+#: finds large things and one small things, and the mean of both maps is taken.
+_ENLARGED = (3, 5)
 
 
 def ground(
     clip: Clip,
     picture: str | Path | Image.Image,
     phrase: str,
-    method: str = "bands",
+    method: str = METHODS[0],
     batch_size: int = 64,
 ) -> np.ndarray:
     """Return where in a picture a phrase is.
+
+    The plain ground around the products is painted white first, and no place in it is
+    where a phrase is (:mod:`plain_ground`).
 
     Args:
         clip (Clip): The encoder.
@@ -71,17 +78,23 @@ def ground(
         raise UserError(
             f"method: '{method}' is not accepted. Accepted: {', '.join(METHODS)}."
         )
-    picture = read_picture(picture)
+    picture = on_white(read_picture(picture))
     phrase = torch.from_numpy(clip.encode_texts([phrase], progress=False)[0])
     padded, box = _pad(picture)
     pixels = clip.preprocess(padded)
     if method == "bands":
-        found = _bands(clip, pixels, phrase, batch_size)
+        found = [_bands(clip, pixels, phrase, batch_size)]
     else:
         found = _patches(clip, padded, pixels, phrase)
+    found = np.mean([_resize(part, padded.size, box) for part in found], axis=0)
+    found[plain_ground(picture)] = found.min()
+    return _scale(_clip(found))
+
+
+def _resize(found, size, box):
+    """Return a map in the size of the padded picture, cut to the picture's box."""
     found = Image.fromarray(found.astype(np.float32))
-    found = found.resize(padded.size, Image.Resampling.BICUBIC).crop(box)
-    return _scale(np.asarray(found))
+    return np.asarray(found.resize(size, Image.Resampling.BICUBIC).crop(box))
 
 
 def _pad(picture):
@@ -90,12 +103,9 @@ def _pad(picture):
     A model's own preprocessing may crop a picture that is not square, and with it the
     sleeves.
     """
-    pixels = np.asarray(picture)
-    margin = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
-    colour = tuple(int(c) for c in np.median(np.concatenate(margin), axis=0))
     side = max(picture.size)
     left, top = ((side - length) // 2 for length in picture.size)
-    padded = Image.new("RGB", (side, side), colour)
+    padded = Image.new("RGB", (side, side), border_colour(picture))
     padded.paste(picture, (left, top))
     return padded, (left, top, left + picture.width, top + picture.height)
 
@@ -120,14 +130,7 @@ def _bands(clip, pixels, phrase, batch_size):
     down = torch.cat(parts[1::2]) - whole
     total = (across @ masks)[None, :] + (down @ masks)[:, None]
     covering = masks.sum(dim=0)
-    return _clip((total / (covering[None, :] + covering[:, None])).numpy())
-
-
-def _clip(found):
-    """Subtract the mean and clip at 0, a few times, to remove the background."""
-    for _ in range(_CLIPPED_TIMES):
-        found = np.maximum(found - found.mean(), 0)
-    return found
+    return (total / (covering[None, :] + covering[:, None])).numpy()
 
 
 def _band_masks(side):
@@ -152,25 +155,25 @@ def _similarity(clip, pixels, phrase):
 
 
 def _patches(clip, padded, pixels, phrase):
-    """The similarity of each position of the picture by itself, in one pass."""
+    """The similarity of each position of the picture by itself: a list of maps."""
     visual = clip.model.visual
     trunk = getattr(visual, "trunk", None)
     if hasattr(trunk, "global_pool") and hasattr(trunk, "layer4"):
-        return _clip(_positions(clip, padded, phrase))
-    return _clip(_alone(clip, pixels, phrase))
+        return [_positions(clip, padded, phrase, times) for times in _ENLARGED]
+    return [_alone(clip, pixels, phrase)]
 
 
 @torch.inference_mode()
-def _positions(clip, padded, phrase):
+def _positions(clip, padded, phrase, times):
     """The similarity of each position of a ResNet's last feature map.
 
     Such a network averages its last feature map and projects the mean. Projecting each
     position instead shows what it contributes to the mean (class activation map: Zhou
     et al. 2016). A convolutional network takes pictures of any size: the picture is
-    enlarged for a finer map.
+    enlarged so many ``times`` for a finer map.
     """
     visual = clip.model.visual
-    config = {**visual.preprocess_cfg, "size": clip.image_size * _ENLARGED}
+    config = {**visual.preprocess_cfg, "size": clip.image_size * times}
     pixels = image_transform_v2(PreprocessCfg(**config), is_train=False)(padded)
     found = visual.trunk.forward_features(pixels[None].to(clip.device))
     vectors = visual.head(found[0].movedim(0, -1))
@@ -225,6 +228,13 @@ def _last_block(clip):
     )
 
 
+def _clip(found):
+    """Subtract the mean and clip at 0, a few times, to remove the background."""
+    for _ in range(_CLIPPED_TIMES):
+        found = np.maximum(found - found.mean(), 0)
+    return found
+
+
 def _scale(found):
     low, high = found.min(), found.max()
     if not high > low:
@@ -242,9 +252,13 @@ def main(argv: list[str]) -> int:
         UserError: If an option cannot be used, or none of the pictures can be read.
     """
     parser = arguments.make_parser("ground", __doc__)
-    parser.add_argument("--picture", nargs="+", default=[], help="paths of pictures")
-    parser.add_argument(
-        "--phrase", nargs="+", default=[], help="phrases to locate in every picture"
+    group = arguments.add_data(parser, "--picture")
+    group.add_argument(
+        "--phrase",
+        nargs="+",
+        default=[],
+        help="phrases to find in every picture; --benchmark: one template, with columns "
+        'in braces ("{colour} {garment}")',
     )
     parser.add_argument(
         "--method",
@@ -258,40 +272,44 @@ def main(argv: list[str]) -> int:
         metavar="PATH",
         help="folder for the maps (.png over the photo, .npy); --benchmark: a JSON file",
     )
-    parser.add_argument(
+    group = parser.add_argument_group("benchmark")
+    group.add_argument(
         "--benchmark",
         type=arguments.positive,
         metavar="N",
-        help="measure all methods on N drawn pictures instead",
+        help="measure all methods instead: on N drawn pictures or, with --data, on N "
+        f"canvases of each ground ({', '.join(GROUNDS)}) with photos of it",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--label_column",
+        help="column in which the garments of one canvas differ (default: only the "
+        "phrases differ)",
+    )
+    group.add_argument(
         "--seed",
         type=arguments.not_negative,
         default=2020,
-        help="seed of the drawn pictures",
+        help="seed of the benchmark's pictures (default: 2020)",
     )
     args = parser.parse_args(argv)
-    if args.benchmark and (args.picture or args.phrase):
-        raise UserError(
-            "--benchmark draws its own pictures and phrases: give either --benchmark, or "
-            "--picture and --phrase."
-        )
     if args.benchmark:
         return _benchmark(args)
-    if not args.picture:
-        raise UserError("There is no picture: give --picture, or --benchmark.")
+    if args.label_column:
+        raise UserError("--label_column is for --benchmark.")
+    arguments.check_data(args)
     arguments.check_texts(args.phrase, "phrase")
     if not args.output:
         raise UserError("--output: give the folder for the maps.")
     folder = Path(args.output)
     output.check_writable(folder / "map.png")
+    pictures = [name for name in arguments.load_catalogue(args).pictures if name]
     clip = arguments.load_encoder(args)
     broken, names = [], set()
-    for path in args.picture:
+    for path in pictures:
         try:
             picture = read_picture(path)
         except PictureError as error:
-            broken.append(error)
+            broken.append(str(error))
             continue
         for phrase, method in itertools.product(args.phrase, args.method):
             file = folder / _name_file(path, phrase, method, names)
@@ -299,12 +317,11 @@ def main(argv: list[str]) -> int:
             _write(file, picture, found)
             y, x = np.unravel_index(found.argmax(), found.shape)
             print(f"{file}.png, .npy: '{phrase}' by {method}, maximum at x={x}, y={y}")
-    if len(broken) == len(args.picture):
-        raise broken[0]
+    if len(broken) == len(pictures):
+        raise UserError(some(broken) or f"{args.data[0]}: no product has a picture.")
     if broken:
         logging.getLogger().warning(
-            f"{len(broken)} of {len(args.picture)} pictures are skipped: "
-            f"{some([str(error) for error in broken])}"
+            f"{len(broken)} of {len(pictures)} pictures are skipped: {some(broken)}"
         )
     return 0
 
@@ -330,8 +347,15 @@ def _write(file, picture, found):
 
 
 def _benchmark(args):
+    if bool(args.data) != bool(args.phrase) or len(args.phrase) > 1:
+        raise UserError(
+            "--benchmark draws its own pictures and phrases, or makes them of --data and "
+            'one --phrase with columns in braces, such as "{colour} {garment}": give '
+            "neither or both."
+        )
     if args.output:
-        output.check_writable(args.output)
+        output.check_writable(args.output, read=arguments.files_read(args))
+    scenes = _photo_scenes(args) if args.data else _drawn_scenes(args)
     clip = arguments.load_encoder(args)
 
     def method(name):
@@ -340,15 +364,36 @@ def _benchmark(args):
         )
 
     maps = {name: method(name) for name in METHODS}
-    result = pointing.pointing_game(maps, args.benchmark, args.seed)
-    columns = ["map", *pointing.MEASURES, "seconds a map"]
-    rows = [
-        (name, *(f"{values[key]:.3f}" for key in columns[1:]))
-        for name, values in result.items()
-    ]
-    print(f"{args.benchmark} drawn pictures of two garments, one phrase each")
-    output.print_table(columns, rows)
+    result = {}
+    for name, some_scenes in scenes.items():
+        result[name] = pointing.pointing_game(maps, some_scenes)
+        columns = ["map", *pointing.MEASURES, "seconds a map"]
+        rows = [
+            (of, *(f"{values[key]:.3f}" for key in columns[1:]))
+            for of, values in result[name].items()
+        ]
+        print(f"{name}: {args.benchmark} pictures, {len(some_scenes)} phrases")
+        output.print_table(columns, rows)
     if args.output:
         about = {"encoder": clip.name, "n": args.benchmark, "seed": args.seed}
+        if args.data:
+            about |= {"data": args.data, "phrase": args.phrase[0]}
         output.write_json(args.output, {**about, "maps": result})
     return 0
+
+
+def _drawn_scenes(args):
+    if args.label_column or args.ids:
+        raise UserError("--label_column and --ids are for photos: give --data.")
+    return {"drawn": drawn_scenes(args.benchmark, args.seed)}
+
+
+def _photo_scenes(args):
+    catalogue = arguments.load_catalogue(args)
+    kinds = catalogue.column(args.label_column) if args.label_column else None
+    return {
+        ground: photo_scenes(
+            catalogue, args.phrase[0], args.benchmark, args.seed, ground, kinds
+        )
+        for ground in GROUNDS
+    }

@@ -7,6 +7,7 @@ import pytest
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from squares import COLOURS as SQUARES
 from squares import square
 
 from recbole_whisperlite.clip import contact_sheet
@@ -59,6 +60,14 @@ def test_a_picture_of_one_colour_has_no_place(clip, method):
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_no_place_of_a_plain_ground_is_where_a_phrase_is(clip, method):
+    found = ground(clip, two_squares(), "green", method)
+    seen = np.asarray(two_squares()) != 128
+    assert not found[~seen.any(axis=2)].any()
+    assert found.max() == 1
+
+
 def test_bands_are_averaged_over_those_that_cover_a_pixel(clip, monkeypatch):
     """Recomputed one band after another."""
     monkeypatch.setattr(task, "WIDTHS", (1 / 4, 1 / 2))
@@ -81,11 +90,8 @@ def test_bands_are_averaged_over_those_that_cover_a_pixel(clip, monkeypatch):
                 mask[tuple(band)] = 1
                 total += mask * (similarity(pixels * torch.from_numpy(mask)) - whole)
                 count += mask
-    expected = total / count
-    for _ in range(3):
-        expected = np.clip(expected - expected.mean(), 0, None)
     found = task._bands(clip, pixels, phrase, batch_size=5)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, total / count, atol=1e-5)
 
 
 def test_each_patch_alone_is_the_last_blocks_value_of_it(clip):
@@ -102,9 +108,7 @@ def test_each_patch_alone_is_the_last_blocks_value_of_it(clip):
         x = block.attn.out_proj(block.ln_1(x[0, 1:]) @ weight.T + bias)
         x = torch.nn.functional.normalize(visual.ln_post(x) @ visual.proj, dim=-1)
         expected = (x @ phrase).reshape(4, 4).numpy()
-    found = task._patches(clip, two_squares(), pixels, phrase)
-    for _ in range(3):
-        expected = np.clip(expected - expected.mean(), 0, None)
+    (found,) = task._patches(clip, two_squares(), pixels, phrase)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -154,18 +158,17 @@ def test_the_places_of_a_resnet_average_to_its_vector(monkeypatch):
     }
     open_clip.model.set_model_preprocess_cfg(Random.model, config)
     preprocess = image_transform_v2(PreprocessCfg(**config), is_train=False)
-    monkeypatch.setattr(task, "_ENLARGED", 1)
     # Lengths are what averaging does not keep: without them the places add up.
     monkeypatch.setattr(torch.nn.functional, "normalize", lambda x, dim: x)
     with torch.no_grad():
         whole = Random.model.visual(preprocess(two_squares())[None])[0]
     phrase = torch.randn(8)
-    found = task._positions(Random, two_squares(), phrase)
+    found = task._positions(Random, two_squares(), phrase, times=1)
     assert found.shape == (2, 2)
     assert found.mean() == pytest.approx(float(whole @ phrase), rel=1e-4, abs=1e-5)
     monkeypatch.undo()
     finer = task._patches(Random, two_squares(), None, phrase)
-    assert finer.shape == (2 * task._ENLARGED,) * 2
+    assert [found.shape for found in finer] == [(2 * n, 2 * n) for n in task._ENLARGED]
 
 
 def test_a_model_without_patches_is_told(clip):
@@ -208,7 +211,7 @@ def test_the_command_writes_maps(run, flags, tmp_path):
     two_squares().save(tmp_path / "two.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "two.png").read_bytes()[:60])
     folder = tmp_path / "maps"
-    pictures = ["--picture", tmp_path / "two.png", tmp_path / "cut.png"]
+    pictures = ["--data", tmp_path / "two.png", tmp_path / "cut.png"]
     argv = [*pictures, "--phrase", "red", "a Blue/sky", "--method", *METHODS]
     status, out, err = run("ground", *flags, *argv, "--output", folder)
     assert status == 0, err
@@ -226,12 +229,15 @@ def test_maps_of_a_picture_in_an_archive_have_the_pictures_name(run, flags, tmp_
         file.write(tmp_path / "two.png", "two.png")
     picture = f"--picture={tmp_path / 'a.zip'}::two.png"
     folder = tmp_path / "maps"
-    status, _, err = run("ground", *flags, picture, "--phrase=red", "--output", folder)
+    argv = [picture, "--phrase=red", "--output", folder]
+    status, _, err = run("ground", *flags, *argv)
     assert status == 0, err
     assert {file.name for file in folder.iterdir()} == {
-        "two-red-bands.npy",
-        "two-red-bands.png",
+        "two-red-patches.npy",
+        "two-red-patches.png",
     }
+    status, out, err = run("ground", *flags, "--data", tmp_path / "a.zip", *argv[1:])
+    assert status == 0 and len(out.splitlines()) == 1, err
 
 
 def test_a_seed_below_zero_is_told(run, flags, capsys):
@@ -246,20 +252,37 @@ def test_the_command_plays_the_pointing_game(run, flags, tmp_path):
     assert status == 0, err
     assert "centred blob" in out and "uniform" in out
     maps = json.loads(output.read_text())["maps"]
-    assert set(maps) == {*METHODS, "centred blob", "uniform"}
+    baselines = {"centred blob", "not the ground", "uniform"}
+    assert set(maps) == {"drawn"} and set(maps["drawn"]) == {*METHODS, *baselines}
+
+
+def test_the_command_plays_it_on_photos(run, flags, photos, tmp_path):
+    lines = [f"{colour}-{n}.png,{colour}" for colour in SQUARES for n in range(3)]
+    (photos / "list.csv").write_text("\n".join(["image,colour", *lines]))
+    output = tmp_path / "game.json"
+    argv = ["--benchmark=2", "--data", photos / "list.csv", "--phrase={colour}"]
+    status, out, err = run("ground", *flags, *argv, "--output", output)
+    assert status == 0, err
+    found = json.loads(output.read_text())
+    assert set(found["maps"]) == {"white", "cards", "coloured"}
+    assert found["phrase"] == "{colour}" and "white: 2 pictures" in out
 
 
 @pytest.mark.parametrize(
     "argv, message",
     [
-        ([], "There is no picture"),
+        ([], "There is no input: give --data"),
         (["--picture=a.png"], "There is no phrase"),
         (["--picture=a.png", "--phrase", "red", " "], "phrase 2 is empty"),
         (["--picture=a.png", "--phrase=red"], "give the folder"),
         (["--picture=a.png", "--phrase=red", "--output=maps"], "no such file"),
         (["--picture=a.png", "--phrase=red", "--output=file.txt"], "cannot be written"),
         (["--benchmark=2", "--output=."], "this is a folder"),
-        (["--benchmark=2", "--phrase=red"], "--benchmark draws its own pictures"),
+        (["--benchmark=2", "--phrase=red"], "give neither or both"),
+        (["--benchmark=2", "--data=a.png"], "give neither or both"),
+        (["--benchmark=2", "--ids=file.txt"], "are for photos: give --data"),
+        (["--benchmark=2", "--data=a.png", "--phrase={x}"], "no column 'x'"),
+        (["--data=a.png", "--phrase=x", "--label_column=x"], "is for --benchmark"),
     ],
 )
 def test_mistakes_are_told_in_one_line(run, flags, tmp_path, argv, message):
