@@ -31,6 +31,7 @@ _SQLITE, _POSTGRESQL = "sqlite", "postgresql"
 # What a transaction writes: it is what has come while the last was written.
 _MOST_AT_ONCE = 200
 _PATIENCE = 30  # seconds, for another process that writes to the same SQLite file
+_CONNECT = {_SQLITE: {}, _POSTGRESQL: {"connect_timeout": 5}}
 
 
 class Row(NamedTuple):
@@ -57,6 +58,14 @@ class Row(NamedTuple):
     answer: str = ""
     model: str = ""
     rank: int | None = None
+
+
+_TRIAL = Row("trial", 0.0, "", "", "", OUTCOMES[0])  # is never stored
+
+
+class Away(Exception):
+    """The database does not answer, or does not take what is to be stored; the message
+    says why."""
 
 
 class Judged(NamedTuple):
@@ -109,15 +118,25 @@ def connect(url: str, create: bool = True) -> Engine:
     name = shown(url)
     if address.get_backend_name() not in (_SQLITE, _POSTGRESQL):
         raise UserError(f"{name}: this kind of database is not supported. {_ACCEPTED}")
-    if address.get_backend_name() == _SQLITE and not create:
-        if not os.path.isfile(address.database or ""):
+    if address.get_backend_name() == _SQLITE:
+        if address.database in (None, "", ":memory:"):
+            raise UserError(f"{name}: feedback is kept in a file. {_ACCEPTED}")
+        if not create and not os.path.isfile(address.database):
             raise UserError(f"{name}: there is no such file.")
     try:
-        engine = sqlalchemy.create_engine(address, pool_pre_ping=True)
+        engine = sqlalchemy.create_engine(
+            address,
+            pool_pre_ping=True,  # the database may have been away
+            hide_parameters=True,  # what was asked for is nobody's business
+            connect_args=_CONNECT[address.get_backend_name()],
+        )
         if address.get_backend_name() == _SQLITE:
             sqlalchemy.event.listen(engine, "connect", _prepare_sqlite)
         if create:
             _table().metadata.create_all(engine)
+            with engine.connect() as connection:  # can it be written to?
+                connection.execute(_table().insert().values(**_TRIAL._asdict()))
+                connection.rollback()
         elif not sqlalchemy.inspect(engine).has_table(_table().name):
             engine.dispose()
             raise UserError(f"{name}: there is no feedback in it, no table {_table()}.")
@@ -150,10 +169,14 @@ def shown(url: str) -> str:
 
 
 def _unusable(url, error):
-    reason = " ".join(str(getattr(error, "orig", None) or error).split())
     return UserError(
-        f"{shown(url)}: this database cannot be used ({reason}). {_ACCEPTED}"
+        f"{shown(url)}: this database cannot be used ({_reason(error)}). {_ACCEPTED}"
     )
+
+
+def _reason(error):
+    """Return what a database says, without what was to be stored."""
+    return " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
 
 
 def _prepare_sqlite(connection, _):
@@ -216,15 +239,21 @@ class Feedback:
             rows (list of Row): What was said.
 
         Returns:
-            concurrent.futures.Future: Done when the rows are on the disk; it has the
-            database's error if they are not.
+            concurrent.futures.Future: Done when the rows are on the disk; it raises
+            :class:`Away` if they are not.
         """
         done = Future()
         self._waiting.put((list(rows), done))
         return done
 
     def judged(self, user: str) -> Judged:
-        """Return what a shopper has said."""
+        """Return what a shopper has said.
+
+        Raises:
+            Away: If the database does not answer.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
         table = _table()
         said = (
             table.select()
@@ -233,10 +262,13 @@ class Feedback:
             .order_by(table.c.number)
         )
         outcomes = {}
-        with self._engine.connect() as connection:
-            for item, outcome in connection.execute(said):
-                outcomes.pop(item, None)  # the order is that of the last words
-                outcomes[item] = outcome
+        try:
+            with self._engine.connect() as connection:
+                for item, outcome in connection.execute(said):
+                    outcomes.pop(item, None)  # the order is that of the last words
+                    outcomes[item] = outcome
+        except SQLAlchemyError as error:
+            raise Away(_reason(error)) from None
         return Judged(outcomes)
 
     def is_there(self) -> bool:
@@ -262,21 +294,33 @@ class Feedback:
             with contextlib.suppress(queue.Empty):
                 while len(jobs) < _MOST_AT_ONCE:
                     jobs.append(self._waiting.get_nowait())
-            self._write([job for job in jobs if job is not None])
+            self._write(
+                [
+                    job
+                    for job in jobs
+                    # not what nobody waits for any more, as its client has gone
+                    if job is not None and job[1].set_running_or_notify_cancel()
+                ]
+            )
             if None in jobs:
                 return
 
     def _write(self, jobs):
+        from sqlalchemy.exc import InterfaceError, OperationalError
+
         try:
             self._insert([row for rows, _ in jobs for row in rows])
         except Exception as error:
-            if len(jobs) == 1:
-                jobs[0][1].set_exception(error)
-            for job in jobs if len(jobs) > 1 else ():
-                self._write([job])  # whose rows they are that cannot be written
-            return
-        for _, done in jobs:
-            done.set_result(None)
+            is_away = isinstance(error, (InterfaceError, OperationalError))
+            if len(jobs) > 1 and not is_away:
+                for job in jobs:
+                    self._write([job])  # whose rows they are that cannot be written
+                return
+            for _, done in jobs:
+                done.set_exception(Away(_reason(error)))
+        else:
+            for _, done in jobs:
+                done.set_result(None)
 
     def _insert(self, rows):
         if not rows:

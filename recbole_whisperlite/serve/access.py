@@ -104,7 +104,7 @@ def read_token(path: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Return whether an address is reached from this machine only."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

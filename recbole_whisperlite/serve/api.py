@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
+import itertools
 import json
 import logging
 import uuid
 from concurrent.futures import Future
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from recbole_whisperlite import feedback
@@ -67,12 +70,17 @@ class Service:
         """Return what a user has said."""
         if user is None or self.feedback is None:
             return Judged({})
-        return await asyncio.to_thread(self.feedback.judged, user)
+        try:
+            return await asyncio.to_thread(self.feedback.judged, user)
+        except feedback.Away as error:
+            logger.error("feedback cannot be read: %s", error)
+            raise Problem(503, "The database of feedback does not answer.") from None
 
 
 def router(service: Service) -> APIRouter:
     """Return the routes of a service."""
-    errors = {code: {"model": schemas.Error} for code in (401, 403, 404, 413, 422)}
+    codes = (400, 401, 403, 404, 413, 421, 422, 503)
+    errors = {code: {"model": schemas.Error} for code in codes}
     routes = APIRouter(
         prefix="/v1", dependencies=[Depends(service.access.check)], responses=errors
     )
@@ -113,14 +121,18 @@ def router(service: Service) -> APIRouter:
         shop = service.shops[asking.model]
         if asking.item not in shop.recommender:
             raise Problem(404, f"There is no product '{asking.item}'.")
-        options = _among(asking)
-        options["where"] = dict(options["where"]) or None
+        among = _among(asking)
         answer = await service.desk.run(
-            lambda: shop.similar(asking.item, asking.columns, k=asking.k, **options)
+            lambda: shop.similar(asking.item, asking.columns, k=asking.k, **among)
         )
         return JSONResponse({"model": shop.name, "answers": [answer]})
 
-    @routes.post("/feedback", response_model=schemas.Stored, status_code=201)
+    @routes.post(
+        "/feedback",
+        response_model=schemas.Stored,
+        status_code=201,
+        responses={409: {"model": schemas.Error}},
+    )
     async def say(saying: schemas.Saying, request: Request):
         """Store what a shopper said of products; it changes their next answer."""
         if service.feedback is None:
@@ -134,7 +146,7 @@ def router(service: Service) -> APIRouter:
         for event in saying.events:
             if event.item not in shop.recommender:
                 raise Problem(422, f"There is no product '{event.item}'.")
-        message, now = saying.id or uuid.uuid4().hex, feedback.now()
+        message, now = _message(user, saying.id), feedback.now()
         rows = [
             feedback.Row(
                 id=f"{message}:{number}",
@@ -160,7 +172,7 @@ def router(service: Service) -> APIRouter:
         return [_about(shop) for shop in service.shops]
 
     @routes.get("/items/{item:path}", response_model=schemas.Item)
-    def item(item: str, model: str | None = None):
+    def item(item: schemas.Id, model: schemas.Model = None):
         """Return a product."""
         return JSONResponse(service.shops[model].item(item))
 
@@ -169,7 +181,7 @@ def router(service: Service) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"image/jpeg": {}}}},
     )
-    def picture(item: str, model: str | None = None):
+    def picture(item: schemas.Id, model: schemas.Model = None):
         """Return a product's picture."""
         content = service.shops[model].picture(item)
         headers = {"Cache-Control": "private, max-age=3600"}
@@ -177,7 +189,10 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/users", response_model=list[str])
     def users(
-        request: Request, model: str | None = None, prefix: str = "", limit: int = 20
+        request: Request,
+        model: schemas.Model = None,
+        prefix: schemas.Word = "",
+        limit: Annotated[int, Query(ge=1, le=_MOST_USERS)] = 20,
     ):
         """Return some of the users whose histories a model knows."""
         if not service.access.knows_users(request):
@@ -186,10 +201,10 @@ def router(service: Service) -> APIRouter:
             )
         known = service.shops[model].recommender.users or ()
         found = (user for user in known if user.startswith(prefix))
-        return [user for user, _ in zip(found, range(min(limit, _MOST_USERS)))]
+        return list(itertools.islice(found, limit))
 
     @routes.get("/users/{user:path}", response_model=schemas.AboutUser)
-    async def user(user: str, request: Request, model: str | None = None):
+    async def user(user: schemas.Id, request: Request, model: schemas.Model = None):
         """Return the history of a user, and what they said."""
         shop = service.shops[model].recommender
         service.user(request, user)
@@ -221,7 +236,7 @@ def router(service: Service) -> APIRouter:
         return {"model": shop.name, "items": n_items}
 
     @routes.post(
-        "/models/{name}/reload",
+        "/models/{name:path}/reload",
         response_model=schemas.Changed,
         dependencies=token_needed,
     )
@@ -255,15 +270,24 @@ def _texts(asking):
     return {"model": asking.model, "requests": texts}
 
 
+def _message(user, id_):
+    """Return an id for a message. Two users may use the same one, and it may be longer
+    than a database has room for in an index."""
+    if id_ is None:
+        return uuid.uuid4().hex
+    whole = json.dumps([user, id_]).encode()
+    return hashlib.blake2b(whole, digest_size=16).hexdigest()
+
+
 async def _done(future: Future) -> None:
     """Await what another thread does."""
     try:
         await asyncio.wrap_future(future)
-    except Exception as error:
-        logger.exception("feedback was not stored")
+    except feedback.Away as error:
+        logger.error("feedback was not stored: %s", error)
         raise Problem(
             503, "The feedback was not stored: the database does not take it."
-        ) from error
+        ) from None
 
 
 def _about(shop):

@@ -54,6 +54,7 @@ def make_app(
         version=recbole_whisperlite.__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        redirect_slashes=False,  # to an address made of any Host
         docs_url=None,  # FastAPI's own page loads its code from elsewhere
         redoc_url=None,
     )
@@ -62,6 +63,7 @@ def make_app(
     _add_pages(app)
     _add_probes(app, service)
     app.add_middleware(BodyLimit)
+    app.add_middleware(problems.guard)
     app.add_middleware(Doors, is_loopback=access.is_loopback)
     app.add_middleware(metrics.watch)
     return app
@@ -93,7 +95,7 @@ def _add_probes(app, service):
     def readyz():
         if service.feedback is not None and not service.feedback.is_there():
             raise Problem(503, "The database of feedback does not answer.")
-        return {"status": "ready", "models": [shop.name for shop in service.shops]}
+        return {"status": "ready"}
 
     @app.get(
         "/metrics",

@@ -76,9 +76,9 @@ def main(argv: list[str]) -> int:
     rules = listening.access_of(args)
     sources = shops.named(args.model)
     socket = listening.listen(args.host, args.port)
+    stored = None if args.feedback == _NONE else Feedback(args.feedback)
     options = {"pictures": args.pictures, "own_code": args.own_code}
     models = shops.Shops(sources, options)
-    stored = None if args.feedback == _NONE else Feedback(args.feedback)
     app = make_app(models, rules, stored, args.log_requests)
     for shop in models:
         print(f"{shop.name}: {shop.recommender!r}", file=sys.stderr)

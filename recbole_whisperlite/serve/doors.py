@@ -58,10 +58,18 @@ class Doors:
             return problems.response(
                 421, "This service answers for this machine only.", "Ask 127.0.0.1."
             )
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _place(origin) != host:
             return problems.response(
                 403, "Pages of other sites may not use this service."
             )
+        return None
+
+
+def _place(origin):
+    """Return host and port of an origin, None if it has none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
         return None
 
 

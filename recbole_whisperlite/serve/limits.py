@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import io
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > MOST_BYTES:
+        if declared.isdigit() and (len(declared) > 20 or int(declared) > MOST_BYTES):
             await _refusal()(scope, receive, send)
             return
         n_read, is_answered = 0, False
@@ -53,14 +54,15 @@ class BodyLimit:
 
         async def watched(message):
             nonlocal is_answered
+            if n_read > MOST_BYTES and not is_answered:
+                return  # what the application makes of an error while it reads
             is_answered = True
             await send(message)
 
-        try:
+        with contextlib.suppress(_TooLarge):
             await self._app(scope, counted, watched)
-        except _TooLarge:
-            if not is_answered:
-                await _refusal()(scope, receive, send)
+        if n_read > MOST_BYTES and not is_answered:
+            await _refusal()(scope, receive, send)
 
 
 class _TooLarge(Exception):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -79,11 +82,15 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
     except (OSError, UnicodeError) as error:
-        raise UserError(
-            f"--host {host} --port {port}: this address cannot be used ({error}). Give "
-            "another one; --port 0 takes any that is free."
-        ) from None
+        raise _unusable(host, port, error) from None
     return listening
+
+
+def _unusable(host, port, error):
+    return UserError(
+        f"--host {host} --port {port}: this address cannot be used ({error}). Give "
+        "another one; --port 0 takes any that is free."
+    )
 
 
 def address(listening: socket.socket) -> str:
@@ -99,10 +106,16 @@ def serve(app: FastAPI, listening: socket.socket, say: Callable[[str], None]) ->
         app (FastAPI): The application.
         listening (socket.socket): From :func:`listen`.
         say (callable): Called with the address once clients may come.
+
+    Raises:
+        UserError: If another process has taken the address since.
     """
     import uvicorn
 
-    listening.listen(_BACKLOG)  # what comes before the first answer waits
+    try:
+        listening.listen(_BACKLOG)  # what comes before the first answer waits
+    except OSError as error:
+        raise _unusable(*listening.getsockname()[:2], error) from None
     say(address(listening))
     config = uvicorn.Config(
         app,
@@ -111,7 +124,24 @@ def serve(app: FastAPI, listening: socket.socket, say: Callable[[str], None]) ->
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    with _ending_well():
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _ending_well():
+    """Let what stops uvicorn, which it raises again when all is finished, not end the
+    process before its last line."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(each, lambda *_: None) for each in signals]
+    try:
+        yield
+    finally:
+        for each, handler in zip(signals, before):
+            signal.signal(each, handler)
 
 
 # No line for each request, and no texts of them unless they are asked for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
@@ -13,10 +14,12 @@ from recbole_whisperlite.errors import UserError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
-# Of a body with many mistakes, as many are named.
-_MOST_MISTAKES = 5
+# Of a body with many mistakes, as many are named; and characters of a message, which may
+# quote what was sent, and of a name in it.
+_MOST_MISTAKES, _MOST_SAID, _MOST_NAME = 5, 2000, 100
 
 
 class Problem(Exception):
@@ -33,15 +36,23 @@ class Problem(Exception):
         self.status, self.message, self.accepted = status, message, accepted
 
 
-def response(status: int, message: str, accepted: str = "") -> JSONResponse:
+def response(
+    status: int,
+    message: str,
+    accepted: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
     """Return an error as JSON."""
+    if len(message) > _MOST_SAID:
+        message = f"{message[:_MOST_SAID]} …"
     error = {"status": status, "message": message, "accepted": accepted}
     # what a client sent may hold half a surrogate pair, which UTF-8 cannot carry
     error = {
         name: value.encode("utf-8", "replace").decode() if name != "status" else value
         for name, value in error.items()
     }
-    return JSONResponse({"error": error}, status, headers=_HEADERS.get(status))
+    headers = {**_HEADERS.get(status, {}), **(headers or {})}
+    return JSONResponse({"error": error}, status, headers)
 
 
 _ACCEPTED = (
@@ -52,7 +63,7 @@ _HEADERS = {401: {"WWW-Authenticate": "Bearer"}}
 
 
 def answer_all(app: FastAPI) -> None:
-    """Let an application answer every error in this shape; no traceback leaves it."""
+    """Let an application answer every error that it knows in this shape."""
 
     @app.exception_handler(Problem)
     async def _(_request, error: Problem):
@@ -72,16 +83,39 @@ def answer_all(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request, error: HTTPException):
-        message = f"{request.method} {request.url.path}: {error.detail}."
-        return response(error.status_code, message, "See /docs for what there is.")
+        # not request.url, which cannot be made of any Host
+        message = f"{request.method} {request.scope['path']}: {error.detail}."
+        accepted = "See /docs for what there is."
+        return response(error.status_code, message, accepted, error.headers)
 
-    @app.exception_handler(Exception)
-    async def _(_request, error: Exception):
-        # Starlette logs the traceback here, and hands on no more than this
-        return response(500, "The service failed; its log says why.")
+
+def guard(app: ASGIApp) -> ASGIApp:
+    """Return an application that logs what nobody has expected, and says no more of it
+    than that."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send):
+        is_answered = False
+
+        async def noting(message):
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noting)
+        except Exception:
+            if scope["type"] != "http" or is_answered:
+                raise
+            logger.exception("%s %s", scope["method"], scope["path"])
+            failure = response(500, "The service failed; its log says why.")
+            await failure(scope, receive, send)
+
+    return guarded
 
 
 def _sentence(mistake):
-    where = ".".join(str(each) for each in mistake["loc"] if each != "body")
+    where = ".".join(
+        str(each)[:_MOST_NAME] for each in mistake["loc"] if each != "body"
+    )
     said = mistake["msg"].removeprefix("Value error, ").rstrip(".")
     return f"{where}: {said}." if where else f"{said}."

@@ -27,6 +27,7 @@ def _storable(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=MOST_TEXT), AfterValidator(_storable)]
+Word = Annotated[str, Field(max_length=MOST_ID), AfterValidator(_storable)]
 Id = Annotated[str, Field(min_length=1, max_length=MOST_ID), AfterValidator(_storable)]
 Ids = Annotated[list[Id], Field(max_length=MOST_IDS)]
 Count = Annotated[int, Field(ge=1, le=MOST_K, strict=True)]
@@ -53,7 +54,7 @@ class Range(_Body):
         return self
 
 
-Value = Annotated[Id | Number, Field(union_mode="left_to_right")]
+Value = Annotated[Word | Number, Field(union_mode="left_to_right")]
 Condition = Value | Annotated[list[Value], Field(max_length=MOST_IDS)] | Range
 
 
@@ -173,11 +174,11 @@ class Saying(_Body):
     user: Id
     events: Annotated[list[Said], Field(min_length=1, max_length=MOST_K)]
     request: Text = ""
-    answer: Annotated[str, Field(max_length=MOST_ID), AfterValidator(_storable)] = ""
+    answer: Word = ""
     model: Model = None
     id: Annotated[
         Id | None,
-        Field(description="of this message; one that is sent again is stored once"),
+        Field(description="of this message of the user; sent again it is stored once"),
     ] = None
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 import io
+import math
+import os
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -34,7 +38,7 @@ class Ask:
         history (tuple of str or None): As there.
         picture (PIL.Image.Image or None): As ``image`` there.
         exclude (tuple of str), among (tuple of str or None): As there.
-        where (tuple): Its items.
+        where (tuple): Its items, lists as frozensets.
         judged (Judged): What the user has said.
         columns (tuple of str): Of the catalogue, to come along.
         explain (bool): Whether the parts of scores come along.
@@ -75,9 +79,8 @@ class Shop:
 
     def __init__(self, name: str, source: str, options: Mapping[str, object]):
         self.name, self.source, self._options = name, source, dict(options)
-        self.recommender = Recommender.load(source, **options)
+        self.recommender = _load(source, options)
         self._changing = threading.Lock()
-        self._pictures: dict[str, bytes] = {}
 
     def reload(self) -> None:
         """Load the model again, as it is in its folder now. Meanwhile the old one answers.
@@ -86,8 +89,7 @@ class Shop:
             UserError: If it cannot be loaded; the old one stays.
         """
         with self._changing:
-            self.recommender = Recommender.load(self.source, **self._options)
-            self._pictures = {}
+            self.recommender = _load(self.source, self._options)
 
     def change(
         self, add: Sequence[Mapping[str, object]], remove: Sequence[str], save: bool
@@ -106,11 +108,13 @@ class Shop:
         """
         with self._changing:
             self.recommender.change_items(add, remove)
-            for item in remove:
-                self._pictures.pop(item, None)
             if save:
                 self.recommender.save()
             return len(self.recommender)
+
+    def _now(self):
+        """Return the model as it is now: what comes and goes meanwhile does not reach it."""
+        return copy.copy(self.recommender)
 
     def answer(self, asks: Sequence[Ask]) -> list[dict]:
         """Answer questions of one :attr:`Ask.group` at once.
@@ -121,7 +125,7 @@ class Shop:
         Raises:
             UserError: If one of them is wrong.
         """
-        shop = self.recommender
+        shop = self._now()
         # what a user does not want is left out of the answer afterwards
         unwanted = [[i for i in ask.judged.unwanted if i in shop] for ask in asks]
         answers = shop.recommend(
@@ -134,7 +138,7 @@ class Shop:
             exclude_seen=asks[0].exclude_seen,
             exclude=asks[0].exclude,
             among=asks[0].among,
-            where=dict(asks[0].where) or None,
+            where=_where(asks[0].where),
         )
         for ask, answer, items in zip(asks, answers, unwanted):
             answer[:] = [each for each in answer if each.item not in {*items}][: ask.k]
@@ -143,14 +147,25 @@ class Shop:
             for ask, answer in zip(asks, answers)
         ]
 
-    def similar(self, item: str, columns: Sequence[str], **options) -> dict:
+    def similar(
+        self,
+        item: str,
+        columns: Sequence[str],
+        where: Sequence[tuple[str, object]],
+        **options,
+    ) -> dict:
         """Return the products most similar to one, as :meth:`answer` does.
+
+        Args:
+            item, **options: As for :meth:`Recommender.similar`.
+            columns, where: As :class:`Ask` has them.
 
         Raises:
             UserError: If an argument of :meth:`Recommender.similar` is wrong.
         """
-        shop = self.recommender
-        return self._as_json(shop, shop.similar(item, **options), columns, False)
+        shop = self._now()
+        answer = shop.similar(item, where=_where(where), **options)
+        return self._as_json(shop, answer, columns, False)
 
     def item(self, item: str) -> dict:
         """Return a product, as :class:`recbole_whisperlite.serve.schemas.Item` has it.
@@ -158,14 +173,14 @@ class Shop:
         Raises:
             Problem: If there is no such product.
         """
-        shop = self.recommender
+        shop = self._now()
         if item not in shop:
             raise Problem(404, f"There is no product '{item}'.")
         return {
             "item": item,
             "text": shop.text(item),
             "picture": self._address(shop.picture(item), item),
-            "columns": shop.item(item),
+            "columns": _plain(shop.item(item)),
         }
 
     def _as_json(self, shop, answer, columns, explain):
@@ -186,7 +201,7 @@ class Shop:
                 "score": each.score,
                 "text": each.text,
                 "picture": self._address(each.picture, each.item),
-                "columns": {column: of_item[column] for column in columns},
+                "columns": _plain({column: of_item[column] for column in columns}),
             }
             if explain:
                 item["parts"] = each.parts
@@ -213,22 +228,32 @@ class Shop:
         Raises:
             Problem: If there is no such product, or it has no picture.
         """
-        shop, pictures = self.recommender, self._pictures
-        if item not in pictures:
-            path = shop.picture(item) if item in shop else None
-            if path is None or not _is_inside(path, shop.picture_folder):
-                raise Problem(404, f"There is no picture of '{item}'.")
-            try:
-                image = read_picture(path)
-            except UserError:  # its message names a path of this machine
-                raise Problem(404, f"The picture of '{item}' cannot be read.") from None
-            image.thumbnail((_SIDE, _SIDE))
-            file = io.BytesIO()
-            image.save(file, "JPEG", quality=85)
-            while len(pictures) >= _MOST_PICTURES:
-                pictures.pop(next(iter(pictures)), None)
-            pictures[item] = file.getvalue()
-        return pictures[item]
+        shop = self._now()
+        path = shop.picture(item) if item in shop else None
+        if path is None or not _is_inside(path, shop.picture_folder):
+            raise Problem(404, f"There is no picture of '{item}'.")
+        try:
+            return _jpeg(path, os.stat(path.partition(IN_ARCHIVE)[0]).st_mtime_ns)
+        except (UserError, OSError):  # the message names a path of this machine
+            raise Problem(404, f"The picture of '{item}' cannot be read.") from None
+
+
+@functools.lru_cache(maxsize=_MOST_PICTURES)
+def _jpeg(path, stamp):
+    """Return a picture as a JPEG file; another one when the file has changed."""
+    image = read_picture(path)
+    image.thumbnail((_SIDE, _SIDE))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def _load(source, options):
+    """Return a model that has answered once: what it loads for its first answer, such as
+    torch and the weights of its encoder, nobody waits for."""
+    recommender = Recommender.load(source, **options)
+    recommender.recommend("a first request", k=1)
+    return recommender
 
 
 def _history(shop, ask):
@@ -237,6 +262,22 @@ def _history(shop, ask):
     known = [] if ask.user is None else shop.history(ask.user)
     # what was kept before the last training is in the history already
     return known + [i for i in ask.judged.wanted if i in shop and i not in {*known}]
+
+
+def _where(items):
+    """Return conditions as :meth:`Recommender.recommend` has them."""
+    return {
+        column: list(value) if isinstance(value, frozenset) else value
+        for column, value in items
+    } or None
+
+
+def _plain(columns):
+    """Return columns as JSON has them, which knows neither NaN nor infinity."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in columns.items()
+    }
 
 
 def _is_inside(path, folder):
@@ -296,7 +337,7 @@ def named(sources: Sequence[str]) -> dict[str, str]:
         name, equals, source = each.partition("=")
         if not equals:
             source = each
-            name = Path(each.rstrip("/")).name.removesuffix(".pth") or each
+            name = Path(each).absolute().name.removesuffix(".pth") or each
         if not name or not source:
             raise UserError(f"--model {each}: write a folder, or name=folder.")
         if name in by_name:
