@@ -733,6 +733,8 @@ def test_wrong_arguments_are_refused_before_anything_is_written(
 ):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("")
+    (tmp_path / "long.csv").write_text("request\nred\n" + "x" * 20_001)
+    (tmp_path / "half.jsonl").write_text('{"request": "\\ud800"}')
     (tmp_path / "blank.csv").write_text('request\n" "\n')
     for changed, said in (
         ({"--models": ["random", "bm25"]}, "give an exported model"),
@@ -740,6 +742,8 @@ def test_wrong_arguments_are_refused_before_anything_is_written(
         ({"--models": [str(tmp_path / "nowhere")]}, "nowhere"),
         ({"--requests": [str(tmp_path / "blank.csv")]}, "not blank"),
         ({"--requests": [str(tmp_path / "none.csv")]}, "no file"),
+        ({"--requests": [str(tmp_path / "long.csv")]}, "line 3: "),
+        ({"--requests": [str(tmp_path / "half.jsonl")]}, "line 1: "),
         ({"--output": [str(tmp_path / "full")]}, "exists"),
         ({"--raters": ["2"]}, "at least 3"),
         ({"--scale": [str(tmp_path / "none.yaml")]}, "none.yaml"),
@@ -785,10 +789,35 @@ def test_other_machines_reach_a_study_only_if_its_owner_says_so(study, capsys):
     assert "--open" in capsys.readouterr().err
 
 
+def test_a_study_that_the_disk_does_not_take_leaves_nothing(
+    plus, requests, tmp_path, monkeypatch, capsys
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(csv, "writer", full)
+    flags = ["--models", str(plus), "--requests", str(requests)]
+    assert main(["study", "make", *flags, "--output", str(tmp_path / "s")]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["asked.csv"]
+
+
+def test_one_model_alone_has_means_and_nothing_to_compare(tmp_path, capsys):
+    of, _ = written(tmp_path / "study", {"a": [["x"]] * 3}, list("pqr"), 2, ks=(1,))
+    judged(tmp_path / "study", of, lambda rater, request, item: "pqr".index(request))
+    assert main(["study", "report", str(tmp_path / "study")]) == 0
+    said = capsys.readouterr().out
+    assert "| a | 1.00 [-1.48, 3.48] |" in said and "difference" not in said
+    assert "Differences" not in (tmp_path / "study" / "report.html").read_text()
+
+
 def test_make_says_what_comes_next(plus, requests, tmp_path, capsys):
     flags = ["--n-requests", "2", "--k", "2", "--output", str(tmp_path / "s")]
     models = ["--models", str(plus), "bm25", "--requests", str(requests)]
     assert main(["study", "make", *models, *flags]) == 0
     said = capsys.readouterr().out
     assert "2 requests" in said and "3 raters" in said and "study serve" in said
+    flags[1], flags[-1] = "6", str(tmp_path / "t")
+    assert main(["study", "make", *models, *flags]) == 0
+    assert "does not know 1 of the 3 users" in capsys.readouterr().err
     assert len(plan.read_plan(tmp_path / "s").raters) == 3

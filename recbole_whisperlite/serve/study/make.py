@@ -43,12 +43,27 @@ def read_requests(path: str | Path, n: int, seed: int) -> tuple[list[Asked], int
         UserError: If the file is malformed, or all its requests are blank.
     """
     file = RequestsFile(path)
-    known = dict.fromkeys(
-        Asked(each.request.strip(), each.user) for each in file if each.request.strip()
-    )
+    known = {}
+    for each in file:
+        text = each.request.strip()
+        if len(text) > plan.MOST_TEXT or not _is_unicode(text + (each.user or "")):
+            raise UserError(
+                f"{path}, {each.where}: a request that raters read has at most "
+                f"{plan.MOST_TEXT:,} characters, all of them Unicode; this one does not."
+            )
+        if text:
+            known[Asked(text, each.user)] = None
     if not known:
         raise UserError(f"{path} has no request that is not blank.")
     return random.Random(seed).sample([*known], min(n, len(known))), len(known)
+
+
+def _is_unicode(text):
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold
+        return False
+    return True
 
 
 def draw(
@@ -192,6 +207,7 @@ def make(
     asked, n_known = read_requests(requests, n_requests, seed)
     sources, of_name = _loaded(models, pictures, own_code)
     first = next(iter(of_name.values()))
+    _say_who_is_unknown(asked, of_name)
     found = _found(_rankers(sources, of_name, seed), asked, max(ks))
     lists, made_by, items, raters = draw(
         asked,
@@ -205,9 +221,8 @@ def make(
     )
     if not lists:
         raise UserError("No model found any product for these requests.")
-    id_ = secrets.token_hex(8)
     key = plan.Key(
-        id=id_,
+        id=secrets.token_hex(8),
         models=[
             plan.Model(
                 name=name,
@@ -227,12 +242,21 @@ def make(
             seed=seed,
         ),
     )
+    try:
+        return _write(output, of_scale, asked, lists, items, raters, key, of_name)
+    except OSError as error:
+        raise UserError(
+            f"--output {output} cannot be written ({error.strerror})."
+        ) from None
+
+
+def _write(output, scale, asked, lists, items, raters, key, of_name):
     output.parent.mkdir(parents=True, exist_ok=True)
     with part_folder(output) as folder:
         written = plan.Plan(
-            id=id_,
+            id=key.id,
             created=datetime.datetime.now(datetime.timezone.utc).isoformat(),
-            scale=of_scale,
+            scale=scale,
             requests=[each.request for each in asked],
             products=_products(items, list(of_name.values()), folder / PICTURES),
             lists=lists,
@@ -284,6 +308,18 @@ def _rankers(sources, of_name, seed):
         )
         for name, source in sources.items()
     }
+
+
+def _say_who_is_unknown(asked, of_name):
+    users = {each.user for each in asked} - {None}
+    for name, shop in of_name.items():
+        unknown = [user for user in users if user not in (shop.recommender.users or ())]
+        if unknown:
+            print(
+                f"{name} does not know {len(unknown)} of the {len(users)} users, and "
+                "answers them like anybody.",
+                file=sys.stderr,
+            )
 
 
 def _found(rankers, asked, k):

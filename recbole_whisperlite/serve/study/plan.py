@@ -16,8 +16,10 @@ PLAN, KEY = "study.json", "key.json"
 DEFAULT_SCALE = Path(__file__).with_name("scale.yaml")
 #: In the wording of an attention check, where the answer to give stands.
 LABEL = "{label}"
+#: Characters of a request.
+MOST_TEXT = 20_000
 
-Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
 Place = Annotated[int, Field(ge=0)]
 
 

@@ -131,7 +131,9 @@ def as_markdown(
     for title, found in _versions(findings, everybody):
         if title:
             lines += ["", f"## {title}"]
-        lines += ["", *_table_of_means(found), "", *_table_of_pairs(found)]
+        lines += ["", *_table_of_means(found)]
+        if found.pairs:
+            lines += ["", *_table_of_pairs(found)]
         lines += ["", _told_alphas(found)]
     return "\n".join([*lines, "", *(f"- {note}" for note in NOTES), ""])
 

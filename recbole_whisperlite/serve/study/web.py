@@ -105,7 +105,7 @@ def make_app(
         ]
 
     app.add_middleware(BodyLimit)
-    app.add_middleware(Doors, is_loopback=access.is_loopback and not access.is_open)
+    app.add_middleware(Doors, is_loopback=access.is_loopback)
     return app
 
 
