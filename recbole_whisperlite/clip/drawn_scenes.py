@@ -1,4 +1,4 @@
-"""Scenes of the pointing game that are drawn: two garments in the style of stylist-mini."""
+"""Scenes of the pointing game that are drawn: two garments as in stylist-mini."""
 
 import numpy as np
 from PIL import Image

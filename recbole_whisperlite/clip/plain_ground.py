@@ -1,4 +1,4 @@
-"""The plain ground of a product photo: what surrounds the product and is of one colour."""
+"""The plain ground of a product photo: what surrounds the product, of one colour."""
 
 import numpy as np
 from PIL import Image, ImageChops

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import zipfile
 import zlib
 from collections import Counter
@@ -158,13 +159,18 @@ def read_catalogue(
         raise UserError(
             f"{path}: this cannot be read. {error.strerror or error}."
         ) from None
-    again = pd.Series(catalogue.ids).duplicated()
-    if again.any() and not repeated:
-        raise UserError(
-            f"{path}: the id '{catalogue.ids[int(again.argmax())]}' occurs more than "
-            "once; each product needs a unique id."
-        )
+    if not repeated:
+        _check_distinct(catalogue)
     return catalogue
+
+
+def _check_distinct(catalogue):
+    again = pd.Series(catalogue.ids).duplicated()
+    if again.any():
+        raise UserError(
+            f"{catalogue.path}: the id '{catalogue.ids[int(again.argmax())]}' occurs more "
+            "than once; each product needs a unique id."
+        )
 
 
 def _read(path, id_column, picture_column):
@@ -215,11 +221,13 @@ def read_catalogues(
         catalogues have are ``""`` for the products of the others.
 
     Raises:
-        UserError: If one of them cannot be read, or is given twice.
+        UserError: If one of them cannot be read or is given twice, or ids are still
+            equal.
     """
-    again = [path for path, count in Counter(map(str, paths)).items() if count > 1]
-    if again:
-        raise UserError(f"{again[0]}: this is given twice.")
+    again = Counter(os.path.realpath(path) for path in paths)
+    for path in paths:
+        if again[os.path.realpath(path)] > 1:
+            raise UserError(f"{path}: this is given twice.")
     parts = [read_catalogue(path, id_column, picture_column) for path in paths]
     if len(parts) == 1:
         return parts[0]
@@ -229,12 +237,14 @@ def read_catalogues(
         for id_ in part.ids
     ]
     table = pd.concat([part.table for part in parts], ignore_index=True)
-    return Catalogue(
+    joined = Catalogue(
         f"{parts[0].path} and {len(parts) - 1} more",
         _distinct([id_ for part in parts for id_ in part.ids], longer),
         [picture for part in parts for picture in part.pictures],
         table.fillna(""),
     )
+    _check_distinct(joined)
+    return joined
 
 
 def _distinct(names, longer):
