@@ -142,7 +142,7 @@ def test_what_needs_no_recbole_does_not_import_it(what):
 
 
 @pytest.mark.parametrize(
-    "command", ["", "run", "benchmark", "clip", "recommend", "export"]
+    "command", ["", "run", "benchmark", "clip", "recommend", "export", "study"]
 )
 def test_help_answers_before_anything_heavy_is_imported(command):
     code = (

@@ -32,10 +32,19 @@ def make_parser() -> argparse.ArgumentParser:
                 help=about,
                 description=about[0].upper() + about[1:] + ".",
                 allow_abbrev=False,
-                formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+                formatter_class=_Formatter,
             )
         )
     return parser
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults where there are some."""
+
+    def _get_help_string(self, action):
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
 
 
 def _add_make(parser):
