@@ -325,9 +325,13 @@ class Shops:
         return self._shops[name]
 
 
-def named(sources: Sequence[str]) -> dict[str, str]:
+def named(sources: Sequence[str], option: str = "--model") -> dict[str, str]:
     """Return the models of a command line by name: ``name=folder``, or a folder, which
     has the name of its last part.
+
+    Args:
+        sources (list of str): The models.
+        option (str): What errors call them.
 
     Raises:
         UserError: If two have one name.
@@ -339,11 +343,11 @@ def named(sources: Sequence[str]) -> dict[str, str]:
             source = each
             name = Path(each).absolute().name.removesuffix(".pth") or each
         if not name or not source:
-            raise UserError(f"--model {each}: write a folder, or name=folder.")
+            raise UserError(f"{option} {each}: write a folder, or name=folder.")
         if name in by_name:
             raise UserError(
-                f"--model: '{by_name[name]}' and '{source}' are both called {name}. Give "
-                "them names: --model a=… --model b=…"
+                f"{option}: '{by_name[name]}' and '{source}' are both called {name}. Give "
+                "them names, name=folder."
             )
         by_name[name] = source
     return by_name

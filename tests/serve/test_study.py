@@ -739,6 +739,7 @@ def test_wrong_arguments_are_refused_before_anything_is_written(
     for changed, said in (
         ({"--models": ["random", "bm25"]}, "give an exported model"),
         ({"--models": [str(plus), "random", "random"]}, "two are called Random"),
+        ({"--models": [str(plus), f"{plus}/"]}, "--models: "),
         ({"--models": [str(tmp_path / "nowhere")]}, "nowhere"),
         ({"--requests": [str(tmp_path / "blank.csv")]}, "not blank"),
         ({"--requests": [str(tmp_path / "none.csv")]}, "no file"),

@@ -279,7 +279,8 @@ def link(rater: plan.Rater) -> str:
 
 def _loaded(models, pictures, own_code):
     """Return ``{name: source}`` of all, and ``{name: Shop}`` of the exported ones."""
-    exported = shops.named([each for each in models if each not in rankings.BASELINES])
+    exported = [each for each in models if each not in rankings.BASELINES]
+    exported = shops.named(exported, "--models")
     if not exported:
         raise UserError(
             f"--models {' '.join(models)}: give an exported model, too; it says which "
