@@ -93,7 +93,7 @@ def retrieve(
         vectors = vectors + (1 - text_weight if texts else 1) * of_pictures
     count = len(vectors)
     queries = list(zip(_repeat(texts, count), _repeat(pictures, count)))
-    own = [set() if keep_query else _rows_of(index, picture) for _, picture in queries]
+    own = [set()] * count if keep_query else _own_rows(index, queries)
     most = max(map(len, own))
     if most == len(index):
         raise UserError(
@@ -106,12 +106,17 @@ def retrieve(
     return Hits(queries, rows, scores)
 
 
-def _rows_of(index, picture):
-    """Return the rows of the index whose picture is the same file."""
-    if not isinstance(picture, (str, Path)):
-        return set()
-    path = absolute(str(picture))
-    return {row for row, name in enumerate(index.pictures) if name == path}
+def _own_rows(index, queries):
+    """Return, for each query, the rows of the index whose picture is the same file."""
+    paths = [
+        absolute(str(picture)) if isinstance(picture, (str, Path)) else None
+        for _, picture in queries
+    ]
+    rows = {path: set() for path in paths}
+    for row, name in enumerate(index.pictures):
+        if name in rows:
+            rows[name].add(row)
+    return [rows[path] for path in paths]
 
 
 def _without(own, rows, scores, k):
