@@ -53,6 +53,10 @@ class Service:
         folder (Path): For its log.
         model (Path): What it serves.
         url (str): Its database.
+
+    Attributes:
+        port (int): Where it listens.
+        process (int): Its process id.
     """
 
     def __init__(self, folder, model, url):
@@ -65,12 +69,12 @@ class Service:
             app = make_app(models, feedback=Feedback(url))
             listening.serve(app, self._socket, print)
 
-        self._process = fork(work, folder, folder / "service.txt")
+        self.process = fork(work, folder, folder / "service.txt")
 
     def end(self, how):
         """Send a signal, and return the status of the process."""
-        os.kill(self._process, how)
-        status = os.waitstatus_to_exitcode(os.waitpid(self._process, 0)[1])
+        os.kill(self.process, how)
+        status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
         self._socket.close()
         return status
 
@@ -192,8 +196,8 @@ def measure(times, seed, url=None, longest=1.0, how=signal.SIGKILL, status=-9):
         found = [*faults_of(url, sent, [])]  # earlier ones, too, are still there
         faults += len(found)
     print(
-        f"{times} kills: {len(sent):,} messages acknowledged, {n_doubtful} in doubt, most "
-        f"of which were sent again; faults: {faults}",
+        f"{times} kills: {len(sent):,} messages acknowledged, {n_doubtful} in doubt, "
+        f"which the next service was sent again; faults: {faults}",
         flush=True,
     )
     return faults
