@@ -212,7 +212,7 @@ def harm(rng, folder):
             continue
         try:
             change(rng, path)
-        except (UnicodeDecodeError, IndexError):  # of a change before
+        except (ValueError, IndexError):  # of a change before
             continue
         changes.append(f"{change.__name__} of .{path.suffix[1:]}")
     return ", ".join(changes), is_harmless
