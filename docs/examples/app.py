@@ -16,7 +16,7 @@ shop = Recommender.load(MODEL, pictures=os.environ.get("PICTURES"))
 
 
 def find(request):
-    answer, pictures = shop.recommend(request, k=8), []
+    answer, pictures = shop.recommend(request, k=9), []
     for found in answer:
         with contextlib.suppress(PictureError):  # shown without it
             if found.picture:
@@ -31,7 +31,7 @@ with gr.Blocks(title="Ask the shop", analytics_enabled=False) as demo:
     request = gr.Textbox(label="What are you looking for?", max_length=1000)
     gr.Examples(["a warm winter coat", "black summer dress, no stripes"], request)
     ruled_out = gr.Textbox(label="Understood as ruled out")
-    gallery = gr.Gallery(label="Found", columns=4)
+    gallery = gr.Gallery(label="Found", columns=3)
     table = gr.Dataframe(label="The parts of each score")
     request.submit(find, request, [ruled_out, gallery, table])
 
