@@ -40,7 +40,7 @@ async function fetched(path, body, signal) {
     throw new Refusal(0, "The service does not answer. Is it still running?");
   }
   // another request may have brought the token meanwhile
-  if (response.status === 401 && (token() !== used || (await askForToken()))) {
+  if (response.status === 401 && (token() !== used || (await askForToken(used !== null)))) {
     return fetched(path, body, signal);
   }
   return response;

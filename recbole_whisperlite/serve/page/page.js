@@ -34,7 +34,7 @@ async function go(change, focus) {
   asked = { ...asked, k: isOther ? null : asked.k, ...change };
   history.pushState({ picture: asked.picture }, "", write(asked));
   if ("user" in change) await meet();
-  await show(focus);
+  await Promise.all(["user" in change && shelf(), show(focus)]);
 }
 
 /** Ask what is asked now, and show the answers. */
@@ -231,7 +231,6 @@ async function meet() {
     shopper = Shopper.unknown();
     notice = error.message;
   }
-  await shelf();
 }
 
 function anew() {
@@ -259,25 +258,25 @@ function listen() {
   addEventListener("popstate", async (event) => {
     const before = asked.user;
     asked = { ...read(location.search), picture: event.state?.picture ?? null };
-    if (asked.user !== before) await meet();
-    await show();
+    const isOther = asked.user !== before;
+    if (isOther) await meet();
+    await Promise.all([isOther && shelf(), show()]);
   });
   takePictures((picture) => {
     if (chosen().some((model) => model.knows_pictures)) go({ picture, similar: null }, byId("request"));
     else say("This model knows no pictures: describe it in words.");
   }, say);
   offerModels(models, (change) => go(change));
-  offerUsers(asked.model, (user) => go({ user }));
 }
 
 async function start() {
   try {
-    models = await call("/v1/models");
+    [models] = await Promise.all([call("/v1/models"), meet()]);
     const n = models[0].items.toLocaleString();
     byId("about").textContent = `${models[0].about.dataset ?? models[0].name}, ${n} products`;
-    await meet();
     listen();
-    await show();
+    await Promise.all([shelf(), show()]);
+    await offerUsers(asked.model, (user) => go({ user }));
   } catch (error) {
     say(error.message);
     byId("answers").replaceChildren();

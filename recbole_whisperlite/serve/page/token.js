@@ -7,12 +7,17 @@ let asking = null;
 
 export const token = () => sessionStorage.getItem(KEY);
 
-/** Ask for a token, however many requests wait for one; return whether one was given. */
-export function askForToken() {
+/**
+ * Ask for a token, however many requests wait for one; return whether one was given.
+ *
+ * @param {boolean} isAnother Whether the one that was given is none of this service.
+ */
+export function askForToken(isAnother) {
   asking ??= new Promise((resolve) => {
     const dialog = byId("token-dialog");
     const field = byId("token");
     field.value = "";
+    byId("token-another").hidden = !isAnother;
     dialog.returnValue = "";
     dialog.addEventListener("close", answered, { once: true });
     dialog.showModal();
