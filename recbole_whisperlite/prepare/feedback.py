@@ -83,11 +83,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=list(feedback.WANTED),
         help="what becomes interactions (default: kept tried)",
     )
+    option(
+        "--models",
+        nargs="+",
+        metavar="NAME",
+        help="only what was said of answers of these models, as the service calls them; "
+        "by default all",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Convert as the command line says and print a summary."""
-    counts = convert(args.url, args.data, args.output, args.outcomes)
+    counts = convert(args.url, args.data, args.output, args.outcomes, args.models)
     output = Path(args.output)
     name = output.resolve().name
     folder = "" if output.parent == Path("dataset") else f" --data_path={output.parent}"
@@ -112,6 +119,7 @@ def convert(
     data: str | Path,
     output: str | Path,
     outcomes: Sequence[str] = feedback.WANTED,
+    models: Sequence[str] | None = None,
 ) -> dict:
     """Write a dataset and the feedback on its products as the dataset ``output`` (see the
     module docstring).
@@ -123,6 +131,7 @@ def convert(
         data (str or Path): The old dataset's folder.
         output (str or Path): The new dataset's folder; its name becomes the dataset's.
         outcomes (list of str): Which of :data:`OUTCOMES` become interactions.
+        models (list of str, optional): Those whose answers count; by default all.
 
     Returns:
         dict: Numbers: ``words`` read, ``requests`` joined, their interactions
@@ -141,9 +150,15 @@ def convert(
             "moment would leave neither the old data nor the new. Give another folder."
         )
     old = _Dataset(Path(data))
-    asked, n_words = _asked(feedback.read(url))
+    of = _Models(models)
+    asked, n_words = _asked(filter(of, feedback.read(url)))
     if not n_words:
-        raise UserError(f"{feedback.shown(url)}: there is no feedback in it yet.")
+        among = (
+            f" of {', '.join(models)}, only of {', '.join(of.seen)}" if of.seen else ""
+        )
+        raise UserError(
+            f"{feedback.shown(url)}: there is no feedback in it yet{among}."
+        )
     chosen, missing = _chosen(asked, old.items, outcomes)
     if not chosen:
         raise UserError(
@@ -162,6 +177,21 @@ def convert(
         counts = {"words": n_words, "left_out": left_out, **counts}
         old.write_about(folder, Path(output), feedback.shown(url), counts)
     return counts
+
+
+class _Models:
+    """Tells rows of some models, all if None, from others.
+
+    Attributes:
+        seen (dict): The models there are, as keys.
+    """
+
+    def __init__(self, names):
+        self._names, self.seen = names, {}
+
+    def __call__(self, row):
+        self.seen[row.model] = True
+        return self._names is None or row.model in self._names
 
 
 class _Asked(NamedTuple):

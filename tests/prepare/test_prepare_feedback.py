@@ -137,6 +137,22 @@ def test_what_was_not_tried_comes_along_where_it_is_asked_for(convert):
     assert "bad" not in [text for _, text in requests]  # nothing was chosen for it
 
 
+def test_of_several_models_some_may_be_asked_for(convert):
+    database = Feedback(URL)
+    rows = [
+        Row(model, NOON, "u1", "a hat", item, "kept", "a", model)
+        for model, item in (("shoes", "i1"), ("hats", "i2"))
+    ]
+    database.add(rows).result(10)
+    database.close()
+    assert [row[1] for row in convert(models=["hats"])[0]] == ["i2"]
+    assert len(convert()[0]) == 2
+    with pytest.raises(
+        UserError, match="no feedback in it yet of x, only of shoes, hats"
+    ):
+        convert(models=["x"])
+
+
 def test_without_an_answer_the_texts_of_a_day_are_one_request(convert):
     database = Feedback(URL)
     days = (0, 60, 86400)
