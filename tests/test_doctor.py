@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -14,6 +15,15 @@ def lines_of(capsys, title):
     """The indented lines under a title of the report."""
     report = capsys.readouterr().out.split(f"\n{title}\n")[1]
     return [line[2:] for line in report.split("\n\n")[0].splitlines()]
+
+
+# what a fresh process can import takes seconds to find out, and stays the same
+TRY_RECBOLE = functools.cache(doctor.try_recbole)
+
+
+@pytest.fixture(autouse=True)
+def tried_once(monkeypatch):
+    monkeypatch.setattr(doctor, "try_recbole", TRY_RECBOLE)
 
 
 @pytest.fixture

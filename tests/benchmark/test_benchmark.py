@@ -1,12 +1,14 @@
 """Comparing models: one command, one test set, one table."""
 
 import json
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import yaml
@@ -14,7 +16,7 @@ from filelock import FileLock
 from tiny import CHOICES, REQUESTS, write_tiny
 from tqdm import tqdm
 
-from recbole_whisperlite.benchmark import data, plan, runner, statistics
+from recbole_whisperlite.benchmark import plan, runner, statistics
 from recbole_whisperlite.benchmark.inputs import inputs
 from recbole_whisperlite.config.settings import known_settings
 from recbole_whisperlite.errors import UserError
@@ -254,16 +256,15 @@ def test_a_table_has_effect_sizes_slices_and_the_revision_of_each_run(benchmark)
 
 
 def test_run_recbole_py_with_several_models_is_a_benchmark(tiny, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run_recbole.py"), "--model=Pop", "--seeds=3"]
-        + ["--dataset=tiny", f"--data_path={tiny}", "--topk=3"]
-        + ["--valid_metric=NDCG@3", "--output=out"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "| Pop | item id |" in done.stdout
+    def work(folder):
+        sys.argv = ["run_recbole.py", "--model=Pop", "--seeds=3", "--dataset=tiny"]
+        sys.argv += [f"--data_path={tiny}", "--topk=3", "--valid_metric=NDCG@3"]
+        sys.argv += ["--output=out"]
+        runpy.run_path(str(ROOT / "run_recbole.py"), run_name="__main__")
+
+    status, printed = forked.end_of(work, tmp_path, tmp_path / "out.txt", limit=300)
+    assert status == 0, printed
+    assert "| Pop | item id |" in printed
     assert read(tmp_path / "out")["seeds"] == [3]
     assert (tmp_path / "out" / "runs" / "Pop" / "3" / "log.txt").stat().st_size
 

@@ -1,10 +1,12 @@
 """Models of the user's own: found, named, given settings; mistakes are told."""
 
-import subprocess
+import runpy
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
+import forked
 import pytest
 import recbole.data.dataset
 from recbole.config import Config
@@ -217,15 +219,14 @@ if __name__ == "__main__":
 def test_a_script_registers_its_own_class(tmp_path):
     write_tiny(tmp_path)
     (tmp_path / "script.py").write_text(SCRIPT)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "script.py"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip() == "hit@3"
+
+    def work(folder):
+        warnings.simplefilter("ignore")
+        runpy.run_path("script.py", run_name="__main__")
+
+    status, printed = forked.end_of(work, tmp_path, tmp_path / "out.txt", limit=300)
+    assert status == 0, printed
+    assert printed.strip().endswith("hit@3")
 
 
 OWN = """
@@ -239,24 +240,20 @@ class Mine(RequestPop):
 def test_two_processes_find_a_model_in_the_current_folder(tmp_path):
     write_tiny(tmp_path)
     (tmp_path / "mine.py").write_text(OWN)
-    program = "import sys; sys.path = [p for p in sys.path if p]; sys.argv[0] = 'x'; "
-    program += "from recbole_whisperlite.cli import main; "
-    program += "__name__ == '__main__' and sys.exit(main())"
-    script = tmp_path / "elsewhere" / "recbole-whisperlite"
-    script.parent.mkdir()
-    script.write_text(program)
-    done = subprocess.run(
-        [sys.executable, str(script), "run", "--model=mine:Mine", "--dataset=tiny"]
-        + ["--data_path=.", "--topk=[3]", "--valid_metric=NDCG@3", "--my_alpha=2"]
-        + ["--nproc=2", "--port=5702", "--result_file=out.json"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+
+    def work(folder):
+        # as a command does that is installed elsewhere: no current folder in the path
+        sys.path[:] = [path for path in sys.path if path]
+        flags = ["--model=mine:Mine", "--dataset=tiny", "--data_path=.", "--topk=[3]"]
+        flags += ["--valid_metric=NDCG@3", "--my_alpha=2", "--nproc=2", "--port=5702"]
+        flags += ["--result_file=out.json"]
+        sys.argv = ["recbole-whisperlite", *flags]
+        return cli.run(flags)
+
+    status, printed = forked.end_of(work, tmp_path, tmp_path / "out.txt", limit=300)
+    assert status == 0, printed
     assert '"my_alpha": 2' in (tmp_path / "out.json").read_text()
-    assert "mine:Mine on tiny" in done.stdout
+    assert "mine:Mine on tiny" in printed
 
 
 def test_a_mistake_on_the_command_line_is_status_2(write_module, monkeypatch, capsys):
