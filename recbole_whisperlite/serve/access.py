@@ -28,7 +28,7 @@ class Access:
 
     Attributes:
         token (str or None): What a client proves itself with.
-        is_loopback (bool): Whether only this machine reaches the service.
+        is_loopback (bool): Whether only this machine asks.
         is_open (bool): Whether everybody may ask.
     """
 

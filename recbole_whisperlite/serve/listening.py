@@ -58,7 +58,9 @@ def access_of(args: argparse.Namespace) -> Access:
     from recbole_whisperlite.serve import access
 
     token = access.read_token(args.token_file) if args.token_file else None
-    rules = access.Access(token, access.is_loopback(args.host), args.open)
+    # behind --open a proxy may stand, which brings requests of other machines
+    is_loopback = access.is_loopback(args.host) and not args.open
+    rules = access.Access(token, is_loopback, args.open)
     if not (rules.is_loopback or rules.is_open or token):
         raise UserError(
             f"--host {args.host}: other machines reach this address. Give --token-file "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -187,8 +186,6 @@ def _serve(args):
     from recbole_whisperlite.serve.study.web import make_app
 
     rules = listening.access_of(args)
-    if rules.is_open:  # a proxy may stand between other machines and this address
-        rules = dataclasses.replace(rules, is_loopback=False)
     plan = read_plan(args.folder)
     socket = listening.listen(args.host, args.port)
     answers = Answers(args.folder, plan)
