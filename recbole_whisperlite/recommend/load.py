@@ -277,7 +277,9 @@ def read_catalogue(
     if pictures is not None:
         pictures = os.path.abspath(pictures)
     elif trained_with is not None:
-        pictures = os.path.normpath(os.path.join(folder.folder, trained_with))
+        # as seen from where the folder is, not from a link to it
+        home = os.path.realpath(folder.folder)
+        pictures = os.path.normpath(os.path.join(home, trained_with))
         if not os.path.isdir(pictures):
             getLogger().warning(
                 f"The pictures of this model are not in {pictures}. Say where they are "

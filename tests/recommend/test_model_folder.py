@@ -176,6 +176,9 @@ def test_a_model_is_saved_elsewhere_with_its_card_and_pictures(tmp_path):
     assert loaded.recommend("x", among=["i0"])[0].picture == str(
         tmp_path / "photos" / "i0.png"
     )
+    (tmp_path / "latest").symlink_to(tmp_path / "deep" / "down" / "two")
+    linked = Recommender.load(tmp_path / "latest")
+    assert linked.picture("i0") == str(tmp_path / "photos" / "i0.png")
     moved = Recommender.load(tmp_path / "deep" / "down" / "two", pictures="here")
     picture = moved.recommend("x", among=["i0"])[0].picture
     assert picture == os.path.abspath("here/i0.png")
