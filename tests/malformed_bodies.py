@@ -285,7 +285,7 @@ def measure(times, seed, limit=10.0):
             harmed(measurement, rng, times - sum(measurement.statuses.values()))
     statuses = sorted(measurement.statuses.items())
     print(
-        f"{sum(measurement.statuses.values()):,} bodies: "
+        f"{sum(measurement.statuses.values()):,} requests: "
         f"{', '.join(f'{count:,} of status {status}' for status, count in statuses)}; "
         f"the slowest took {measurement.slowest[0]:.2f} s ({measurement.slowest[1]}); "
         f"faults: {len(measurement.faults)}",

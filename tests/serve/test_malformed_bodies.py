@@ -11,7 +11,7 @@ import malformed_bodies  # noqa: E402
 
 def test_malformed_bodies_make_no_failure(capsys):
     assert malformed_bodies.measure(80, seed=1) == 0
-    assert "80 bodies: " in capsys.readouterr().out
+    assert "80 requests: " in capsys.readouterr().out
 
 
 def test_a_failure_is_found(capsys, monkeypatch):
