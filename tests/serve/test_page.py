@@ -169,7 +169,9 @@ def test_what_was_kept_changes_the_answer_and_is_there_after_a_reload(visit, dat
     first, second = visit.products[:2]
     visit.press(first, "kept")
     assert visit.shelf == [first] and first not in visit.products
+    visit.page.get_by_role("searchbox").fill("half a requ")
     visit.press(second, "not_tried")
+    assert visit.page.get_by_role("searchbox").input_value() == "half a requ"
     assert visit.shelf == [second, first] and second not in visit.products
     visit.page.reload()
     visit.settle()

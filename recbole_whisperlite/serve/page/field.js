@@ -1,10 +1,10 @@
-// The field of the request, and what stands beside the text: a product, a picture.
+// What stands beside the text in the field of the request: a product, a picture.
 
 import { byId, chip, element } from "/page/elements.js";
 import { nameOf, pictureOf, product } from "/page/products.js";
 
 /**
- * Show what is asked.
+ * Show what is asked besides the text.
  *
  * @param {Object} asked As of :js:func:`read`.
  * @param {function(Object)} ask Asks with other values of some of it.
@@ -31,6 +31,5 @@ export async function showField(asked, ask) {
     return chip(children, `Take away: ${kind} ${name}`, take);
   }
 
-  byId("request").value = asked.request;
   byId("beside-text").replaceChildren(...chips);
 }

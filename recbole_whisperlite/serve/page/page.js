@@ -18,7 +18,7 @@ import { legend, scaleOf } from "/page/why.js";
 
 const MOST = 200;
 
-let asked = read(location.search);
+let asked;
 let models = [];
 let shopper;
 let answers = [];
@@ -30,11 +30,17 @@ let running = new AbortController();
 
 /** Ask something else: this is a new place, to which Back leads back. */
 async function go(change, focus) {
-  const isOther = "request" in change || "similar" in change || "like" in change;
-  asked = { ...asked, k: isOther ? null : asked.k, ...change };
+  const isOther = ["request", "like", "similar", "picture"].some((name) => name in change);
+  become({ ...asked, k: isOther ? null : asked.k, ...change });
   history.pushState({ picture: asked.picture }, "", write(asked));
   if ("user" in change) await meet();
   await Promise.all(["user" in change && shelf(), show(focus)]);
+}
+
+/** From now on something else is asked; the text of the field follows. */
+function become(other) {
+  asked = other;
+  byId("request").value = asked.request;
 }
 
 /** Ask what is asked now, and show the answers. */
@@ -56,7 +62,7 @@ async function show(focus) {
     if (mine.signal.aborted) return;
     answers = found;
     glide(byId("answers"), render);
-    headline();
+    await headline();
     focus?.focus?.({ preventScroll: true });
     for (const { model, items, ...answer } of answers) {
       if (items) shopper.saw({ items, ...answer }, model);
@@ -257,7 +263,7 @@ function listen() {
   });
   addEventListener("popstate", async (event) => {
     const before = asked.user;
-    asked = { ...read(location.search), picture: event.state?.picture ?? null };
+    become({ ...read(location.search), picture: event.state?.picture ?? null });
     const isOther = asked.user !== before;
     if (isOther) await meet();
     await Promise.all([isOther && shelf(), show()]);
@@ -270,6 +276,7 @@ function listen() {
 }
 
 async function start() {
+  become(read(location.search));
   try {
     [models] = await Promise.all([call("/v1/models"), meet()]);
     const n = models[0].items.toLocaleString();

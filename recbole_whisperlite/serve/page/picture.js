@@ -18,7 +18,10 @@ export function takePictures(take, refuse) {
     took(file.files);
     file.value = "";
   });
-  document.addEventListener("paste", (event) => took(event.clipboardData.files));
+  document.addEventListener("paste", ({ clipboardData }) => {
+    // text that was copied may come with a picture of itself
+    if (!clipboardData.types.includes("text/plain")) took(clipboardData.files);
+  });
   document.addEventListener("dragover", (event) => {
     if (event.dataTransfer.types.includes("Files")) event.preventDefault();
   });
