@@ -8,8 +8,9 @@ the extra ``load``::
 
 A service with one worker and locust, which asks it, run on this machine and speak over the
 loopback interface. Every request is sent at its time, whether earlier ones were answered or
-not. Texts are those of the dataset's requests with a number behind each, so that none was
-asked before; half of them come from a user that the model knows.
+not. Texts are a thousand of the dataset's requests, which come again, as they do in a shop;
+with ``--new`` each has a number behind it, so that none was asked before. Half of them come
+from a user that the model knows.
 """
 
 import argparse
@@ -37,7 +38,9 @@ if __name__ != "__main__":
 
         @task
         def ask(self):
-            text = f"{random.choice(JOB['texts'])} {random.randrange(10**9)}"
+            text = random.choice(JOB["texts"])
+            if JOB["new"]:
+                text += f" {random.randrange(10**9)}"
             body = {"request": text, "k": 10, "columns": ["title"]}
             if JOB["users"] and random.random() < 0.5:
                 body["user"] = random.choice(JOB["users"])
@@ -85,6 +88,9 @@ def _arguments():
     parser.add_argument("--requests", type=Path, required=True, help="a .request file")
     parser.add_argument("--rate", type=float, default=200, help="requests a second")
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument(
+        "--new", action="store_true", help="put a number behind each text"
+    )
     parser.add_argument("--shoppers", type=int, default=50, help="how many ask")
     return parser.parse_args()
 
@@ -106,7 +112,7 @@ def _ask(args, address, users, folder, seconds):
     place = lines[0].split("\t").index("request:token")
     texts = [line.split("\t")[place] for line in lines[1:]]
     job = Path(folder, "job.json")
-    of = {"users": users, "each": args.rate / args.shoppers}
+    of = {"users": users, "each": args.rate / args.shoppers, "new": args.new}
     of["texts"] = random.Random(1).sample(texts, min(len(texts), 1000))
     job.write_text(json.dumps(of), "utf-8")
     environment = {**os.environ, "SERVICE_LOAD": str(job)}

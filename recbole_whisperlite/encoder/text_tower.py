@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from recbole_whisperlite.encoder.packed import pack
+from recbole_whisperlite.encoder.packed import is_packed, pack, run_at
 
 # A step's activations should fit in the CPU's caches: with 256 texts at once most of the
 # time goes into fetching them from memory.
@@ -18,6 +18,8 @@ _TEXTS_A_TOKENIZER_CALL = 1024
 _FEW_TEXTS = 128
 # Padding that costs less than the start of another batch.
 _CHEAP_PADDING = 64  # tokens
+# oneDNN keeps what it prepares for a shape, so that many shapes take much memory.
+_LENGTH_STEP = 8  # tokens
 
 
 class TextTower:
@@ -113,6 +115,8 @@ class TextTower:
         run = self._run_whole
         if self.stops_at_end:
             ends, run = self.ends(tokens), self._run_to_end
+            if len(texts) <= _FEW_TEXTS:
+                ends = _stepped(ends, tokens.shape[1])
         batches = list(self._batches(ends, batch_size))
         results = self._map(lambda batch: run(tokens[batch, : ends[batch[0]]]), batches)
         vectors = None
@@ -181,10 +185,16 @@ class TextTower:
         """
         text, length = self._text, tokens.shape[1]
         x = text.token_embedding(tokens) + text.positional_embedding[:length]
-        x = text.transformer(x, attn_mask=text.attn_mask[:length, :length])
-        x = text.ln_final(
-            x[torch.arange(len(x), device=x.device), self.ends(tokens) - 1]
-        )
+        mask, last = text.attn_mask[:length, :length], self.ends(tokens) - 1
+        blocks = getattr(text.transformer, "resblocks", ())
+        if blocks and all(map(is_packed, blocks)):
+            for block in blocks[:-1]:
+                x = block(x, attn_mask=mask)
+            x = run_at(blocks[-1], x, last)
+        else:
+            x = text.transformer(x, attn_mask=mask)
+            x = x[torch.arange(len(x), device=x.device), last]
+        x = text.ln_final(x)
         if isinstance(text.text_projection, torch.nn.Linear):
             x = text.text_projection(x)
         elif text.text_projection is not None:
@@ -245,3 +255,8 @@ def _of_similar_length(ends):
     """
     padding = (ends[0] - ends).cumsum(0)
     return max(1, int((padding <= _CHEAP_PADDING).sum()))
+
+
+def _stepped(ends, most):
+    """Return lengths, int64 ``[n]``, rounded up to one of few."""
+    return (-(-ends // _LENGTH_STEP) * _LENGTH_STEP).clamp(max=most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from recbole_whisperlite.serve import listening
@@ -68,6 +69,9 @@ def main(argv: list[str]) -> int:
     """
     args = make_parser().parse_args(argv)
     listening.check_installed("serve", _INSTALLED)
+    # Before anything reads it. A request is small work, for which several threads wait
+    # for each other longer than they compute.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     from recbole_whisperlite.feedback import Feedback
     from recbole_whisperlite.serve import shops

@@ -4,7 +4,12 @@ import pytest
 import torch
 from close import assert_close_relative
 
-from recbole_whisperlite.encoder.packed import _Linear, _SelfAttention, pack
+from recbole_whisperlite.encoder.packed import (
+    _Linear,
+    _SelfAttention,
+    pack,
+    run_at,
+)
 
 
 @pytest.fixture
@@ -37,6 +42,15 @@ def test_packed_layers_give_the_same_but_for_rounding(transformer, mask):
     # Two in each of two blocks' MLP, and each block's attention holds two.
     assert kinds.count(_Linear) == 8 and kinds.count(_SelfAttention) == 2
     assert torch.nn.Linear not in kinds
+
+
+@torch.no_grad()
+def test_a_block_run_at_one_position_gives_what_the_whole_block_has_there(transformer):
+    x, at = torch.randn(3, 7, 32), torch.tensor([6, 0, 3])
+    pack(transformer)
+    block = transformer.resblocks[0]
+    whole = block(x, attn_mask=MASKS["causal"]())
+    assert_close_relative(run_at(block, x, at), whole[torch.arange(3), at])
 
 
 def test_where_oneDNN_is_missing_nothing_is_replaced(transformer, monkeypatch):
