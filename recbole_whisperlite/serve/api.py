@@ -246,6 +246,8 @@ def router(service: Service) -> APIRouter:
         await asyncio.to_thread(shop.reload)
         return {"model": shop.name, "items": len(shop.recommender)}
 
+    for route in routes.routes:  # in /docs, a sentence says more than a function's name
+        route.summary = (route.description or "").rstrip(".")
     return routes
 
 
