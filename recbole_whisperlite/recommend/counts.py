@@ -96,6 +96,24 @@ def incidence(lists: list[np.ndarray], n_columns: int) -> csr_matrix:
     return csr_matrix((ones, columns, begin), shape=(len(lists), n_columns))
 
 
+def rows_of(matrix: csr_matrix) -> np.ndarray:
+    """Return the row of each entry of a sparse matrix, int64 ``[n_entries]``."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def total(matrices: list[csr_matrix]) -> csr_matrix:
+    """Return the sum of sparse matrices of one shape, in one step: each addition would cost
+    more than all of their entries."""
+    entries = (
+        np.concatenate([matrix.data for matrix in matrices]),
+        (
+            np.concatenate([rows_of(matrix) for matrix in matrices]),
+            np.concatenate([matrix.indices for matrix in matrices]),
+        ),
+    )
+    return csr_matrix(entries, shape=matrices[0].shape, dtype=matrices[0].dtype)
+
+
 def resized(matrix: csr_matrix, shape: tuple[int, int]) -> csr_matrix:
     """Return a copy of a sparse matrix with empty rows and columns added at the end."""
     matrix = matrix.copy()

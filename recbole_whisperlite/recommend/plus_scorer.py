@@ -8,7 +8,13 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.data.negation import names_of, split_refusals
-from recbole_whisperlite.recommend.counts import incidence, resized, take
+from recbole_whisperlite.recommend.counts import (
+    incidence,
+    resized,
+    rows_of,
+    take,
+    total,
+)
 from recbole_whisperlite.recommend.embed import unit
 from recbole_whisperlite.recommend.plus_terms import (
     ItemVectors,
@@ -227,8 +233,7 @@ class PlusScorer(TextScorer):
             of_pairs.data *= self._weight_of_items(name)[of_pairs.indices]
             of_parts[name] = of_pairs
             corrections.append(of_pairs)
-        corrections = sum(corrections[1:], corrections[0])
-        return Batch(asked, tuple(queries), constant, corrections, of_parts)
+        return Batch(asked, tuple(queries), constant, total(corrections), of_parts)
 
     @property
     def _counted(self):
@@ -273,15 +278,14 @@ class PlusScorer(TextScorer):
         # all choices were made without the items that are new
         of_parts["of_new"][:, 1] -= np.float32(w * log_share)
         log_popularity, is_new = self.columns[:, :2].T
-        added = count.tocoo()
-        there = is_new[added.col] == 0
-        row, column, times = added.row[there], added.col[there], added.data[there]
+        row, column = rows_of(count), count.indices
         prior = np.einsum("nd,nd->n", logits[row], self.embeddings[column])
         prior += log_popularity[column] - normalizer[row]
         prior += np.float32(np.log(prior_count))
-        raised = w[row] * (np.logaddexp(np.log(times), prior) - prior)
+        raised = w[row] * (np.logaddexp(np.log(count.data), prior) - prior)
+        raised[is_new[column] != 0] = 0
         of_parts[name] = csr_matrix(
-            (raised.astype(np.float32), (row, column)), shape=count.shape
+            (raised.astype(np.float32), column, count.indptr), shape=count.shape
         )
         return np.float32(w * (log_share - normalizer))
 

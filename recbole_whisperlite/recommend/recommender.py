@@ -304,6 +304,7 @@ class Recommender:
         exclude: Iterable[str] = (),
         among: Iterable[str] | None = None,
         where: Mapping[str, object] | None = None,
+        parts: bool = True,
     ) -> Answer | list[Answer]:
         """Return the best items for a request, or for each of several requests.
 
@@ -328,6 +329,7 @@ class Recommender:
             where (dict, optional): Conditions on columns of the item table, such as
                 ``{"category": "shoes", "price": (0, 50)}``, see
                 :meth:`recbole_whisperlite.recommend.catalogue.Catalogue.where`.
+            parts (bool): Whether scores come with their parts, which takes a little longer.
 
         Returns:
             Answer or list of Answer: Fewer than ``k`` items if no more are left.
@@ -344,7 +346,7 @@ class Recommender:
         step, answers = max(_MOST_SCORES // max(len(allowed), 1), 1), []
         for start in range(0, len(asked), step):
             part = asked.part(start, start + step)
-            answers += _answers(state, part, k, allowed, exclude_seen, like)
+            answers += _answers(state, part, k, allowed, exclude_seen, like, parts)
         return answers if asked.several else answers[0]
 
     def similar(
@@ -560,8 +562,10 @@ def _frame(items):
         ) from None
 
 
-def _answers(state, asked: Question, k, allowed, exclude_seen, like) -> list[Answer]:
-    found = _found(state, asked, k, allowed, exclude_seen, like)
+def _answers(
+    state, asked: Question, k, allowed, exclude_seen, like, parts
+) -> list[Answer]:
+    found = _found(state, asked, k, allowed, exclude_seen, like, parts)
     answers = []
     for request, user, notes, of_row in zip(
         asked.requests, asked.users, asked.notes, found
@@ -571,7 +575,9 @@ def _answers(state, asked: Question, k, allowed, exclude_seen, like) -> list[Ans
     return answers
 
 
-def _found(state, asked, k, allowed, exclude_seen, like) -> list[list[Recommendation]]:
+def _found(
+    state, asked, k, allowed, exclude_seen, like, parts
+) -> list[list[Recommendation]]:
     if not allowed.any():  # nor need there be anything to compare requests with
         return [[] for _ in range(len(asked))]
     batch = state.scorer.encode(asked.asked())
@@ -584,7 +590,8 @@ def _found(state, asked, k, allowed, exclude_seen, like) -> list[list[Recommenda
     if like is not None:
         return _recommendations(state, *likeness.top(state, batch, k, allowed, like))
     items, scores = state.scorer.top(batch, k, allowed)
-    return _recommendations(state, items, scores, state.scorer.parts(batch, items))
+    of_scores = state.scorer.parts(batch, items) if parts else {}
+    return _recommendations(state, items, scores, of_scores)
 
 
 def _recommendations(state, items, scores, parts) -> list[list[Recommendation]]:

@@ -36,7 +36,9 @@ class Access:
     is_loopback: bool = True
     is_open: bool = False
 
-    def check(self, request: Request) -> None:
+    # these two are coroutines, as FastAPI runs functions in threads
+
+    async def check(self, request: Request) -> None:
         """Let a request pass that asks, and changes nothing.
 
         Raises:
@@ -45,7 +47,7 @@ class Access:
         if not (self.is_loopback or self.is_open or self.has_token(request)):
             raise _unauthorized(request)
 
-    def check_token(self, request: Request) -> None:
+    async def check_token(self, request: Request) -> None:
         """Let a request pass that changes a model.
 
         Raises:

@@ -139,6 +139,7 @@ class Shop:
             exclude=asks[0].exclude,
             among=asks[0].among,
             where=_where(asks[0].where),
+            parts=any(ask.explain for ask in asks),
         )
         for ask, answer, items in zip(asks, answers, unwanted):
             answer[:] = [each for each in answer if each.item not in {*items}][: ask.k]
