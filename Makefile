@@ -1,10 +1,12 @@
 # make run    train WhisperLite and WhisperLitePlus on the built-in dataset, show what each
 #             finds for 3 requests: under 3 minutes, after an installation of 3 to 6
+# make demo   a page to try both in a browser: trains them if need be, and serves them: 2
+#             to 3 minutes the first time
 # make test   the whole test suite
 # make bench  costs, as ratios to RecBole's models
 # make pages  the two pages of docs/ that are made from results/ and properties/
 # make docs   the documentation as a site, docs/_build/html
-# make clean  remove .venv and what builds left behind
+# make clean  remove .venv, the demo and what builds left behind
 #
 # Each makes .venv first, if it is absent or older than the files that decide what is in
 # it. PYTHON=... chooses the interpreter; by default the first that RecBole and ray both
@@ -21,12 +23,22 @@ DOCS_INSTALLED := .venv/docs-installed
 
 # enough for the examples; the tables train until validation stops them
 SHORT := --epochs=12 --stopping_step=2 --eval_step=4 --state=WARNING
+# somebody waits for the page; WhisperLitePlus is no better after twelve
+SHORTER := --epochs=4 --eval_step=4 --state=WARNING
 
-.PHONY: run test bench pages docs clean
+DEMO := demo/WhisperLitePlus demo/WhisperLite
+
+.PHONY: run demo test bench pages docs clean
 
 run: $(INSTALLED)
 	$(IN_VENV) run_recbole.py --model=WhisperLite --dataset=stylist-mini --show_examples=3 $(SHORT)
 	$(IN_VENV) run_recbole.py --model=WhisperLitePlus --dataset=stylist-mini --show_examples=3 $(SHORT)
+
+demo: $(INSTALLED) $(DEMO)
+	$(IN_VENV) -m recbole_whisperlite serve $(DEMO:%=--model %) --feedback sqlite:///demo/feedback.db
+
+$(DEMO): | $(INSTALLED)
+	$(IN_VENV) run_recbole.py --model=$(@F) --dataset=stylist-mini --export=$@ $(SHORTER)
 
 test: $(INSTALLED)
 	$(IN_VENV) -m pytest -n 2 --dist loadfile
@@ -56,4 +68,4 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv build dist docs/_build *.egg-info
+	rm -rf .venv demo build dist docs/_build *.egg-info
