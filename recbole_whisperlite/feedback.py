@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -246,30 +246,31 @@ class Feedback:
         self._waiting.put((list(rows), done))
         return done
 
-    def judged(self, user: str) -> Judged:
-        """Return what a shopper has said.
+    def judged(self, users: Collection[str]) -> dict[str, Judged]:
+        """Return what shoppers have said, by shopper.
 
         Raises:
             Away: If the database does not answer.
         """
         from sqlalchemy.exc import SQLAlchemyError
 
-        table = _table()
+        table, users = _table(), list(users)
         said = (
             table.select()
-            .with_only_columns(table.c.item, table.c.outcome)
-            .where(table.c.user == user, table.c.outcome.in_(OUTCOMES[1:]))
+            .with_only_columns(table.c.user, table.c.item, table.c.outcome)
+            .where(table.c.user.in_(users), table.c.outcome.in_(OUTCOMES[1:]))
             .order_by(table.c.number)
         )
-        outcomes = {}
+        judged = {user: Judged({}) for user in users}
         try:
             with self._engine.connect() as connection:
-                for item, outcome in connection.execute(said):
-                    outcomes.pop(item, None)  # the order is that of the last words
-                    outcomes[item] = outcome
+                for user, item, outcome in connection.execute(said):
+                    # the order is that of the last words
+                    judged[user].outcomes.pop(item, None)
+                    judged[user].outcomes[item] = outcome
         except SQLAlchemyError as error:
             raise Away(_reason(error)) from None
-        return Judged(outcomes)
+        return judged
 
     def is_there(self) -> bool:
         """Return whether the database answers."""

@@ -7,8 +7,8 @@ the extra ``load``::
         --requests dataset/stylist-mini/stylist-mini.request --seconds 600
 
 A service with one worker and locust, which asks it, run on this machine and speak over the
-loopback interface. Every request is sent at its time, whether earlier ones were answered or
-not. Texts are a thousand of the dataset's requests, which come again, as they do in a shop;
+loopback interface. Requests come at random times, as those of many shoppers do, and whether
+earlier ones were answered or not. Texts are a thousand of the dataset's requests, which come again, as they do in a shop;
 with ``--new`` each has a number behind it, so that none was asked before. Half of them come
 from a user that the model knows.
 """
@@ -22,19 +22,28 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 
 # gevent patches the standard library: only the process that asks may import it
 if __name__ != "__main__":
-    from locust import FastHttpUser, constant_throughput, task
+    import gevent
+    from locust import FastHttpUser, task
 
     JOB = json.loads(Path(os.environ["SERVICE_LOAD"]).read_text("utf-8"))
 
     class Shopper(FastHttpUser):
         """Asks for ten products, again and again."""
 
-        wait_time = constant_throughput(JOB["each"])
+        def on_start(self):
+            self._due = time.monotonic()
+            gevent.sleep(self.wait_time())
+
+        def wait_time(self):
+            """Return the seconds until the next request of a Poisson process."""
+            self._due += random.expovariate(JOB["each"])
+            return max(0, self._due - time.monotonic())
 
         @task
         def ask(self):
@@ -59,7 +68,7 @@ def main():
         service, address = _start(args, folder)
         try:
             users = json.loads(_get(f"{address}/v1/users?limit=100"))
-            _ask(args, address, users, folder, seconds=5)  # warm
+            _ask(args, address, users, folder, seconds=20)  # warm
             before = _measured(address)
             _ask(args, address, users, folder, args.seconds)
             after = _measured(address)
@@ -91,7 +100,7 @@ def _arguments():
     parser.add_argument(
         "--new", action="store_true", help="put a number behind each text"
     )
-    parser.add_argument("--shoppers", type=int, default=50, help="how many ask")
+    parser.add_argument("--shoppers", type=int, default=100, help="how many ask")
     return parser.parse_args()
 
 

@@ -107,10 +107,13 @@ class Catalogue:
         """Return the texts of rows."""
         return self.table[TEXT].take(_indices(rows)).to_pylist()
 
-    def columns_of(self, rows: np.ndarray) -> list[dict[str, object]]:
-        """Return the columns of rows by name: numbers for ``float``, texts for others."""
-        table = self.table.select(list(self.types)).take(_indices(rows))
-        return table.to_pylist()
+    def columns_of(
+        self, rows: np.ndarray, columns: Iterable[str] | None = None
+    ) -> list[dict[str, object]]:
+        """Return columns of rows by name, all by default: numbers for ``float``, texts for
+        others."""
+        names = list(self.types if columns is None else columns)
+        return self.table.select(names).take(_indices(rows)).to_pylist()
 
     def pictures(self, rows: np.ndarray) -> list[str | None]:
         """Return the paths of the pictures of rows, None where there is none."""

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.encoder import FittedEncoder
-from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.recommend import hub, likeness, load, question
 from recbole_whisperlite.recommend.answer import Answer, Explanation, Recommendation
 from recbole_whisperlite.recommend.folder import CARD, ModelFolder, stamp
@@ -225,14 +225,26 @@ class Recommender:
         """
         return self.items([id_])[0]
 
-    def items(self, ids: Iterable[str]) -> list[dict[str, object]]:
+    def items(
+        self, ids: Iterable[str], columns: Iterable[str] | None = None
+    ) -> list[dict[str, object]]:
         """Return what the catalogue says of several items, as :meth:`item`.
 
+        Args:
+            ids (iterable of str): Their ids.
+            columns (iterable of str, optional): Those of :attr:`columns` that are wanted;
+                by default all.
+
         Raises:
-            UserError: If one is not in the catalogue.
+            UserError: If an item is not in the catalogue, or there is no such column.
         """
         catalogue = self._state.catalogue
-        return catalogue.columns_of(catalogue.rows(ids, "items"))
+        columns = None if columns is None else list(dict.fromkeys(columns))
+        for column in columns or ():
+            if column not in catalogue.types:
+                close = did_you_mean(column, catalogue.types)
+                raise UserError(f"columns: there is no column '{column}'.{close}")
+        return catalogue.columns_of(catalogue.rows(ids, "items"), columns)
 
     def text(self, id_: str) -> str:
         """Return the text that the model knows an item by.

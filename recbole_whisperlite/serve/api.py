@@ -9,6 +9,7 @@ import itertools
 import json
 import logging
 import uuid
+from collections.abc import Collection
 from concurrent.futures import Future
 from typing import Annotated
 
@@ -48,7 +49,9 @@ class Service:
     metrics: Metrics
     feedback: Feedback | None
     log_requests: bool = False
-    desk: Desk = dataclasses.field(default_factory=Desk)
+
+    def __post_init__(self):
+        self.desk = Desk(self.judged)
 
     def user(self, request: Request, user: str | None) -> str | None:
         """Return a user who may be asked for.
@@ -66,12 +69,16 @@ class Service:
                 )
         return user
 
-    async def judged(self, user: str | None) -> Judged:
-        """Return what a user has said."""
-        if user is None or self.feedback is None:
-            return Judged({})
+    def judged(self, users: Collection[str]) -> dict[str, Judged]:
+        """Return what users have said, by user.
+
+        Raises:
+            Problem: If the database does not answer.
+        """
+        if self.feedback is None:
+            return {user: Judged({}) for user in users}
         try:
-            return await asyncio.to_thread(self.feedback.judged, user)
+            return self.feedback.judged(users)
         except feedback.Away as error:
             logger.error("feedback cannot be read: %s", error)
             raise Problem(503, "The database of feedback does not answer.") from None
@@ -102,7 +109,6 @@ def router(service: Service) -> APIRouter:
             picture=picture,
             like=asking.like,
             exclude_seen=asking.exclude_seen,
-            judged=await service.judged(user),
             columns=tuple(asking.columns),
             explain=asking.explain,
             **_among(asking),
@@ -208,7 +214,7 @@ def router(service: Service) -> APIRouter:
         """Return the history of a user, and what they said."""
         shop = service.shops[model].recommender
         service.user(request, user)
-        judged = await service.judged(user)
+        judged = (await asyncio.to_thread(service.judged, [user]))[user]
         return JSONResponse(
             {
                 "user": user,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib.util
 import signal
 import socket
@@ -118,6 +119,9 @@ def serve(app: FastAPI, listening: socket.socket, say: Callable[[str], None]) ->
         listening.listen(_BACKLOG)  # what comes before the first answer waits
     except OSError as error:
         raise _unusable(*listening.getsockname()[:2], error) from None
+    # What is loaded stays: looking through it for garbage would stop all for long.
+    gc.collect()
+    gc.freeze()
     say(address(listening))
     config = uvicorn.Config(
         app,

@@ -185,15 +185,9 @@ class Shop:
         }
 
     def _as_json(self, shop, answer, columns, explain):
-        for column in columns:
-            if column not in shop.columns:
-                close = did_you_mean(column, shop.columns)
-                raise UserError(f"columns: there is no column '{column}'.{close}")
-        of_items = (
-            shop.items([each.item for each in answer])
-            if columns
-            else [{}] * len(answer)
-        )
+        of_items = [{}] * len(answer)
+        if columns:
+            of_items = shop.items([each.item for each in answer], columns)
         items = []
         for rank, (each, of_item) in enumerate(zip(answer, of_items), start=1):
             item = {
@@ -202,7 +196,7 @@ class Shop:
                 "score": each.score,
                 "text": each.text,
                 "picture": self._address(each.picture, each.item),
-                "columns": _plain({column: of_item[column] for column in columns}),
+                "columns": _plain(of_item),
             }
             if explain:
                 item["parts"] = each.parts

@@ -70,10 +70,10 @@ def test_the_last_word_holds(url):
     words += [("i2", "withdrawn"), ("i3", "kept"), ("i1", "kept")]
     for number, (item, outcome) in enumerate(words):
         database.add([row(str(number), item, outcome)]).result(10)
-    judged = database.judged("anna")
+    judged = database.judged(["anna"])["anna"]
     assert judged.wanted == ["i3", "i1"] and judged.unwanted == []
     assert judged.outcomes == {"i2": "withdrawn", "i3": "kept", "i1": "kept"}
-    assert database.judged("bea").outcomes == {}
+    assert database.judged(["bea"])["bea"].outcomes == {}
     database.close()
 
 
