@@ -1,9 +1,10 @@
 """Like this, but …: a product that was shown, and what should be different.
 
 The product joins the end of the history, as garments that were shown do in fashion
-dialogues, and the cosine of :meth:`Recommender.similar`, spread as widely over the
-catalogue as the scores are, is added to the score. So it works with models that know no
-history, too.
+dialogues, and the cosine of :meth:`Recommender.similar` is added to the score. So it works
+with models that know no history, too. The cosine is spread as widely as the scores are,
+over the products that are best by either: over the whole catalogue, the few that are much
+alike would stand so far out that no text could say "but".
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from recbole_whisperlite.recommend.top_k import DenseSearch, exact_top_k
 
 #: The name of the part of a score.
 PART = "likeness"
+# The best by score, and the best by likeness.
+_MOST_NEAR = 100
 
 
 def after(asked: Question, item: int) -> Question:
@@ -52,11 +55,22 @@ def top(
             "they were chosen."
         )
     scores = state.scorer.scores(batch)
-    width = scores.std(axis=1, keepdims=True) / max(likeness.std(), 1e-12)
-    likeness = (width * likeness).astype(np.float32)
+    weights = [_weight(of_row, likeness) for of_row in scores]
+    likeness = np.outer(weights, likeness).astype(np.float32)
     total = np.where(allowed, scores + likeness, np.float32(-np.inf))
     nothing = csr_matrix(total.shape, dtype=np.float32)
     items, total = exact_top_k(DenseSearch(total), nothing, k)
     parts = dict(state.scorer.parts(batch, items))
     parts[PART] = np.take_along_axis(likeness, np.maximum(items, 0), axis=1)
     return items, total, parts
+
+
+def _weight(scores, likeness):
+    """Return what makes likeness as important as the scores of one row, ``[n_items]``."""
+    near = np.union1d(_best(scores), _best(likeness))
+    return scores[near].std() / max(likeness[near].std(), 1e-12)
+
+
+def _best(values):
+    n = min(_MOST_NEAR, len(values))
+    return np.argpartition(-values, n - 1)[:n]

@@ -300,7 +300,9 @@ class PlusScorer(TextScorer):
             return
         for name, (table, items) in tables.items():
             if table is not None:
-                yield name, (incidence(items, self.n_items) @ table).tocsr().log1p()
+                found = (incidence(items, self.n_items) @ table).tocsr()
+                np.log1p(found.data, out=found.data)
+                yield name, found
         if self.nearest is not None:
             vectors = self.vectors.vectors
             yield "nearest", self.nearest.of(histories, vectors, self.known)

@@ -60,8 +60,9 @@ class SimilarRequests:
             if own is not None:
                 cosine[row, own] = 0
         least = np.partition(cosine, -k, axis=1)[:, -k][:, None] - _ROUNDING
-        cosine[(cosine < least) | (cosine <= 0)] = 0
-        return (csr_matrix(cosine**2) @ counts).tocsr()
+        row, similar = np.nonzero((cosine >= least) & (cosine > 0))
+        weights = cosine[row, similar] ** 2, (row, similar)
+        return (csr_matrix(weights, shape=cosine.shape) @ counts).tocsr()
 
     def with_items(self, n: int) -> SimilarRequests:
         return dataclasses.replace(self, counts=self.counts.with_items(n))

@@ -20,6 +20,8 @@ from recbole_whisperlite.serve.metrics import Metrics
 from recbole_whisperlite.serve.problems import Problem
 from recbole_whisperlite.serve.shops import Shops
 
+# browsers ask each time whether a file is still the same
+_NOT_KEPT = {"Cache-Control": "no-cache"}
 _DESCRIPTION = (
     "Ranks the products of a shop for any request, in the shopper's own words."
 )
@@ -69,21 +71,30 @@ def make_app(
     return app
 
 
+class _Files(StaticFiles):
+    """Files of the page, none of which may be that of an older release."""
+
+    def file_response(self, *args, **kwargs):
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(_NOT_KEPT)
+        return response
+
+
 def _add_pages(app):
     files = resources.files(recbole_whisperlite) / "serve"
 
     @app.get("/", include_in_schema=False)
     def page():
-        return FileResponse(files / "page" / "index.html")
+        return FileResponse(files / "page" / "index.html", headers=_NOT_KEPT)
 
     @app.get("/docs", include_in_schema=False)
     def docs():
-        return FileResponse(files / "docs" / "index.html")
+        return FileResponse(files / "docs" / "index.html", headers=_NOT_KEPT)
 
-    app.mount("/page", StaticFiles(directory=files / "page"))
-    app.mount("/docs/page", StaticFiles(directory=files / "docs"))
+    app.mount("/page", _Files(directory=files / "page"))
+    app.mount("/docs/page", _Files(directory=files / "docs"))
     swagger = resources.files("fastapi_swagger") / "resources"
-    app.mount("/docs/swagger", StaticFiles(directory=swagger))
+    app.mount("/docs/swagger", _Files(directory=swagger))
 
 
 def _add_probes(app, service):

@@ -128,6 +128,7 @@ def serve(app: FastAPI, listening: socket.socket, say: Callable[[str], None]) ->
         log_config=_LOGGING,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the address of a client is of no use here
         timeout_graceful_shutdown=10,
     )
     with _ending_well():

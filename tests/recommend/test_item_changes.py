@@ -225,6 +225,18 @@ def test_a_removal_of_an_unknown_item_removes_nothing(shop):
     assert len(shop) == 11
 
 
+def test_items_come_and_go_in_one_step_or_not_at_all(shop):
+    before = ids(shop.recommend("red", k=99))
+    new = {"item_id": "new", "title": "red boots"}
+    with pytest.raises(UserError, match="has no text"):
+        shop.change_items(add=[{"item_id": "new"}], remove=["i0"])
+    with pytest.raises(UserError, match="no item 'x'"):
+        shop.change_items(add=[new], remove=["x"])
+    assert ids(shop.recommend("red", k=99)) == before
+    shop.change_items(add=[new], remove=["i0"])
+    assert {*ids(shop.recommend("red", k=99))} == {*before, "new"} - {"i0"}
+
+
 def test_an_empty_catalogue_answers_and_grows_again(any_shop, tmp_path):
     any_shop.remove_items(shops.IDS)
     assert len(any_shop) == 0
