@@ -23,7 +23,6 @@ let models = [];
 let shopper;
 let answers = [];
 let isOpen = false;
-let notice = ""; // a sentence that the next answer leaves standing
 let running = new AbortController();
 
 // asking
@@ -31,10 +30,11 @@ let running = new AbortController();
 /** Ask something else: this is a new place, to which Back leads back. */
 async function go(change, focus) {
   const isOther = ["request", "like", "similar", "picture"].some((name) => name in change);
+  byId("results").setAttribute("aria-busy", "true");
   become({ ...asked, k: isOther ? null : asked.k, ...change });
   history.pushState({ picture: asked.picture }, "", write(asked));
-  if ("user" in change) await meet();
-  await Promise.all(["user" in change && shelf(), show(focus)]);
+  const notice = "user" in change ? await meet() : "";
+  await Promise.all(["user" in change && shelf(), show(focus, notice)]);
 }
 
 /** From now on something else is asked; the text of the field follows. */
@@ -43,14 +43,13 @@ function become(other) {
   byId("request").value = asked.request;
 }
 
-/** Ask what is asked now, and show the answers. */
-async function show(focus) {
+/** Ask what is asked now, and show the answers; a notice is a sentence that stays. */
+async function show(focus, notice = "") {
   running.abort();
   const mine = (running = new AbortController());
   const results = byId("results");
   results.setAttribute("aria-busy", "true");
   say(notice);
-  notice = "";
   try {
     const names = chosen();
     showModels(names.map(({ name }) => name));
@@ -226,16 +225,17 @@ function shelf() {
 
 // who asks
 
+/** Find out who asks; return what went wrong, "" for nothing. */
 async function meet() {
+  const { user, model } = asked;
   try {
-    shopper = await Shopper.of(asked.user, asked.model);
-    if (asked.user && !shopper.isKnown) {
-      notice = `There is no user '${asked.user}'.`;
-      shopper = await Shopper.of(null, asked.model);
-    }
+    shopper = await Shopper.of(user, model);
+    if (!user || shopper.isKnown) return "";
+    shopper = await Shopper.of(null, model);
+    return `There is no user '${user}'.`;
   } catch (error) {
     shopper = Shopper.unknown();
-    notice = error.message;
+    return error.message;
   }
 }
 
@@ -265,8 +265,8 @@ function listen() {
     const before = asked.user;
     become({ ...read(location.search), picture: event.state?.picture ?? null });
     const isOther = asked.user !== before;
-    if (isOther) await meet();
-    await Promise.all([isOther && shelf(), show()]);
+    const notice = isOther ? await meet() : "";
+    await Promise.all([isOther && shelf(), show(null, notice)]);
   });
   takePictures((picture) => {
     if (chosen().some((model) => model.knows_pictures)) go({ picture, similar: null }, byId("request"));
@@ -278,11 +278,12 @@ function listen() {
 async function start() {
   become(read(location.search));
   try {
-    [models] = await Promise.all([call("/v1/models"), meet()]);
+    let notice;
+    [models, notice] = await Promise.all([call("/v1/models"), meet()]);
     const n = models[0].items.toLocaleString();
     byId("about").textContent = `${models[0].about.dataset ?? models[0].name}, ${n} products`;
     listen();
-    await Promise.all([shelf(), show()]);
+    await Promise.all([shelf(), show(null, notice)]);
     await offerUsers(asked.model, (user) => go({ user }));
   } catch (error) {
     say(error.message);

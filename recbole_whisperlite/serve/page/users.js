@@ -23,14 +23,19 @@ export async function offerUsers(model, choose) {
       choose(field.value);
       return;
     }
-    const prefix = field.value;
-    const known = await usersOf(model, prefix);
-    if (field.value === prefix) byId("users").replaceChildren(...options(known));
+    await suggest();
   });
+  if (field.value) suggest(); // typed before this was listening
   byId("shopper").addEventListener("submit", (event) => {
     event.preventDefault();
     choose(field.value.trim() || null);
   });
+
+  async function suggest() {
+    const prefix = field.value;
+    const known = await usersOf(model, prefix);
+    if (field.value === prefix) byId("users").replaceChildren(...options(known));
+  }
 }
 
 const options = (users) => users.map((user) => element("option", { value: user }));
