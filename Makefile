@@ -1,7 +1,7 @@
 # make run    train WhisperLite and WhisperLitePlus on the built-in dataset, show what each
 #             finds for 3 requests: under 3 minutes, after an installation of 3 to 6
-# make demo   a page to try both in a browser: trains them if need be, and serves them: 2
-#             to 3 minutes the first time
+# make demo   a page to try both in a browser: trains them if need be, and serves them: about
+#             2 minutes the first time
 # make test   the whole test suite
 # make bench  costs, as ratios to RecBole's models
 # make pages  the two pages of docs/ that are made from results/ and properties/
