@@ -609,6 +609,7 @@ def test_an_open_service_tells_nobody_who_its_users_are(visitor, models):
         assert visit.page.get_by_label("Shopper").is_hidden()
         assert "'u1' is a user of the shop" in visit.page.locator("#error").inner_text()
         assert visit.products
+        visit.page.wait_for_load_state("networkidle")
         visit.problems.clear()  # 403 and 409
 
 
