@@ -92,9 +92,9 @@ def connect(url: str, create: bool = True) -> Engine:
     """Return the database of an address.
 
     Args:
-        create (bool): Whether to make the file and the table where there is none.
         url (str): ``sqlite:///feedback.db`` (``sqlite:////var/shop/feedback.db`` for an
             absolute path) or ``postgresql+psycopg://user@host/database``.
+        create (bool): Whether to make the file and the table where there is none.
 
     Raises:
         UserError: If there is no such database, or a library for it is missing.

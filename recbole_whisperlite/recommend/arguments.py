@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--explain", metavar="ID", help="why this item stands where it stands"
     )
     group = parser.add_argument_group("which items")
-    group.add_argument("--k", type=_count, default=10, help="how many (default: 10)")
+    group.add_argument("--k", type=count, default=10, help="how many (default: 10)")
     group.add_argument(
         "--seen", action="store_true", help="keep items of the user's history"
     )
@@ -202,7 +202,8 @@ def _ids(text):
     return [each for each in ids if each]
 
 
-def _count(text):
+def count(text: str) -> int:
+    """Return the whole number above 0 that an option was given, for ``type=``."""
     if not text.isdecimal() or not 0 < int(text) < 2**31:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
     return int(text)

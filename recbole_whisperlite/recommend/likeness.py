@@ -10,13 +10,12 @@ alike would stand so far out that no text could say "but".
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.recommend.question import Question
 from recbole_whisperlite.recommend.scorer import Batch
 from recbole_whisperlite.recommend.state import State
-from recbole_whisperlite.recommend.top_k import DenseSearch, exact_top_k
+from recbole_whisperlite.recommend.top_k import dense_top_k
 
 #: The name of the part of a score.
 PART = "likeness"
@@ -58,8 +57,7 @@ def top(
     weights = [_weight(of_row, likeness) for of_row in scores]
     likeness = np.outer(weights, likeness).astype(np.float32)
     total = np.where(allowed, scores + likeness, np.float32(-np.inf))
-    nothing = csr_matrix(total.shape, dtype=np.float32)
-    items, total = exact_top_k(DenseSearch(total), nothing, k)
+    items, total = dense_top_k(total, k)
     parts = dict(state.scorer.parts(batch, items))
     parts[PART] = np.take_along_axis(likeness, np.maximum(items, 0), axis=1)
     return items, total, parts

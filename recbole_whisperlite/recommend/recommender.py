@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.errors import UserError, did_you_mean
@@ -23,7 +22,7 @@ from recbole_whisperlite.recommend.question import Question
 from recbole_whisperlite.recommend.save import write_model
 from recbole_whisperlite.recommend.scorer import NewItems
 from recbole_whisperlite.recommend.state import State
-from recbole_whisperlite.recommend.top_k import DenseSearch, exact_top_k
+from recbole_whisperlite.recommend.top_k import dense_top_k
 from recbole_whisperlite.recommend.users import Users
 
 if TYPE_CHECKING:
@@ -398,8 +397,7 @@ class Recommender:
                 "chosen."
             )
         scores = np.where(allowed, similarity, np.float32(-np.inf))[None]
-        nothing = csr_matrix(scores.shape, dtype=np.float32)
-        items, scores = exact_top_k(DenseSearch(scores), nothing, k)
+        items, scores = dense_top_k(scores, k)
         found = _recommendations(state, items, scores, {"similarity": scores})
         return Answer(found[0], text, None, text, "", ())
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.recommend.counts import RequestCounts
-from recbole_whisperlite.recommend.top_k import DenseSearch, exact_top_k
+from recbole_whisperlite.recommend.top_k import DenseSearch, dense_top_k, exact_top_k
 
 
 class Asked(NamedTuple):
@@ -119,8 +119,7 @@ class Scorer(abc.ABC):
             tuple: As from :func:`recbole_whisperlite.recommend.top_k.exact_top_k`.
         """
         scores = np.where(allowed, self.scores(batch), np.float32(-np.inf))
-        nothing = csr_matrix(scores.shape, dtype=np.float32)
-        return exact_top_k(DenseSearch(scores), nothing, k)
+        return dense_top_k(scores, k)
 
     def similar(self, item: int, text: str) -> np.ndarray | None:
         """Return how similar the items are to one of them, float32 ``[n_items]``.

@@ -102,3 +102,14 @@ def _contains(keys, wanted):
     keys = np.sort(keys)
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return keys[place] == wanted
+
+
+def dense_top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the items with the ``k`` highest scores, as :func:`exact_top_k` does.
+
+    Args:
+        scores (numpy.ndarray): As for :class:`DenseSearch`.
+        k (int): How many.
+    """
+    nothing = csr_matrix(scores.shape, dtype=np.float32)
+    return exact_top_k(DenseSearch(scores), nothing, k)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from recbole_whisperlite.recommend.arguments import count
 from recbole_whisperlite.serve import listening
 
 _INSTALLED = ("fastapi", "krippendorff", "uvicorn")
@@ -63,18 +64,18 @@ def _add_make(parser):
         help=".csv, .parquet or .jsonl with the column request and, optionally, user",
     )
     option(
-        "--n-requests", type=_count, default=20, help="how many are drawn from the file"
+        "--n-requests", type=count, default=20, help="how many are drawn from the file"
     )
     option(
         "--per-request",
-        type=_count,
+        type=count,
         default=3,
         metavar="N",
         help="how many raters judge each request: all its lists, each on its own",
     )
     option(
         "--raters",
-        type=_count,
+        type=count,
         metavar="N",
         help="how many raters there are; if more than --per-request, requests are "
         "divided among them (default: as many as --per-request)",
@@ -82,7 +83,7 @@ def _add_make(parser):
     option(
         "--k",
         nargs="+",
-        type=_count,
+        type=count,
         default=[3, 5, 7],
         help="sizes of lists: a request is judged with a list of each size and model",
     )
@@ -204,12 +205,6 @@ def _report(args):
     from recbole_whisperlite.serve.study import report
 
     print(report.write(args.folder, args.output))
-
-
-def _count(text):
-    if not text.isdecimal() or not 0 < int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return int(text)
 
 
 def _whole(text):
