@@ -176,6 +176,7 @@ class Job:
             k=self.k + most,
             history=[row.history for row in group],
             exclude_seen=exclude_seen,
+            parts=self.with_parts,
             **options,
         )
         for row, answer in zip(group, answers):
