@@ -4,11 +4,11 @@ recbole_whisperlite.model.tower
 The two towers of WhisperLite, and the frozen vectors that go through them
 """
 
+from collections import OrderedDict
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-
-from recbole.model.layers import MLPLayers
 
 # Embeddings that are shorter are nothing but rounding.
 _LEAST = 1e-12
@@ -29,6 +29,27 @@ def unit(embedding: torch.FloatTensor) -> torch.FloatTensor:
     return embedding / torch.where(length > _LEAST, length, torch.inf)
 
 
+def mlp(sizes, dropout_prob):
+    r"""An MLP with dropout before each layer and ReLU between layers, none after the last.
+
+    It is RecBole's ``MLPLayers`` with ``last_activation=False``, layer by layer, so that
+    the towers need torch alone. The name inside is that class's, too: checkpoints hold it.
+
+    Args:
+        sizes (list): The sizes of the input and of each layer's output
+        dropout_prob (float): The dropout rate before each layer
+
+    Returns:
+        torch.nn.Sequential: from [n, sizes[0]] to [n, sizes[-1]]
+    """
+    layers = []
+    for input_size, output_size in zip(sizes[:-1], sizes[1:]):
+        layers.append(nn.Dropout(dropout_prob))
+        layers.append(nn.Linear(input_size, output_size))
+        layers.append(nn.ReLU())
+    return nn.Sequential(OrderedDict(mlp_layers=nn.Sequential(*layers[:-1])))
+
+
 class Tower(nn.Module):
     r"""Tower is an MLP that maps frozen vectors to the space in which WhisperLite compares.
 
@@ -41,9 +62,7 @@ class Tower(nn.Module):
 
     def __init__(self, dim, mlp_size, dropout_prob, normalize):
         super(Tower, self).__init__()
-        self.mlp_layers = MLPLayers(
-            [dim] + mlp_size, dropout_prob, last_activation=False
-        )
+        self.mlp_layers = mlp([dim] + mlp_size, dropout_prob)
         self.embedding_size = mlp_size[-1]
         self.normalize = normalize
 
