@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from recbole.utils import FeatureType
 
 from recbole_whisperlite.errors import UserError
 
@@ -58,9 +57,38 @@ def check_roles(
             )
 
 
+def read_column(
+    path: str | os.PathLike,
+    values: pd.Series,
+    field: str,
+    kind: str,
+    seq_separator: str,
+    seq_len: int | None = None,
+) -> tuple[pd.Series | list[np.ndarray], int]:
+    """Convert a column of a file as :func:`parse_column` does.
+
+    Args:
+        path (str or Path): The file, for the message.
+        values (pandas.Series), kind (str), seq_separator (str), seq_len (int, optional): As
+            for :func:`parse_column`; row 0 is line 2 of the file.
+        field (str): The column's name.
+
+    Raises:
+        UserError: If a number cannot be parsed; the message names file and line.
+    """
+    try:
+        return parse_column(values, kind, seq_separator, seq_len)
+    except ValueError as error:
+        row = error.args[0]
+        raise UserError(
+            f"{path}, line {row + 2}: the {field} '{values[row]}' is not a number, but "
+            f"the header says {field}:{kind}."
+        ) from None
+
+
 def parse_column(
     values: pd.Series,
-    ftype: FeatureType,
+    kind: str,
     seq_separator: str,
     seq_len: int | None = None,
 ) -> tuple[pd.Series | list[np.ndarray], int]:
@@ -68,7 +96,7 @@ def parse_column(
 
     Args:
         values (pandas.Series): str, ``""`` where the value is missing.
-        ftype (FeatureType): The type in the header.
+        kind (str): The type in the header, one of ``atomic.FIELD_TYPES``.
         seq_separator (str): What separates the elements of a sequence.
         seq_len (int, optional): The length to which longer sequences are cut.
 
@@ -80,17 +108,17 @@ def parse_column(
         ValueError: If a number cannot be parsed; its argument is the row.
     """
     missing = values == ""
-    if ftype == FeatureType.TOKEN:
+    if kind == "token":
         return values.mask(missing), 1
-    if ftype == FeatureType.FLOAT:
+    if kind == "float":
         numbers = pd.to_numeric(values.mask(missing), errors="coerce")
         _raise_at((numbers.isna() & ~missing).to_numpy())
         return numbers.astype(np.float64), 1
     parts = [[part for part in text.split(seq_separator) if part] for text in values]
-    if ftype == FeatureType.FLOAT_SEQ:
+    if kind == "float_seq":
         _raise_at(np.array([not all(map(_is_number, row)) for row in parts]))
-    kind = str if ftype == FeatureType.TOKEN_SEQ else np.float64
-    sequences = [np.array(row[:seq_len], dtype=kind) for row in parts]
+    dtype = str if kind == "token_seq" else np.float64
+    sequences = [np.array(row[:seq_len], dtype=dtype) for row in parts]
     return sequences, max(map(len, sequences))
 
 

@@ -1,6 +1,5 @@
 """Reads a request-aware dataset: checks its files, and loads or composes its requests."""
 
-import json
 import os
 
 import numpy as np
@@ -8,13 +7,14 @@ import pandas as pd
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_whisperlite.data.atomic import read_atomic
-from recbole_whisperlite.data.columns import check_filled, check_roles, parse_column
-from recbole_whisperlite.data.texts import (
-    Template,
-    TextFile,
-    join_fields,
-    text_fields,
+from recbole_whisperlite.data.columns import check_filled, check_roles, read_column
+from recbole_whisperlite.data.folder import (
+    origin,
+    revealed,
+    texts_of_items,
+    texts_of_requests,
 )
+from recbole_whisperlite.data.texts import Template, TextFile, text_fields
 from recbole_whisperlite.errors import UserError
 
 
@@ -98,19 +98,14 @@ class RequestReading:
             self.field2type[field] = ftype
         if "float" in ftype.value:
             self.field2bucketnum[field] = 2
-        try:
-            column, self.field2seqlen[field] = parse_column(
-                values,
-                ftype,
-                self.config["seq_separator"],
-                (self.config["seq_len"] or {}).get(field),
-            )
-        except ValueError as error:
-            row = error.args[0]
-            raise UserError(
-                f"{filepath}, line {row + 2}: the {field} '{values[row]}' is not a "
-                f"number, but the header says {field}:{ftype.value}."
-            ) from None
+        column, self.field2seqlen[field] = read_column(
+            filepath,
+            values,
+            field,
+            ftype.value,
+            self.config["seq_separator"],
+            (self.config["seq_len"] or {}).get(field),
+        )
         return column
 
     def _load_data(self, token, dataset_path):
@@ -130,28 +125,12 @@ class RequestReading:
         self._atomic = {}
 
     def _check_item_texts(self):
-        used = set(self.inter_feat[self.iid_field])
-        for item in self.inter_feat[self.iid_field].drop_duplicates():
-            if item not in self.item_file:
-                line = self.inter_feat.index[self.inter_feat[self.iid_field] == item][0]
-                raise UserError(
-                    f"{self._file('inter')}, line {line + 2}: the item "
-                    f"'{item}' is not in {self.item_file.path}. Add its line there, or "
-                    "remove its interactions."
-                )
-        self._item_text = {
-            id_: join_fields(values)
-            for id_, *values in self.item_file.frame[
-                [self.iid_field, *self.item_text_columns]
-            ].itertuples(index=False)
-        }
-        for item, text in self._item_text.items():
-            if not text and item in used:
-                raise UserError(
-                    f"{self.item_file.path}, line {self.item_file.line(item)}: the "
-                    f"item '{item}' has no text: {', '.join(self.item_text_columns)} "
-                    "are empty. Fill one, or choose other columns with item_text_fields."
-                )
+        self._item_text = texts_of_items(
+            self.item_file,
+            self.item_text_columns,
+            self.inter_feat[self.iid_field],
+            self._file("inter"),
+        )
 
     def _load_requests(self):
         file = self._text_file("request", self.request_field)
@@ -179,23 +158,11 @@ class RequestReading:
                 f"'{self.dataset_name}' have no request: they serve as history only, "
                 "never as queries."
             )
-        for row, id_ in requests.drop_duplicates().items():
-            if id_ not in file:
-                raise UserError(
-                    f"{inter}, line {row + 2}: the {self.request_field} '{id_}' is not "
-                    f"in {file.path}. Add its text there, or remove the interaction."
-                )
-            if not file.frame.at[id_, self.request_text_field].strip():
-                raise UserError(
-                    f"{file.path}, line {file.line(id_)}: the request '{id_}' has no "
-                    "text. Write it, or remove the request and its interactions."
-                )
-        self._request_text = file.frame[self.request_text_field].to_dict()
+        self._request_text = texts_of_requests(
+            file, self.request_text_field, requests, inter
+        )
         self.request_file = file
-        about = _about(f"{file.path}.json")
-        if about.get("composed"):
-            self.composed_from = about.get("template")
-        self.request_kind = about.get("kind")
+        self.composed_from, self.request_kind = origin(file.path)
 
     def _compose_requests(self):
         """Give each interaction its own request, composed from its item."""
@@ -240,18 +207,10 @@ class RequestReading:
             self.time_field,
         }
         self._hidden_fields = set(self.inter_feat.columns) - known
-        if self.composed_from:
-            self.logger.warning(
-                f"Requests of '{self.dataset_name}' are composed from columns of the "
-                f"target item ({self.composed_from}): they reveal its attributes, which "
-                "must be stated along with any result."
-            )
-        if self.request_kind == "review":
-            self.logger.warning(
-                f"Requests of '{self.dataset_name}' are reviews of the target item, "
-                "written after the interaction: they may name it, which must be stated "
-                "along with any result."
-            )
+        for warning in revealed(
+            self.dataset_name, self.composed_from, self.request_kind
+        ):
+            self.logger.warning(warning)
 
     def _remap_ID_all(self):
         super()._remap_ID_all()
@@ -283,21 +242,3 @@ class RequestReading:
             for field in super().fields(ftype, source)
             if field not in self._hidden_fields
         ]
-
-
-def _about(path):
-    """Return what a converter noted of the requests, ``{}`` if there is no such file."""
-    if not os.path.isfile(path):
-        return {}
-    try:
-        with open(path, encoding="utf-8") as stream:
-            about = json.load(stream)
-    except (ValueError, RecursionError) as error:
-        about = error
-    if not isinstance(about, dict):
-        raise UserError(
-            f"{path}: this is no JSON object ({about!r:.80}). It says how the requests were "
-            'made, such as {"composed": true, "template": "{title}"}: repair it, or remove '
-            "it if people wrote them."
-        )
-    return about

@@ -11,13 +11,8 @@ from recbole_whisperlite.data import trained_on
 from recbole_whisperlite.data.history import Histories
 from recbole_whisperlite.data.incidence import incidence
 from recbole_whisperlite.data.new_items import draw_new_items, without_new_items
-from recbole_whisperlite.data.split import (
-    PHASES,
-    RequestTable,
-    evaluated_phases,
-    events,
-    unasked_phases,
-)
+from recbole_whisperlite.data.phases import PHASES, events, unasked_phases
+from recbole_whisperlite.data.split import RequestTable, evaluated_phases
 from recbole_whisperlite.errors import UserError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from recbole.utils import get_model, get_trainer
 
-from recbole_whisperlite.data.split import events, unasked_phases
+from recbole_whisperlite.data.phases import events, unasked_phases
 from recbole_whisperlite.errors import UserError
 from tiny import ITEMS, write_tiny
 
