@@ -1,8 +1,9 @@
-"""Writes docs/results.md, docs/settings.md and README's table: ``make pages``.
+"""Writes docs/results.md, docs/settings.md, docs/pypi.md, README's table: ``make pages``.
 
-Nothing on these two pages is written by hand. The tables come from ``results/``, what
+Nothing on these pages is written by hand. The tables come from ``results/``, what
 has to be said about each from ``results/index.yaml``, and settings from the annotated
 files in ``properties/``. The table of README is the one that ``index.yaml`` names first.
+``pypi.md`` is README as an index of packages can show it.
 """
 
 import re
@@ -26,7 +27,8 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "results.md": results_page(),
         DOCS / "settings.md": settings_page(),
-        ROOT / "README.md": readme(),
+        ROOT / "README.md": (front := readme()),
+        DOCS / "pypi.md": description(front),
     }
 
 
@@ -39,6 +41,32 @@ def readme(folder: Path = ROOT / "results") -> str:
     before, begin, rest = text.partition("<!-- front table -->\n")
     _, end, after = rest.partition("<!-- /front table -->\n")
     return f"{before}{begin}\n{about['front'].strip()}\n\n{table}\n\n{end}{after}"
+
+
+def description(front: str) -> str:
+    """Return README as the description of the package, where it has no folder around it.
+
+    Pictures, with their captions, and links to files are left out: an index of packages
+    would look for them on its own site.
+
+    Args:
+        front (str): README.
+    """
+    text = re.sub(r"^<!--.*-->\n\n?", "", front, flags=re.MULTILINE)
+    picture = r"^!\[[^\]]*\]\((?!https?:)[^)]*\)\n\n(?:\*[^*\n]+\*\n\n)?"
+    text = re.sub(picture, "", text, flags=re.MULTILINE)
+    text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
+    here, there = "pip install . ", "pip install recbole-whisperlite "
+    longer = " " * (len(there) - len(here))
+    text = text.replace(here + longer, there)
+    return text.rstrip() + "\n\n" + _WHERE_THE_PAGES_ARE
+
+
+_WHERE_THE_PAGES_ARE = """\
+The pages that this text speaks of, and its pictures, are in the folder `docs/` of the source
+distribution (`pip download --no-deps --no-binary :all: recbole-whisperlite`), as is all that `make`
+needs.
+"""
 
 
 # ------------------------------------------------------------------------- results

@@ -1,9 +1,15 @@
-"""The built wheel, in a clean environment and away from the checkout."""
+"""What is released: the source distribution, and the wheel that is built of it.
 
+The wheel is looked at in a clean environment and away from the checkout.
+"""
+
+import email
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -34,21 +40,84 @@ def run(*command, **options):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy: building leaves folders behind."""
+def unpacked(tmp_path_factory):
+    """The source distribution, built from a copy: building leaves folders behind."""
+    folder = tmp_path_factory.mktemp("sdist")
+    left_by_runs = shutil.ignore_patterns("__pycache__", "_build")
+    for name in ("recbole_whisperlite", "properties", "docs", "tests", "results"):
+        shutil.copytree(CHECKOUT / name, folder / "copy" / name, ignore=left_by_runs)
+    for path in CHECKOUT.iterdir():
+        if path.is_file():
+            shutil.copy(path, folder / "copy")
+    build = ["--sdist", "--no-isolation", "--outdir", str(folder)]
+    run(sys.executable, "-m", "build", *build, str(folder / "copy"))
+    [built] = folder.glob("*.tar.gz")
+    with tarfile.open(built) as packed:
+        packed.extractall(folder, filter="data")
+    return folder / built.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    for name in ("recbole_whisperlite", "properties"):
-        shutil.copytree(
-            CHECKOUT / name,
-            folder / "copy" / name,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-    for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
-        shutil.copy(CHECKOUT / name, folder / "copy")
     build = ["--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
-    run(sys.executable, "-m", "pip", "wheel", *build, str(folder / "copy"))
+    run(sys.executable, "-m", "pip", "wheel", *build, str(unpacked))
     [built] = folder.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel):
+    with zipfile.ZipFile(wheel) as packed:
+        [name] = [each for each in packed.namelist() if each.endswith("/METADATA")]
+        return email.message_from_bytes(packed.read(name))
+
+
+def test_the_source_distribution_has_what_its_tests_and_make_need(unpacked):
+    for folder, pattern in (
+        ("tests", "**/*.*"),
+        ("properties", "**/*.yaml"),
+        ("docs", "*.*"),
+        ("docs/examples", "*"),
+        ("results", "*/benchmark.md"),
+        (".", "*.txt"),
+        (".", "*.md"),
+    ):
+        expected = {
+            path.relative_to(CHECKOUT)
+            for path in (CHECKOUT / folder).glob(pattern)
+            if path.is_file() and path.suffix != ".pyc"
+        }
+        assert expected
+        assert {path for path in expected if not (unpacked / path).is_file()} == set()
+    for name in ("Makefile", "run_recbole.py", "CITATION.cff", "results/index.yaml"):
+        assert (unpacked / name).read_bytes() == (CHECKOUT / name).read_bytes()
+
+
+def test_the_source_distribution_has_nothing_that_runs_left(unpacked):
+    # the copy it was built from may have had them
+    names = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
+    left = r"\.pyc$|/runs/|/tune/|^results/[^/]+/(units|report|benchmark\.json)|_build"
+    assert [name for name in sorted(names) if re.search(left, name)] == []
+
+
+def test_the_description_leads_nowhere_that_an_index_does_not_have(metadata):
+    text = metadata.get_payload()
+    assert text.startswith("# recbole-whisperlite\n") and "| WhisperLite |" in text
+    assert "pip install recbole-whisperlite " in text and "pip install . " not in text
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert targets and all(target.startswith("https://") for target in targets)
+    assert metadata["Description-Content-Type"] == "text/markdown"
+
+
+def test_the_metadata_say_what_an_index_shows(metadata):
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert metadata["License"] == "MIT" and metadata["License-File"] == "LICENSE"
+    assert "RecBole" in metadata["Keywords"].split(",")
+    classifiers = set(metadata.get_all("Classifier"))
+    for minor in (10, 11, 12, 13):
+        assert f"Programming Language :: Python :: 3.{minor}" in classifiers
+    assert "License :: OSI Approved :: MIT License" in classifiers
 
 
 def test_the_wheel_holds_every_file_and_yaml(wheel):

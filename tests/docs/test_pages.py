@@ -29,7 +29,9 @@ spec.loader.exec_module(generate)
 
 
 @pytest.mark.parametrize(
-    "path", [DOCS / "results.md", DOCS / "settings.md", ROOT / "README.md"], ids=str
+    "path",
+    [*map(DOCS.joinpath, ("results.md", "settings.md", "pypi.md")), ROOT / "README.md"],
+    ids=str,
 )
 def test_what_is_generated_is_current(path):
     assert path.read_text("utf-8") == generate.pages()[path], "run make pages"
