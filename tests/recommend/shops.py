@@ -208,7 +208,7 @@ def refused_words():
 
 
 def of_pairs(rng, n):
-    scaled = 30 * random(n, n, 0.3, "csr", dtype=np.float32, rng=rng)
+    scaled = 30 * random(n, n, 0.3, "csr", np.float32, rng)
     scaled.setdiag(0)
     scaled.eliminate_zeros()
     return scaled
@@ -254,7 +254,7 @@ def word_scorer(k1=1.2, b=0.75):
 
 
 def similar_scorer(rng, kind="ItemKNN"):
-    return SimilarItemsScorer(kind, random(12, 12, 0.4, "csr", dtype="f4", rng=rng))
+    return SimilarItemsScorer(kind, random(12, 12, 0.4, "csr", "f4", rng))
 
 
 def fusion_scorer(rng):

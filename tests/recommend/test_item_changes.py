@@ -363,7 +363,7 @@ def test_histories_change_as_lists_would():
 def test_recording_does_not_copy_all_that_is_known(shop):
     rng = np.random.default_rng(0)
     texts = [f"a request for {number}" for number in range(20_000)]
-    counts = RequestCounts(texts, random(20_000, 12, 0.5, "csr", np.float32, rng=rng))
+    counts = RequestCounts(texts, random(20_000, 12, 0.5, "csr", np.float32, rng))
     memory = dataclasses.replace(shop._state.scorer.memory, counts=counts)
     shop._state.scorer._remember_by(memory)
     started = time.perf_counter()
