@@ -12,7 +12,6 @@ import importlib.util
 import os
 import pickle
 import random
-import secrets
 import sys
 import threading
 import types
@@ -444,24 +443,16 @@ def _read_arrays_of_numbers():
 def _give_each_run_files_of_its_own():
     from recbole.trainer import trainer
     from recbole.utils import logger, utils
+    from recbole.utils.wandblogger import WandbLogger
 
-    def own_time():
-        # not from random or numpy: runs with the same seed draw the same numbers there
-        return f"{utils.get_local_time()}-{secrets.token_hex(6)}"
+    from recbole_whisperlite.compat import run_files
 
     # The modules that name files by the second: checkpoints, the temporary files of tree
     # models, logs. recbole.utils.get_local_time still returns the time alone.
-    trainer.get_local_time = logger.get_local_time = own_time
-
-    @functools.wraps(utils.get_tensorboard)
-    def get_tensorboard(log):
-        # its folder has the name of the log file, if there is one
-        if not any(hasattr(handler, "baseFilename") for handler in log.handlers):
-            named = types.SimpleNamespace(baseFilename=f"model-{own_time()}")
-            log = types.SimpleNamespace(handlers=[named])
-        return get_tensorboard.__wrapped__(log)
-
-    replace(utils.get_tensorboard, get_tensorboard)
+    trainer.get_local_time = logger.get_local_time = run_files.own_time
+    replace(logger.init_logger, run_files.init_logger(logger.init_logger))
+    replace(utils.get_tensorboard, run_files.get_tensorboard)
+    WandbLogger.setup = run_files.set_up_wandb(WandbLogger.setup)
 
 
 # --- several processes ---------------------------------------------------------------
@@ -673,7 +664,8 @@ REPAIRS = (
     ),
     Repair(
         name="files of each run",
-        symptom="runs that start in the same second overwrite each other's best model",
+        symptom="runs that start in the same second overwrite each other's best model; runs "
+        "of one process share the first one's log, curves and run of Weights & Biases",
         fix=_give_each_run_files_of_its_own,
     ),
     Repair(

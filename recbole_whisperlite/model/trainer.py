@@ -133,6 +133,7 @@ class LateFusionTrainer(TraditionalTrainer):
     def _fit_part(self, name, part, dataset, valid_data, show_progress=False, **_):
         self.logger.info(set_color(f"LateFusion: {name}", "pink"))
         config = self.model.part_config[name]
+        config["log_wandb"] = False  # there, a run is of the whole
         # only the training sampler is used, which looks at the first dataset only
         sampler, _, _ = create_samplers(config, dataset, [dataset] * 3)
         train_data = get_dataloader(config, "train")(
