@@ -21,7 +21,7 @@ LAYERS = (
     ("register",),
     ("serve",),
     ("benchmark",),
-    ("export",),
+    ("export", "recbole3"),
     ("recommend",),
     ("config",),
     ("model",),

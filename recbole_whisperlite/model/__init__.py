@@ -1,4 +1,8 @@
 """The models: WhisperLite, WhisperLitePlus, and baselines that read the request."""
 
-# RecBole first: importing it imports modules of this package.
-import recbole  # noqa: F401
+import sys
+
+# RecBole first: importing it imports modules of this package. A process of RecBole3.0 uses
+# what needs no RecBole, and is not to import it.
+if "recbole3" not in sys.modules:
+    import recbole  # noqa: F401
