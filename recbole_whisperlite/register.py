@@ -23,6 +23,7 @@ from recbole.utils.argument_list import dataset_arguments
 
 from recbole_whisperlite import config_files, own_code
 from recbole_whisperlite.compat.checkpoint import only_of
+from recbole_whisperlite.compat.remedies import with_a_score, with_remedies
 from recbole_whisperlite.compat.repairs import replace
 from recbole_whisperlite.config import datasets, settings
 from recbole_whisperlite.data import sampling, trained_on
@@ -108,6 +109,7 @@ def _register_datasets():
     def create_dataset(config):
         dataset = create(config)
         datasets.check_features(config, dataset)
+        datasets.check_labels(config, dataset)
         return dataset
 
     replace(create, create_dataset)
@@ -173,6 +175,9 @@ def _register_evaluation():
         return combine(self, result, num_sample)
 
     Trainer._map_reduce = _map_reduce
+    Trainer._train_epoch = with_remedies(Trainer._train_epoch)
+    Trainer.evaluate = with_remedies(Trainer.evaluate)
+    Trainer._valid_epoch = with_a_score(Trainer._valid_epoch)
 
     # full_sort_topk calls it by this name
     case_study = recbole.utils.case_study
@@ -218,12 +223,15 @@ def _register_settings():
         final, defaults = self.final_config_dict, self.internal_config_dict
         settings.complete_eval_args(final, defaults)
         settings.read_switches(final, defaults)
+        if isinstance(final["topk"], tuple):
+            final["topk"] = list(final["topk"])
         if "known_at_test" in defaults:
             settings.check_values(final, self.model_class)
             settings.check_places(final)
         final["metrics"] = metric_names(final["metrics"])
         settings.check_evaluation(final)
         complete(self)
+        settings.choose_direction(final, self.external_config_dict)
 
     for method in (
         _load_config_files,

@@ -58,6 +58,7 @@ def check_dataset(config: Config | dict) -> None:
             f"{', '.join(files[:20]) or 'nothing'}. The interactions of dataset "
             f"'{name}' belong in {name}.inter."
         )
+    _check_parts(name, folder, config["benchmark_filename"])
     settings = getattr(config, "final_config_dict", config)
     if not has_requests(name, folder, settings.get("request_template")):
         # those of a dataset with requests are checked when they are read, once
@@ -75,6 +76,41 @@ def check_dataset(config: Config | dict) -> None:
                 "(additional_feat_suffix). Create it, or use a model that does not need "
                 "it."
             )
+
+
+def _check_parts(name, folder, parts):
+    if parts is None:
+        return
+    if not (isinstance(parts, (list, tuple)) and len(parts) == 3):
+        raise UserError(
+            f"benchmark_filename is {parts!r}; it must be a list of three names, those of "
+            f"training, validation and test: ['train', 'valid', 'test'] reads "
+            f"{name}.train.inter, {name}.valid.inter and {name}.test.inter."
+        )
+    for part in parts:
+        file = folder / f"{name}.{part}.inter"
+        if not file.is_file():
+            files = sorted(path.name for path in folder.glob("*.inter"))
+            raise UserError(
+                f"{file}: this file does not exist, but benchmark_filename names it; the "
+                f"folder contains {', '.join(files) or 'no .inter file'}."
+            )
+
+
+def check_labels(config: Config, dataset: Dataset) -> None:
+    """Raise a UserError if labels are to be evaluated, and the dataset has none.
+
+    Args:
+        config (Config): With ``eval_args`` and ``LABEL_FIELD``.
+        dataset (Dataset): The dataset.
+    """
+    modes, label = config["eval_args"]["mode"], config["LABEL_FIELD"]
+    if "labeled" in modes.values() and label not in dataset.inter_feat:
+        raise UserError(
+            f"eval_args: mode is labeled, but '{dataset.dataset_name}' has no column "
+            f"'{label}' among those that are read. Name it in load_col, make labels of a "
+            "rating with threshold, or choose another mode, such as full."
+        )
 
 
 def check_features(config: Config, dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 from recbole.config import Config
-from recbole.evaluator.register import metrics_dict
+from recbole.evaluator.register import metrics_dict, smaller_metrics
 from recbole.utils import (
     EvaluatorType,
     ModelType,
@@ -53,8 +53,16 @@ RUN_FLAGS = (
 ).split()
 # What has to be right before it is known which settings there are.
 _NEEDED_EARLY = ("data_path", "request_template")
+# What torch.nn.utils.clip_grad_norm_ takes.
+_CLIPPING = "max_norm", "norm_type", "error_if_nonfinite", "foreach"
 _NUMBER = r"-?(?:inf|\d+(?:\.\d*)?(?:e[+-]?\d+)?)"
 _INTERVAL = re.compile(rf"[\[(]\s*{_NUMBER}\s*,\s*{_NUMBER}\s*[\])]")
+# The flags of the scripts in RecBole's repository: run_hyper.py, run_recbole_group.py and
+# significance_test.py.
+SCRIPT_FLAGS = (
+    "params_file output_file display_file tool model_list valid_latex test_latex "
+    "model_ours model_baseline st_seed run_times"
+).split()
 # What the tuning of a benchmark tells a run that is one of its trials.
 OF_TUNING = ("tuning_trial",)
 
@@ -209,8 +217,12 @@ def check_values(settings: dict, model_class: type) -> None:
         if PROPERTIES not in path.parents:
             continue  # RecBole's, of a model that ours is derived from
         for name, setting in read_settings(path).items():
-            if not setting.entries and name in table:
-                setting = replace(setting, entries=table[name].entries)
+            general = table.get(name)
+            if general is not None and not setting.entries:
+                setting = replace(setting, entries=general.entries)
+            if general is not None and general.kind == setting.kind:
+                if not setting.accepted:  # the range is said once
+                    setting = replace(setting, meaning=general.meaning)
             table[name] = setting
     values.check_values(settings, table)
     for name in ("user_inter_num_interval", "item_inter_num_interval"):
@@ -224,6 +236,30 @@ def check_values(settings: dict, model_class: type) -> None:
         raise UserError(
             "train_neg_sample_args: dynamic is True, but candidate_num is 0: set it to the "
             "number of candidates of which the one with the highest score is taken."
+        )
+    _check_clipping(settings.get("clip_grad_norm"))
+    if settings.get("clip_grad_norm") and settings.get("enable_scaler"):
+        raise UserError(
+            "clip_grad_norm and enable_scaler exclude each other: RecBole clips gradients "
+            "while they are scaled, by 65536 at first. Leave out one of them."
+        )
+
+
+def _check_clipping(given):
+    if given is None or given == {}:
+        return
+    is_dict = isinstance(given, dict) and "max_norm" in given
+    if not (
+        is_dict
+        and set(given) <= set(_CLIPPING)
+        and all(
+            isinstance(given[name], (int, float)) and given[name] > 0
+            for name in {"max_norm", "norm_type"} & set(given)
+        )
+    ):
+        raise UserError(
+            f"clip_grad_norm is {given!r}; it must be a dict such as {{'max_norm': 5, "
+            f"'norm_type': 2}} with numbers above 0. It may have {', '.join(_CLIPPING)}."
         )
 
 
@@ -282,6 +318,30 @@ def check_evaluation(settings: dict) -> None:
         raise UserError(
             f"valid_metric is {given}, but {metric} is of all predictions: write it "
             "without @."
+        )
+
+
+def choose_direction(settings: dict, given: dict) -> None:
+    """Set ``valid_metric_bigger``, which follows from the metric.
+
+    Args:
+        settings (dict): Final settings, which are changed.
+        given (dict): What the user set.
+
+    Raises:
+        UserError: If the user set the opposite on a dataset with requests, or for a model
+            of this package; RecBole ignores it.
+    """
+    metric = settings["valid_metric"].lower().partition("@")[0]
+    # each figure of Violation has its direction
+    bigger = metric.removesuffix("_share") not in smaller_metrics
+    settings["valid_metric_bigger"] = bigger
+    asked = given.get("valid_metric_bigger")
+    if "known_at_test" in settings and asked not in (None, bigger):
+        raise UserError(
+            f"valid_metric_bigger is {asked}, but of {settings['valid_metric']} "
+            f"{'more' if bigger else 'less'} is better. Leave valid_metric_bigger out: it "
+            "follows from valid_metric."
         )
 
 
@@ -360,7 +420,9 @@ def _check_settings(config, model_class, layers):
                     f"--model={other}, or leave {name} out."
                 )
             continue
-        if _is_of_another_program(config, name) and not did_you_mean(name, ours):
+        if _is_of_another_program(config, name) and (
+            name in SCRIPT_FLAGS or not did_you_mean(name, ours)
+        ):
             continue
         raise UserError(
             f"There is no setting '{name}'.{did_you_mean(name, accepted)} Settings of "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from logging import getLogger
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from recbole.evaluator.base_metric import AbstractMetric
 from recbole.evaluator.collector import Collector
+from recbole.evaluator.register import metric_information
 from recbole.utils import EvaluatorType
 
 from recbole_whisperlite.errors import UserError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from recbole.evaluator.collector import DataStruct
 
 NEED = "rec.violation"
+#: Metrics of the difference between a score and a label.
+OF_PREDICTIONS = ("logloss", "mae", "rmse")
 #: What RecBole's metrics read of the top-k lists.
 LISTS = ("rec.items", "rec.topk")
 
@@ -74,7 +78,7 @@ class RequestCollector(Collector):
     def __init__(self, config: Config):
         super().__init__(config)
         self._lists = [key for key in LISTS if self.register.need(key)]
-        self.by_query = False
+        self.by_query = self._is_told = False
         if config["unit_file"] and not config["single_spec"]:
             raise UserError(
                 "unit_file is written by one process: leave out nproc, or unit_file."
@@ -116,6 +120,8 @@ class RequestCollector(Collector):
             )
         ties = getattr(interaction, "ties", None)
         self.by_query = ties is not None
+        if scores_tensor.dim() == 1:
+            self._check_predictions(scores_tensor)
         if ties is None or scores_tensor.dim() != 2:
             # a dataset without requests, or metrics of single scores
             for key in self._lists:
@@ -130,6 +136,7 @@ class RequestCollector(Collector):
             return
         ties = ties.to(scores_tensor.device)
         best = ties.best(scores_tensor, max(self.topk))
+        self._check_lists(best[0])
         # RecBole's own would take the lists from torch.topk
         for key in self._lists:
             setattr(self.register, key, False)
@@ -146,6 +153,42 @@ class RequestCollector(Collector):
             self.data_struct.update_tensor(
                 NEED, self._violates(scores_tensor, best, interaction)
             )
+
+    def _check_predictions(self, scores):
+        """Refuse, or warn of, metrics that compare scores with labels 0 and 1."""
+        compared = [
+            name for name in self.config["metrics"] if name.lower() in OF_PREDICTIONS
+        ]
+        low, high = scores.min().item(), scores.max().item()
+        if not compared or self._is_told or (low >= 0 and high <= 1):
+            return
+        told = (
+            f"{', '.join(compared)} compare scores with labels, which are 0 and 1, but a "
+            f"score of {self.config['model']} is {low if low < 0 else high:.4f}: it is no "
+            "probability."
+        )
+        # without requests, RecBole's models have RecBole's figures
+        is_ours = self.config["known_at_test"] is not None
+        if is_ours and "logloss" in map(str.lower, compared):
+            raise UserError(f"{told} Take AUC, for which the order of scores counts.")
+        getLogger().warning(told)
+        self._is_told = True
+
+    def _check_lists(self, scores):
+        """Refuse metrics of what is listed if a list is longer than its candidates."""
+        if not self.register.need("rec.items") or scores.isfinite().all():
+            return
+        of_lists = [
+            name
+            for name in self.config["metrics"]
+            if "rec.items" in metric_information[name.lower()]
+        ]
+        most = int(scores.isfinite().sum(dim=1).min())
+        raise UserError(
+            f"topk is {self.topk}, but a query has {most} candidates only, and "
+            f"{', '.join(of_lists)} would count items that are none as recommended. "
+            f"Set topk to at most {max(most, 1)}, or leave them out of metrics."
+        )
 
     def _violates(self, scores_tensor, best, interaction):
         scores, top = best
