@@ -43,6 +43,14 @@ COMMANDS = {
         "clip",
         "search, label, locate, train and evaluate with CLIP, on texts and pictures",
     ),
+    "encode": (
+        "upstream.encode",
+        "write a dataset and its vectors as files that RecBole reads without this package",
+    ),
+    "upstream": (
+        "upstream.command",
+        "write WhisperLite into a clone of RecBole, as a request to merge it would",
+    ),
     "doctor": (
         "doctor",
         "show what is installed, which repairs are active and what is unusable",

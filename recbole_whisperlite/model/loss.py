@@ -8,7 +8,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from recbole_whisperlite.errors import UserError, did_you_mean
+from recbole_whisperlite.errors import UserError
 
 
 class InfoNCELoss(nn.Module):
@@ -191,8 +191,7 @@ class WhisperLiteLoss(nn.Module):
         kinds = ("infonce", "cosine")
         if contrastive not in kinds:
             raise UserError(
-                f"contrastive is {contrastive!r}.{did_you_mean(contrastive, kinds)} It must "
-                f"be one of {', '.join(kinds)}."
+                f"contrastive is {contrastive!r}; it must be one of {', '.join(kinds)}."
             )
         self.bce_weight = bce_weight
         self.contrastive_weight = contrastive_weight

@@ -329,7 +329,7 @@ def test_a_term_of_weight_zero_is_not_computed():
         ((0, math.inf), "contrastive_weight is inf"),
         (("1", 1), "bce_weight is '1'"),
         ((0, 0), "both 0"),
-        ((1, 1, "infonec"), "Did you mean 'infonce'"),
+        ((1, 1, "infonec"), "it must be one of infonce, cosine"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, said):
