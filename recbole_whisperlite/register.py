@@ -83,6 +83,9 @@ def _register_datasets():
             return getattr(module, OWN_DATASETS[name])
         raise AttributeError(f"module 'recbole.data.dataset' has no attribute {name!r}")
 
+    # a RecBole that has WhisperLite has a dataset class of this name, too
+    for name in OWN_DATASETS:
+        vars(recbole.data.dataset).pop(name, None)
     recbole.data.dataset.__getattr__ = find_dataset
 
     # Whichever dataset class RecBole chooses for a model family, make it request-aware if

@@ -65,7 +65,7 @@ def check(root: Path, change: dict[str, str], with_queries: bool) -> Iterator[tu
         }
         found = _trial(root, settings, folder)
         yield _runs_alone(found, root)
-        yield _like_the_plugin(found, _trial(None, settings, folder))
+        yield _like_the_plugin(found, _trial(root, settings, folder, _WITH_PLUGIN))
         if with_queries:
             asked = settings | {"query_fields": ["user_id", "request"]}
             asked["eval_args"] = settings["eval_args"] | {"split": {"RS": [6, 2, 2]}}
@@ -115,27 +115,18 @@ def _black(root, change):
     )
 
 
-def _trial(root, settings, folder):
-    """The figures of :mod:`trial` in a clone, or in the plugin for None."""
-    script = [trial.__file__, json.dumps(settings)]
-    if root is None:
-        command = ["-c", _WITH_PLUGIN, *script]
-    else:
-        command = [alone.__file__, str(root), *script]
-    done = _run([sys.executable, *command], folder)
+# Both find RecBole in the clone.
+_ALONE = alone.__file__
+_WITH_PLUGIN = str(Path(__file__).with_name("with_plugin.py"))
+
+
+def _trial(root, settings, folder, launcher=_ALONE):
+    """The figures of :mod:`trial`, without this package or with it."""
+    script = [launcher, str(root), trial.__file__, json.dumps(settings)]
+    done = _run([sys.executable, *script], folder)
     if done.returncode:
-        raise UserError(
-            f"WhisperLite does not run in {root or 'the plugin'}:\n{done.stderr[-2000:]}"
-        )
+        raise UserError(f"WhisperLite does not run in {root}:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-_WITH_PLUGIN = """
-import runpy, sys
-import recbole_whisperlite
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 def _run(command, folder=None):
@@ -167,7 +158,10 @@ def _like_the_plugin(found, plugin):
     )
     loss = max(abs(a - b) / b for a, b in zip(found["losses"], plugin["losses"]))
     what = "the plugin's figures on the same rows"
-    holds = max(apart, loss) <= TOLERANCE and found["rows"] == plugin["rows"]
+    is_ours = all(name.startswith("recbole_whisperlite.") for name in plugin["classes"])
+    holds = (
+        max(apart, loss) <= TOLERANCE and found["rows"] == plugin["rows"] and is_ours
+    )
     return (
         what,
         holds,

@@ -19,7 +19,8 @@ def run(settings):
     Returns:
         dict: ``test`` and ``reloaded``, the metrics with the model of the run and with that
         of its checkpoint; ``losses``, one per epoch; ``rows``, how many rankings the test
-        has; ``recbole``, where RecBole is; ``modules``, what of ours was imported.
+        has; ``recbole``, where RecBole is; ``classes``, the modules of model and dataset;
+        ``modules``, what of ours was imported.
     """
     import recbole
     from recbole.config import Config
@@ -44,6 +45,7 @@ def run(settings):
         "losses": list(trainer.train_loss_dict.values()),
         "rows": len(test.user_df),
         "recbole": recbole.__file__,
+        "classes": [type(model).__module__, type(dataset).__module__],
         "modules": [name for name in sys.modules if name.startswith("recbole_whisper")],
     }
 

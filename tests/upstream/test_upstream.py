@@ -229,3 +229,18 @@ def test_definitions_are_taken_with_the_comments_above_them():
     assert moved.definitions(source, ["f", "N"]) == (
         "@property\ndef f():\n    return N\n\n\n# how many\nN = 3\n"
     )
+
+
+def test_the_page_counts_the_lines(sources):
+    rows = {}
+    for line in (Path(__file__).parents[2] / "docs/upstream.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 5 and cells[1].startswith("`recbole/"):
+            rows[cells[1].strip("`")] = int(cells[2])
+    made = change.model_change(sources.parent)
+    added = {}
+    for path, text in made.items():
+        old = sources.parent / path
+        before = old.read_text().splitlines() if old.exists() else []
+        added[path] = len(text.splitlines()) - len(before)
+    assert rows == {path: added[path] for path in added if path.startswith("recbole/")}
