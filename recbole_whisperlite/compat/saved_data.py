@@ -98,7 +98,16 @@ def save_dataset(self) -> None:
 
 
 def save_split_dataloaders(config: Config, dataloaders: tuple) -> None:
-    """RecBole's function of this name, whole or not at all; the dataloaders stay usable."""
+    """RecBole's function of this name, whole or not at all; the dataloaders stay usable.
+
+    Raises:
+        UserError: If the model is knowledge-aware.
+    """
+    if not all(hasattr(each, "generator") for each in dataloaders):
+        raise UserError(
+            f"The dataloaders of {config['model']}, of interactions and of a knowledge "
+            "graph, cannot be saved. Set save_dataset instead of save_dataloaders."
+        )
     kept = [(each.generator, vars(each.sampler).copy()) for each in dataloaders]
     states = [generator.get_state() for generator, _ in kept]
     name = f"{config['dataset']}-for-{config['model']}-dataloader.pth"

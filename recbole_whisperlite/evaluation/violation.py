@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logging import getLogger
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,14 +91,16 @@ class RequestCollector(Collector):
         Raises:
             UserError: If a list is to be longer than the catalogue.
         """
-        n_items = train_data.dataset.item_num - 1
+        # by this name, as the dataloader of knowledge-aware models has no other
+        dataset = train_data._dataset
+        n_items = dataset.item_num - 1
         # padding has a column, too, so that one more does no harm
         if self._lists and max(self.topk) > n_items + 1:
             raise UserError(
                 f"topk is {self.topk}, but there are only {n_items} items to rank. Set topk "
                 f"to [{max(n_items // 2, 1)}], for example, and valid_metric to one of it."
             )
-        super().data_collect(train_data)
+        super().data_collect(SimpleNamespace(dataset=dataset))
 
     def eval_batch_collect(
         self,
