@@ -4,9 +4,12 @@ They are handed to Hydra's ``ConfigStore`` instead of being a yaml file, so that
 has one place: the annotated yaml files that RecBole 1 reads, too.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import yaml
+from hydra.core.config_store import ConfigStore
+from recbole3.dataset import SplitConfig
 
 from recbole_whisperlite.config.annotated import OVERALL, Setting, read_settings
 from recbole_whisperlite.config.values import check_values
@@ -92,9 +95,6 @@ def store(dataset: str, model: str) -> None:
     Args:
         dataset (str), model (str): The names, ``dataset=…`` and ``model=…``.
     """
-    from hydra.core.config_store import ConfigStore
-
-    split = {"strategy": "leave_one_out", "order": "chronological", "per_user": True}
     found = ConfigStore.instance()
     found.store(
         group="dataset",
@@ -103,7 +103,8 @@ def store(dataset: str, model: str) -> None:
             "name": dataset,
             "path": "dataset/stylist-mini",
             "item_text_fields": None,
-            "split": {**split, "valid_holdout_num": 1, "test_holdout_num": 1},
+            # as RecBole 1's datasets here: the last two requests of each user
+            "split": asdict(SplitConfig(strategy="leave_one_out")),
         },
     )
     found.store(
