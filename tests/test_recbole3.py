@@ -80,7 +80,8 @@ def read(tmp_path, entry):
         path = write_tiny(tmp_path, "shop", choices, requests) / "shop"
         spec = entry("request_folder")
         config = spec.config_cls(path=str(path), **settings)
-        config.split.strategy = "leave_one_out"
+        if "split" not in settings:
+            config.split.strategy = "leave_one_out"
         return spec.dataset_cls(config).prepare(eval_config=evaluation())
 
     return prepare
@@ -203,6 +204,22 @@ def test_users_who_share_a_request_cannot_be_split_one_by_one(read):
     shared = [*CHOICES, ("u3", "i5", "r3", 40)]
     with pytest.raises(UserError, match="request 'r3' is shared by 2 users"):
         read(shared)
+
+
+@needs_recbole3
+def test_a_random_split_keeps_requests_whole(read):
+    from recbole3.dataset import SplitConfig
+
+    split = SplitConfig(strategy="ratio", order="random", per_user=False)
+    split.train_ratio, split.valid_ratio, split.test_ratio = 5, 2, 2
+    data = read(split=split)
+    parts = [data.get_train_dataset().frame]
+    parts += [data.get_eval_dataset(part).frame for part in ("valid", "test")]
+    requests = [part["request_id"][part["request_id"] != ""] for part in parts]
+    assert [part.nunique() for part in requests] == [5, 2, 2]
+    assert pd.concat([part.drop_duplicates() for part in requests]).is_unique
+    for part in requests:  # rows of a request are beside each other
+        assert (part != part.shift()).sum() == part.nunique()
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,8 @@ class RequestFolderDataset(BaseTaskDataset):
 
     def _order_interactions(self, interactions):
         ordered = super()._order_interactions(interactions)
-        first = np.unique(_event(ordered), return_index=True, return_inverse=True)[1:]
-        together = np.argsort(first[0][first[1]], kind="stable")
+        # a random order scatters the rows of a request
+        together = np.argsort(_first_row(_event(ordered)), kind="stable")
         return ordered.iloc[together].reset_index(drop=True)
 
     def _split_interactions(self, ordered):
@@ -148,6 +148,7 @@ class RequestFolderDataset(BaseTaskDataset):
                 "requests separately. Give each user's request its own request_id, or set "
                 "dataset.split.per_user=false with strategy=ratio."
             )
+        # RecBole3.0's split of the first row of each request goes for all its rows
         event = _event(ordered)
         ids, first, of_row = np.unique(event, return_index=True, return_inverse=True)
         heads = ordered.iloc[first].assign(event=ids)
@@ -169,6 +170,7 @@ class RequestFolderDataset(BaseTaskDataset):
     def _build_retrieval_eval_frame(
         self, positive_interactions, *, seen_history_interactions
     ):
+        # RecBole3.0 would add each row's item to what the next row has seen
         asked = positive_interactions[positive_interactions[REQUEST_ID] != ""].copy()
         seen = self._group_unique_item_sequences(seen_history_interactions)
         seen_item_ids, positive_item_ids = [], []
@@ -221,9 +223,8 @@ def _in_time(inter):
     """Sort by the time of the request; what was chosen without one comes after those."""
     event = _event(inter)
     inter[TIMESTAMP] = inter.groupby(event)[TIMESTAMP].transform("min")
-    ids, first, of_row = np.unique(event, return_index=True, return_inverse=True)
     unasked = (inter[REQUEST_ID] == "").to_numpy()
-    order = np.lexsort((first[of_row], unasked, inter[TIMESTAMP].to_numpy()))
+    order = np.lexsort((_first_row(event), unasked, inter[TIMESTAMP].to_numpy()))
     return inter.iloc[order].reset_index(drop=True)
 
 
@@ -231,3 +232,9 @@ def _event(frame):
     """Number the events of a frame: a request with all its rows, or a row without one."""
     codes = pd.factorize(frame[REQUEST_ID].where(frame[REQUEST_ID] != ""))[0] + 1
     return events(codes, codes.max(initial=0) + 1)
+
+
+def _first_row(event):
+    """Return the first row of each row's event."""
+    _, first, of_row = np.unique(event, return_index=True, return_inverse=True)
+    return first[of_row]
