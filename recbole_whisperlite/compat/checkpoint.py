@@ -367,19 +367,21 @@ def _find_class(module, name):
             importlib.import_module(module)
         except ImportError:
             return None
-    # A user's own model is found only if its module has already been imported.
+    # A user's or a library's own class is found only if its module has been imported.
     found = getattr(sys.modules.get(module), name, None)
     return found if _may_fill(found) or found is yaml.FullLoader else None
 
 
 def _may_fill(named):
     """Return whether a checkpoint may hold instances of ``named``."""
+    from recbole.config import Config
     from recbole.model.abstract_recommender import AbstractRecommender
 
+    # The Config of a library beside RecBole, such as RecBole-GNN, is one of its own.
     return isinstance(named, type) and (
         named is pandas.DataFrame
         or named.__module__.startswith(_FILLED)
-        or issubclass(named, AbstractRecommender)
+        or issubclass(named, (AbstractRecommender, Config))
     )
 
 

@@ -6,6 +6,7 @@ files, dict or command line still takes precedence, because ``Config`` merges it
 """
 
 import ast
+import importlib
 import os
 import re
 import sys
@@ -89,10 +90,12 @@ def add_defaults(config: Config, model_class: type, dataset: str) -> None:
         # RecBole looks for a file with the name of the class, and does not have it
         file = RECBOLE / "properties" / "model" / f"{model_class.__name__.lower()}.yaml"
         config.internal_config_dict.update(_read(config, file))
-    is_recboles = model_class.__module__.startswith("recbole.")
+    # a library beside RecBole, such as RecBole-GNN, has a Config that reads its yaml files
+    is_librarys = type(config) is not Config and own.is_own(model_class)
+    is_recboles = model_class.__module__.startswith("recbole.") or is_librarys
     recboles_file = RECBOLE / "properties" / "dataset" / f"{dataset}.yaml"
     layers = [_read(config, path) for path in settings_files(model_class)]
-    if own.is_own(model_class):
+    if own.is_own(model_class) and not is_librarys:
         layers.append(own.own_settings(model_class))
     ours = PROPERTIES / "dataset" / f"{dataset}.yaml"
     if ours.is_file() and not (is_recboles and recboles_file.is_file()):
@@ -306,7 +309,7 @@ def check_evaluation(settings: dict) -> None:
             f"{given.partition('@')[0]} to metrics, or choose one of them as valid_metric."
         )
     needed = metrics_dict[metric.removesuffix("_share")].metric_need
-    of_lists = {"rec.topk", "rec.items"} & set(needed)
+    of_lists = {"rec.topk", "rec.items", "rec.violation"} & set(needed)
     if of_lists and k not in map(str, topk):
         computed_at = " or ".join(f"{given.partition('@')[0]}@{k}" for k in topk)
         also = f", or set topk to {[*topk, int(k)]}" if k.isdigit() else ""
@@ -397,6 +400,10 @@ def _check_settings(config, model_class, layers):
     if not unknown:
         return
     accepted.update(_recbole_settings())  # slow, and rarely needed
+    if type(config) is not Config:
+        library = importlib.import_module(type(config).__module__.partition(".")[0])
+        for folder in library.__path__:
+            accepted.update(_settings_in(Path(folder)))
     ours = set().union(*layers)
     elsewhere = _settings_of_our_models()
     for name in sorted(unknown - accepted):
@@ -449,15 +456,23 @@ def _is_of_another_program(config, name):
 
     Config reads the whole command line of whatever program it runs in.
     """
+    is_ours, flags = Path(sys.argv[0]).name in OUR_PROGRAMS, config.cmd_config_dict
+    if name in SCRIPT_FLAGS:
+        return not (is_ours and name in flags)
+    # the parts of LateFusion get the command line in a dict, too
     given = {**config.file_config_dict, **config.variable_config_dict}
-    return name not in given and Path(sys.argv[0]).name not in OUR_PROGRAMS
+    return not is_ours and (name in flags or name not in given)
 
 
 def _recbole_settings():
     """Return all settings of RecBole's models, found in its yaml files and its source."""
+    return _settings_in(RECBOLE)
+
+
+def _settings_in(package):
     keys = set()
-    for path in RECBOLE.glob("properties/**/*.yaml"):
+    for path in package.glob("properties/**/*.yaml"):
         keys.update(re.findall(r"^(\w+):", path.read_text("utf-8"), re.MULTILINE))
-    for path in RECBOLE.glob("**/*.py"):
+    for path in package.glob("**/*.py"):
         keys.update(re.findall(r"""config\[["'](\w+)["']\]""", path.read_text("utf-8")))
     return keys

@@ -21,6 +21,10 @@ from recbole_whisperlite.data.reading import RequestReading
 from recbole_whisperlite.data.splitting import RequestSplitting
 from recbole_whisperlite.data.vectors import RequestVectors
 from recbole_whisperlite.data.whisperlite_dataset import WhisperLiteDataset
+from recbole_whisperlite.errors import UserError
+
+# The packages whose ways of building a dataset's parts are known.
+_KNOWN = "recbole", "recbole_whisperlite"
 
 
 class RequestDatasetMixin(RequestReading, RequestVectors, RequestSplitting):
@@ -107,7 +111,16 @@ def request_aware(dataset_class: type[Dataset]) -> type[Dataset]:
 
     Args:
         dataset_class (type): A RecBole dataset class.
+
+    Raises:
+        UserError: If the class splits the data itself: requests would be torn apart.
     """
+    if dataset_class.build.__module__.partition(".")[0] not in _KNOWN:
+        raise UserError(
+            f"{dataset_class.__module__}.{dataset_class.__name__} builds the parts of a "
+            "dataset in its own way, which knows no requests. Run its models on a dataset "
+            "without a .request file and without request_template."
+        )
     if issubclass(dataset_class, RequestDatasetMixin):
         return dataset_class
     qualified = f"Request{dataset_class.__name__}"
