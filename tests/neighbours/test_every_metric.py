@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from recbole.config import Config
-from recbole.data import create_dataset
 from recbole.evaluator.register import metric_types, metrics_dict
 from recbole.trainer import Trainer
 from recbole.utils import EvaluatorType
