@@ -1,4 +1,4 @@
-"""WhisperLite in RecBole3.0: importing this package makes two entries in its tables.
+r"""WhisperLite in RecBole3.0: importing this package makes two entries in its tables.
 
 ``DATASET_TABLE["request_folder"]`` reads a folder of requests, and
 ``MODEL_TABLE["whisperlite"]`` is the model, with the towers and the loss of
