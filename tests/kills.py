@@ -77,11 +77,13 @@ def kill(work, folder, seconds):
     children = psutil.Process(child).children(recursive=True)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    _, alive = psutil.wait_procs(children, timeout=5)
+    # long enough for a machine with much else to do
+    _, alive = psutil.wait_procs(children, timeout=30)
     for process in alive:
         process.kill()
     if alive:
-        raise Fault(f"{len(alive)} processes were left alive")
+        told = "; ".join(map(str, alive))
+        raise Fault(f"{len(alive)} processes were left alive: {told}")
     return True
 
 
