@@ -233,7 +233,9 @@ def test_definitions_are_taken_with_the_comments_above_them():
 
 def test_the_page_counts_the_lines(sources):
     rows = {}
-    for line in (Path(__file__).parents[2] / "docs/upstream.md").read_text().splitlines():
+    for line in (
+        (Path(__file__).parents[2] / "docs/upstream.md").read_text().splitlines()
+    ):
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) == 5 and cells[1].startswith("`recbole/"):
             rows[cells[1].strip("`")] = int(cells[2])
