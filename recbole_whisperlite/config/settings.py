@@ -166,6 +166,8 @@ def complete_eval_args(settings: dict, defaults: dict) -> None:
             not know.
     """
     given = settings["eval_args"]
+    if isinstance(given, dict) and isinstance(given.get("group_by"), str):
+        given = {**given, "group_by": given["group_by"].lower()}  # as RecBole reads it
     values.check_values(
         {"eval_args": given}, {"eval_args": read_settings(OVERALL)["eval_args"]}
     )

@@ -126,6 +126,13 @@ def test_a_tuple_of_k_is_a_list(tiny):
     assert Config("BPR", "tiny", config_dict=given)["topk"] == [1, 3]
 
 
+@pytest.mark.parametrize("written", ["None", "none", None])
+def test_no_group_is_written_as_recbole_reads_it(written, tiny):
+    given = {"data_path": str(tiny), "eval_args": {"group_by": written}}
+    config = Config("BPR", "tiny", config_dict=given)
+    assert config["eval_args"]["group_by"] in ("none", None)
+
+
 # --- negatives and labels ------------------------------------------------------------
 
 
