@@ -3,6 +3,8 @@
 # make demo   a page to try both in a browser: trains them if need be, and serves them: about
 #             2 minutes the first time
 # make test   the whole test suite
+# make test-oldest  the suite with the lowest versions that setup.cfg accepts, in .venv-oldest;
+#             OLDEST=... chooses the Python, 3.10 by default
 # make bench  costs, as ratios to RecBole's models
 # make pages  the two pages of docs/ that are made from results/ and properties/
 # make docs   the documentation as a site, docs/_build/html
@@ -28,7 +30,9 @@ SHORTER := --epochs=4 --eval_step=4 --state=WARNING
 
 DEMO := demo/WhisperLitePlus demo/WhisperLite
 
-.PHONY: run demo test bench pages docs clean
+OLDEST ?= python3.10
+
+.PHONY: run demo test test-oldest bench pages docs clean
 
 run: $(INSTALLED)
 	$(IN_VENV) run_recbole.py --model=WhisperLite --dataset=stylist-mini --show_examples=3 $(SHORT)
@@ -42,6 +46,12 @@ $(DEMO): | $(INSTALLED)
 
 test: $(INSTALLED)
 	$(IN_VENV) -m pytest -n 2 --dist loadfile
+
+test-oldest:
+	$(OLDEST) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --constraint tests/release/constraints-oldest.txt \
+		--editable '.[test,serve,minilm]'
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile
 
 bench: $(INSTALLED)
 	$(IN_VENV) -m recbole_whisperlite costs
@@ -68,4 +78,4 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv demo build dist docs/_build *.egg-info
+	rm -rf .venv .venv-oldest demo build dist docs/_build *.egg-info
