@@ -29,12 +29,12 @@ def texts_of_items(
         UserError: If the item of an interaction is not in the file, or has no text.
     """
     distinct = items.drop_duplicates()
-    for row, item in distinct.items():
-        if item not in file:
-            raise UserError(
-                f"{inter}, line {row + 2}: the item '{item}' is not in {file.path}. Add "
-                "its line there, or remove its interactions."
-            )
+    unknown = distinct[~distinct.isin(file.frame.index)]
+    if len(unknown):
+        raise UserError(
+            f"{inter}, line {unknown.index[0] + 2}: the item '{unknown.iloc[0]}' is not in "
+            f"{file.path}. Add its line there, or remove its interactions."
+        )
     texts = {
         id_: join_fields(values)
         for id_, values in zip(
@@ -67,18 +67,23 @@ def texts_of_requests(
     Raises:
         UserError: If the request of an interaction is not in the file, or has no text.
     """
-    for row, id_ in requests.drop_duplicates().items():
-        if id_ not in file:
+    texts = file.frame[field]
+    distinct = requests.drop_duplicates()
+    is_known = distinct.isin(texts.index)
+    is_blank = distinct.isin(texts.index[texts.str.strip() == ""])
+    wrong = distinct[is_blank | ~is_known]
+    if len(wrong):
+        row, id_ = wrong.index[0], wrong.iloc[0]
+        if not is_known[row]:
             raise UserError(
                 f"{inter}, line {row + 2}: the {requests.name} '{id_}' is not in "
                 f"{file.path}. Add its text there, or remove the interaction."
             )
-        if not file.frame.at[id_, field].strip():
-            raise UserError(
-                f"{file.path}, line {file.line(id_)}: the request '{id_}' has no text. "
-                "Write it, or remove the request and its interactions."
-            )
-    return file.frame[field].to_dict()
+        raise UserError(
+            f"{file.path}, line {file.line(id_)}: the request '{id_}' has no text. "
+            "Write it, or remove the request and its interactions."
+        )
+    return dict(zip(texts.index, texts))
 
 
 def origin(request_file: str | os.PathLike) -> tuple[str | None, str | None]:

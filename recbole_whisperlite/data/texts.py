@@ -55,15 +55,14 @@ class TextFile:
                 f"{path}, line {line + 2}: {id_field} '{ids[line]}' is already in line "
                 f"{first + 2}. Each {id_field} may appear only once."
             )
-        self._line = {id_: line for line, id_ in enumerate(ids, start=2)}
         self.frame = frame.set_index(id_field, drop=False)
 
     def line(self, id_: str) -> int:
         """Return the line number of ``id_`` in the file; the header is line 1."""
-        return self._line[id_]
+        return int(self.frame.index.get_loc(id_)) + 2
 
     def __contains__(self, id_):
-        return id_ in self._line
+        return id_ in self.frame.index
 
     def require(self, field: str) -> None:
         """Raise a UserError if the file has no column ``field``."""

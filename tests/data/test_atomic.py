@@ -1,5 +1,8 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from recbole_whisperlite.data import atomic
 from recbole_whisperlite.data.atomic import read_atomic, read_header, write_atomic
 from recbole_whisperlite.errors import UserError
 
@@ -69,3 +72,36 @@ def test_a_failed_write_leaves_neither_a_file_nor_a_part_of_one(tmp_path):
     with pytest.raises(RuntimeError):
         write_atomic(tmp_path / "a.request", COLUMNS, rows())
     assert list(tmp_path.iterdir()) == []
+
+
+ANY = st.text(
+    st.characters(exclude_characters="\t\n\0", exclude_categories=["Cs"]), max_size=8
+)
+
+
+@given(st.lists(st.tuples(ANY, ANY, ANY), min_size=1, max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_a_field_is_whatever_is_between_two_tabs(tmp_path_factory, rows):
+    """Whichever parser reads it: that of pandas where there is a carriage return."""
+    path = tmp_path_factory.mktemp("any") / "a.item"
+    lines = ["item_id:token\ttitle:token\tkind:token", *map("\t".join, rows)]
+    path.write_bytes("\n".join(lines).encode() + b"\n")
+    # before a line break a carriage return is a part of it
+    expected = [(*row[:2], row[2].removesuffix("\r")) for row in rows]
+    frame, _ = read_atomic(path)
+    assert [*frame.itertuples(index=False, name=None)] == expected
+
+
+def test_a_line_may_be_longer_than_what_is_parsed_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_BLOCK", 64)
+    path = tmp_path / "a.item"
+    path.write_text("item_id:token\ttitle:token\ni1\tshort\ni2\t" + "long " * 99 + "\n")
+    frame, _ = read_atomic(path)
+    assert frame["title"].tolist() == ["short", "long " * 99]
+
+
+@pytest.mark.parametrize("content", ["i1\n\ni3\n", "i1\r\n\r\ni3\r\n"])
+def test_an_empty_line_of_one_column_is_an_empty_value(tmp_path, content):
+    path = tmp_path / "a.item"
+    path.write_bytes(b"item_id:token\n" + content.encode())
+    assert read_atomic(path)[0]["item_id"].tolist() == ["i1", "", "i3"]
