@@ -6,6 +6,7 @@ where the requests come from.
 
 import json
 import os
+from itertools import repeat
 
 import pandas as pd
 
@@ -35,19 +36,18 @@ def texts_of_items(
             f"{inter}, line {unknown.index[0] + 2}: the item '{unknown.iloc[0]}' is not in "
             f"{file.path}. Add its line there, or remove its interactions."
         )
-    texts = {
-        id_: join_fields(values)
-        for id_, values in zip(
-            file.frame.index, file.frame[columns].itertuples(index=False, name=None)
-        )
-    }
+    # not itertuples, which yields nothing where there is no column
+    values = zip(*(file.frame[column] for column in columns)) if columns else repeat(())
+    texts = {id_: join_fields(row) for id_, row in zip(file.frame.index, values)}
     used = set(distinct)
     for item, text in texts.items():
         if not text and item in used:
+            reason = (
+                f"{', '.join(columns)} are empty" if columns else "no column is one"
+            )
             raise UserError(
                 f"{file.path}, line {file.line(item)}: the item '{item}' has no text: "
-                f"{', '.join(columns)} are empty. Fill one, or choose other columns with "
-                "item_text_fields."
+                f"{reason}. Fill one, or choose other columns with item_text_fields."
             )
     return texts
 

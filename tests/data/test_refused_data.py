@@ -144,3 +144,12 @@ def test_a_file_in_utf_16_is_told_as_such(tmp_path):
     path.write_text("item_id:token\ni1\n", "utf-16")
     with pytest.raises(UserError, match="UTF-8"):
         read_atomic(path)
+
+
+def test_items_without_a_column_of_text_are_refused(tmp_path, prepare):
+    write_tiny(tmp_path)
+    (tmp_path / "tiny" / "tiny.item").write_text(
+        "item_id:token\ni1\n" + "".join(f"i{n}\n" for n in range(2, 10))
+    )
+    with pytest.raises(UserError, match="tiny.item, line 2: the item 'i1' has no text"):
+        prepare("BM25", tmp_path)
