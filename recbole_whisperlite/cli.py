@@ -138,6 +138,7 @@ def run(argv: list[str]) -> int:
     parser = _run_parser()
     if {"-h", "--help"} & set(argv):
         parser.parse_args(argv)  # before any slow import
+    from recbole_whisperlite import config_files
     from recbole_whisperlite.benchmark import plan
 
     try:
@@ -146,7 +147,7 @@ def run(argv: list[str]) -> int:
 
             return command.main(argv)
         args, flags = parser.parse_known_args(argv)
-        plan.check_flags(flags)
+        config_files.check_flags(flags)
         return _run_one(args, flags)
     except UserError as error:
         return _fail(error)

@@ -1,4 +1,5 @@
-"""``--config_files``: presets by name, and a check of each file before RecBole reads it."""
+"""Settings of a command line: ``--config_files``, presets by name among them, each checked
+before RecBole reads it, and the form of ``--key=value``."""
 
 import os
 from pathlib import Path
@@ -79,3 +80,20 @@ def _read(file):
         raise UserError(f"config_files: {file} holds no 'key: value' lines.")
     own_code.check_named(content, file)
     return content
+
+
+def check_flags(flags: list[str]) -> None:
+    """Raise a UserError if the rest of a command line is not all ``--key=value``."""
+    for number, flag in enumerate(flags):
+        key, equals, _ = flag.partition("=")
+        if key.startswith("--") and not equals:
+            value = flags[number + 1] if number + 1 < len(flags) else "value"
+            raise UserError(
+                f"'{key}' has no value: settings are given as --key=value, without a "
+                f"space. Write {key}={value}."
+            )
+        if not key.startswith("--"):
+            raise UserError(
+                f"'{flag}' is neither a flag nor a setting: settings are given as "
+                "--key=value, without spaces."
+            )

@@ -32,7 +32,11 @@ from pathlib import Path
 import yaml
 
 from recbole_whisperlite import own_code
-from recbole_whisperlite.config_files import check_dataset_name, read_files
+from recbole_whisperlite.config_files import (
+    check_dataset_name,
+    check_flags,
+    read_files,
+)
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
@@ -309,23 +313,6 @@ def _of_dataset(dataset):
     """Return this package's settings for a dataset; they apply to all rows."""
     path = PROPERTIES / "dataset" / f"{dataset}.yaml"
     return yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-
-
-def check_flags(flags: list[str]) -> None:
-    """Raise a UserError if the rest of a command line is not all ``--key=value``."""
-    for number, flag in enumerate(flags):
-        key, equals, _ = flag.partition("=")
-        if key.startswith("--") and not equals:
-            value = flags[number + 1] if number + 1 < len(flags) else "value"
-            raise UserError(
-                f"'{key}' has no value: settings are given as --key=value, without a "
-                f"space. Write {key}={value}."
-            )
-        if not key.startswith("--"):
-            raise UserError(
-                f"'{flag}' is neither a flag nor a setting: settings are given as "
-                "--key=value, without spaces."
-            )
 
 
 def _check_flags(flags):

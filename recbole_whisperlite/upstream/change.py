@@ -15,6 +15,7 @@ from recbole_whisperlite.upstream import example_data, moved, queries
 _PAGES = Path(__file__).parent / "pages"
 _MODELS = "recbole/model/general_recommender"
 _MODEL = f"{_MODELS}/whisperlite.py"
+_SETTINGS = "recbole/properties/model/WhisperLite.yaml"
 _DATASETS = "recbole/data/dataset/customized_dataset.py"
 _DOCS = "docs/source"
 _DATA = f"tests/test_data/{example_data.NAME}"
@@ -46,22 +47,32 @@ def model_change(root: Path) -> dict[str, str]:
             f"{root / _MODEL} exists already. Start from a clean clone: git checkout . "
             "&& git clean -fd."
         )
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Path(folder, "WhisperLite.yaml")
-        settings.write_text(moved.settings_file(), "utf-8")
-        page = _page("whisperlite.rst").replace("{settings}", _listed(settings))
-        files = example_data.write_example(folder)
-        data = {f"{_DATA}/{path.name}": path.read_text("utf-8") for path in files}
-    change = {
+    change = _package(root)
+    if (root / "tests").is_dir():
+        change |= _test(root)
+    if (root / "docs").is_dir():
+        change |= _pages(root, change[_SETTINGS])
+    if (root / "asset").is_dir():
+        models = "asset/model_list.json"
+        first = '{\n  "data": [\n'
+        entry = _page("model_list.txt")
+        change[models] = _edited(root, models, (first, first + entry))
+    return change
+
+
+def _package(root):
+    """Model, loss, dataset class and settings."""
+    names, loss = f"{_MODELS}/__init__.py", "recbole/model/loss.py"
+    return {
         _MODEL: moved.model_file(),
-        f"{_MODELS}/__init__.py": _appended(
+        names: _appended(
             root,
-            f"{_MODELS}/__init__.py",
+            names,
             "from recbole.model.general_recommender.whisperlite import WhisperLite\n",
         ),
-        "recbole/model/loss.py": _appended(
+        loss: _appended(
             root,
-            "recbole/model/loss.py",
+            loss,
             f"\n\n{moved.LOSS.text()}",
             ("import torch.nn as nn\n", "import torch.nn.functional as F\n"),
         ),
@@ -81,35 +92,38 @@ def model_change(root: Path) -> dict[str, str]:
                 ),
             ),
         ),
-        "recbole/properties/model/WhisperLite.yaml": moved.settings_file(),
+        _SETTINGS: moved.settings_file(),
     }
-    if (root / "tests").is_dir():
-        test = "tests/model/test_model_auto.py"
-        before = "\n\nclass TestContextRecommender"
-        text = _page("test_case.txt").rstrip("\n") + "\n"
-        change[test] = _edited(root, test, (before, f"\n{text}{before}"))
-        change.update(data)
-    if (root / "docs").is_dir():
-        change |= {
-            f"{_DOCS}/user_guide/model/general/whisperlite.rst": page,
-            f"{_DOCS}/recbole/{_module('whisperlite')}.rst": (
-                f".. automodule:: {_module('whisperlite')}\n"
-                "   :members:\n   :undoc-members:\n   :show-inheritance:\n"
-            ),
+
+
+def _test(root):
+    """A test among RecBole's own, and its data."""
+    test, before = "tests/model/test_model_auto.py", "\n\nclass TestContextRecommender"
+    text = _page("test_case.txt").rstrip("\n") + "\n"
+    with tempfile.TemporaryDirectory() as folder:
+        data = {
+            f"{_DATA}/{path.name}": path.read_text("utf-8")
+            for path in example_data.write_example(folder)
         }
-        for path, line in (
-            (f"{_DOCS}/user_guide/model_intro.rst", "   model/general/{}\n"),
-            (f"{_DOCS}/recbole/{_module()}.rst", f"   {_module('{}')}\n"),
-        ):
-            last = _last_listed(root, path, line)
-            change[path] = _edited(
-                root, path, (last, last + line.format("whisperlite"))
-            )
-    if (root / "asset").is_dir():
-        models = "asset/model_list.json"
-        first = '{\n  "data": [\n'
-        entry = _page("model_list.txt")
-        change[models] = _edited(root, models, (first, first + entry))
+    return {test: _edited(root, test, (before, f"\n{text}{before}")), **data}
+
+
+def _pages(root, settings):
+    """The model's pages, and its line in two lists."""
+    page = _page("whisperlite.rst").replace("{settings}", _listed(settings))
+    change = {
+        f"{_DOCS}/user_guide/model/general/whisperlite.rst": page,
+        f"{_DOCS}/recbole/{_module('whisperlite')}.rst": (
+            f".. automodule:: {_module('whisperlite')}\n"
+            "   :members:\n   :undoc-members:\n   :show-inheritance:\n"
+        ),
+    }
+    for path, line in (
+        (f"{_DOCS}/user_guide/model_intro.rst", "   model/general/{}\n"),
+        (f"{_DOCS}/recbole/{_module()}.rst", f"   {_module('{}')}\n"),
+    ):
+        last = _last_listed(root, path, line)
+        change[path] = _edited(root, path, (last, last + line.format("whisperlite")))
     return change
 
 
@@ -210,13 +224,14 @@ def _last_listed(root, path, line):
 
 
 def _listed(settings):
-    """The settings of the yaml file as RecBole's pages list them."""
-    defaults = yaml.safe_load(settings.read_text("utf-8"))
-    lines = []
-    for setting in read_settings(settings).values():
-        meaning = setting.meaning.rstrip(".")
-        default = defaults[setting.name]
-        lines.append(
-            f"- ``{setting.name} ({setting.kind})`` : {meaning}. Defaults to ``{default}``."
-        )
-    return "\n\n".join(lines)
+    """The settings of the yaml file, given as text, as RecBole's pages list them."""
+    defaults = yaml.safe_load(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "WhisperLite.yaml")
+        path.write_text(settings, "utf-8")
+        annotated = read_settings(path)
+    return "\n\n".join(
+        f"- ``{name} ({setting.kind})`` : {setting.meaning.rstrip('.')}. Defaults to "
+        f"``{defaults[name]}``."
+        for name, setting in annotated.items()
+    )

@@ -24,10 +24,7 @@ TOLERANCE = 1e-5
 #: The trial: enough epochs for the loss to fall, in a few seconds.
 SETTINGS = {
     "dataset": example_data.NAME,
-    "load_col": {
-        "inter": ["user_id", "item_id", "request", "timestamp"],
-        "item": ["item_id", "title", "description"],
-    },
+    "load_col": {suffix: [*names] for suffix, names in example_data.COLUMNS.items()},
     "eval_args": {
         "split": {"LS": "valid_and_test"},
         "order": "TO",
@@ -69,7 +66,7 @@ def check(root: Path, change: dict[str, str], with_queries: bool) -> Iterator[tu
         if with_queries:
             asked = settings | {"query_fields": ["user_id", "request"]}
             asked["eval_args"] = settings["eval_args"] | {"split": {"RS": [6, 2, 2]}}
-            yield _ranks_queries(_trial(root, asked, folder), folder)
+            yield _ranks_queries(_trial(root, asked, folder))
     yield _own_tests(root)
 
 
@@ -169,7 +166,7 @@ def _like_the_plugin(found, plugin):
     )
 
 
-def _ranks_queries(found, folder):
+def _ranks_queries(found):
     alike = found["test"] == found["reloaded"]
     figures = f"{found['rows']} queries, test {_shown(found['test'])}"
     return "ranks by (user, request)", alike and found["rows"] > 50, figures

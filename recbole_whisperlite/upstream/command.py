@@ -22,7 +22,9 @@ def main(argv: list[str]) -> int:
     """
     args = _parser().parse_args(argv)
     root = args.recbole.expanduser().absolute()
-    model = changes.model_change(root) if _lacks_model(root, args) else {}
+    # evaluation by query may follow the model, or come with it
+    follows = args.with_queries and changes.has_model(root)
+    model = {} if follows else changes.model_change(root)
     change = dict(model)
     if args.with_queries:
         change |= changes.queries_change(root, model)
@@ -36,11 +38,6 @@ def main(argv: list[str]) -> int:
         )
         return 0
     return _check(root, change, args.with_queries)
-
-
-def _lacks_model(root, args):
-    """Whether the model is to be written, too: with --with-queries it may be there."""
-    return not (args.with_queries and changes.has_model(root))
 
 
 def _check(root, change, with_queries):

@@ -32,9 +32,7 @@ def main(argv: list[str]) -> int:
             not empty or cannot be written to.
     """
     args, flags = _parser().parse_known_args(argv)
-    wrong = [each for each in flags if not each.startswith("--") or "=" not in each]
-    if wrong:
-        raise UserError(f"'{wrong[0]}' is no option; settings are --key=value.")
+    config_files.check_flags(flags)
     check_folder(args.output, "--output")
     if args.output.is_dir() and any(args.output.iterdir()):
         raise UserError(f"--output {args.output}: this folder is not empty.")
@@ -64,9 +62,8 @@ def _dataset(args):
 
     from recbole_whisperlite.data.dataset import RequestDatasetMixin
 
-    files = [config_files.find(file) for file in args.config_files.split()]
     images = {"use_image": True} if args.images else {}
-    config = Config("WhisperLite", args.dataset, files, images)
+    config = Config("WhisperLite", args.dataset, args.config_files.split(), images)
     init_seed(config["seed"], config["reproducibility"])
     init_logger(config)
     dataset = create_dataset(config)

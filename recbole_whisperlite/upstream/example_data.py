@@ -12,7 +12,16 @@ from recbole_whisperlite.upstream.stock import write_stock
 
 NAME = "whisperlite"
 _SIZES = {"n_items": 120, "n_users": 50, "n_requests": 200}
-_TEXTS = ("title", "description")
+#: The columns of each file, and their types.
+COLUMNS = {
+    "inter": {
+        "user_id": "token",
+        "item_id": "token",
+        "request": "token",
+        "timestamp": "float",
+    },
+    "item": {"item_id": "token", "title": "token", "description": "token"},
+}
 
 
 def write_example(folder: str | os.PathLike) -> list[Path]:
@@ -24,17 +33,17 @@ def write_example(folder: str | os.PathLike) -> list[Path]:
     Returns:
         list of Path: The files.
     """
-    paths = [Path(folder, f"{NAME}.{suffix}") for suffix in ("inter", "item")]
     with tempfile.TemporaryDirectory() as home:
         source = build(Path(home, NAME), **_SIZES) / NAME
-        inter, _ = read_atomic(source.with_suffix(".inter"))
-        requests, _ = read_atomic(source.with_suffix(".request"))
-        items, _ = read_atomic(source.with_suffix(".item"))
-    text = requests.set_index("request_id")["request"]
-    inter["request"] = inter["request_id"].map(text)
-    columns = {"user_id": "token", "item_id": "token", "request": "token"}
-    columns["timestamp"] = "float"
-    write_stock(paths[0], columns, inter[[*columns]].itertuples(index=False))
-    columns = {"item_id": "token", **dict.fromkeys(_TEXTS, "token")}
-    write_stock(paths[1], columns, items[[*columns]].itertuples(index=False))
+        frames = {
+            suffix: read_atomic(source.with_suffix(f".{suffix}"))[0]
+            for suffix in ("inter", "item", "request")
+        }
+    text = frames["request"].set_index("request_id")["request"]
+    frames["inter"]["request"] = frames["inter"]["request_id"].map(text)
+    paths = []
+    for suffix, columns in COLUMNS.items():
+        paths.append(Path(folder, f"{NAME}.{suffix}"))
+        rows = frames[suffix][[*columns]].itertuples(index=False)
+        write_stock(paths[-1], columns, rows)
     return paths

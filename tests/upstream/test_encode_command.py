@@ -87,7 +87,7 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, capsys, monkeypatch):
     assert cli.main([*argv, "full"]) == 2
     assert "full: this folder is not empty" in capsys.readouterr().err
     assert cli.main([*argv, "made", "encoder=tfidf"]) == 2
-    assert "'encoder=tfidf' is no option" in capsys.readouterr().err
+    assert "'encoder=tfidf' is neither a flag nor a setting" in capsys.readouterr().err
     (tmp_path / "tiny" / "tiny.request").unlink()
     assert cli.main([*argv, "made"]) == 2
     assert "tiny.request" in capsys.readouterr().err
