@@ -4,6 +4,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from open_clip.model import CLIPTextCfg
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -69,6 +70,8 @@ FULL_LENGTH = {
 def test_a_causal_tower_run_to_the_longest_text_gives_open_clips_vectors(
     build, settings
 ):
+    if "eos_id" in settings and not hasattr(CLIPTextCfg, "eos_id"):
+        pytest.skip("this open_clip knows no eos_id")
     model, tokenizer = build(**settings)
     expected = plain(model, tokenizer, TEXTS)
     tower = TextTower(model, tokenizer, "cpu", bar)

@@ -4,6 +4,7 @@ import datetime
 import gzip
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -145,8 +146,8 @@ def test_numbers_in_parquet_are_none_where_missing_and_whole_where_they_can_be(
     columns = {
         "sku": pa.array(["007", "8"]),
         "name": pa.array(["hat", "boots"]),
-        "stock": pa.array([missing, 3.0], kind),
-        "price": pa.array([1.5, missing], kind),
+        "stock": pa.array(np.array([missing, 3.0], kind)),
+        "price": pa.array(np.array([1.5, missing], kind)),
         "atoms": pa.array([1e20, None], "float64"),  # beyond 64-bit integers
     }
     pq.write_table(pa.table(columns), tmp_path / "items.parquet")

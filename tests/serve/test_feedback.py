@@ -162,7 +162,7 @@ def test_what_is_waiting_is_written_at_the_end(url):
         ("sqlite:///file:there.db?mode=ro&uri=true", "readonly database"),
         ("mysql://u:secret@h/d", "not supported"),
         ("what", "no address"),
-        ("postgresql://u:secret@127.0.0.1:1/d", "connection to server"),
+        ("postgresql://u:secret@127.0.0.1:1/d", r"cannot be used \(.*[Cc]onnection"),
     ],
 )
 def test_a_database_that_cannot_be_written_to_is_told_at_the_start(address, said):

@@ -470,7 +470,7 @@ def test_texts_are_escaped(tmp_path):
     of, _ = written(tmp_path / "study", {"a": [["<b>&"]]}, ['"><script>x'], 1, ks=(1,))
     answers = Answers(tmp_path / "study", of)
     with TestClient(
-        make_app(tmp_path / "study", of, answers), "http://[::1]"
+        make_app(tmp_path / "study", of, answers), "http://127.0.0.1"
     ) as client:
         page = client.get(f"{link(of.raters[0])}/1").text
     assert "<script>" not in page and "<b>" not in page
