@@ -161,11 +161,13 @@ def _features(model, batch, generator):
 def _all_terms(model, interaction, candidates):
     r"""Every term at every candidate, by name in the order of the weights."""
     request, index = torch.unique(interaction[model.REQUEST], return_inverse=True)
+    n = len(candidates)
     terms = {
-        name: term.expand(len(request), -1)[index]
+        name: term.dense((len(request), n))[index]
         for name, term in model.request_terms(request, candidates)
     }
-    terms.update(model.user_terms(interaction, candidates))
+    for name, term in model.user_terms(interaction, candidates):
+        terms[name] = term.dense((len(interaction), n))
     return {name: terms[name] for name in model.term_names}
 
 

@@ -106,7 +106,8 @@ class SampledSoftmaxLoss(nn.Module):
         - logits: (B, C), a row per pair
         - target: (B), long, the column of each pair's item
         - log_inclusion: (C), :math:`\log \pi`, or None for no correction
-        - excluded: (B, C), bool, :math:`X_k`, without the target, or None
+        - excluded: rows and columns of :math:`X_k`, long, (E) each, without the target, or
+          None
         - Output: scalar; 0 for no pairs.
     """
 
@@ -115,7 +116,8 @@ class SampledSoftmaxLoss(nn.Module):
             return logits.sum() * 0.0  # the mean over no pairs would be NaN
         column = logits if log_inclusion is None else logits - log_inclusion
         if excluded is not None:
-            column = column.masked_fill(excluded, -torch.inf)
+            infinite = logits.new_tensor(-torch.inf)
+            column = column.index_put(excluded, infinite)
         own = _take(
             logits.flatten(),
             target
@@ -232,12 +234,15 @@ class WhisperLiteLoss(nn.Module):
             terms.append(self.contrastive_weight * cosine)
         elif self.contrastive_weight > 0:
             positive = label == 1
-            logits = scale * torch.matmul(request_e, item_e.transpose(0, 1))
+            # items that are only negatives have no part in it
+            item, item_index = torch.unique(item_index[positive], return_inverse=True)
+            item_e = F.embedding(item, item_e)
+            logits = torch.matmul(scale * request_e, item_e.transpose(0, 1))
             infonce = self.infonce(
                 logits,
                 request_index[positive],
-                item_index[positive],
-                log_q,
+                item_index,
+                None if log_q is None else log_q[item],
             )
             terms.append(self.contrastive_weight * infonce)
         return sum(terms)

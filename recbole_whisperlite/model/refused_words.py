@@ -12,6 +12,7 @@ import torch
 import torch.nn as nn
 from scipy.sparse import csr_matrix, hstack
 
+from recbole_whisperlite.model.score import Score
 from recbole_whisperlite.model.terms import Candidates, SparseRows, count_pairs
 from recbole_whisperlite.words import words_of
 
@@ -109,7 +110,11 @@ class RefusedWords(nn.Module):
             tuple: 0 or less, shape: [n, n_candidates] each
         """
         every = Candidates(self.every_word, len(self.every_word))
-        queries = [table(request, every) for table in (self.meant, self.avoided)]
+        shape = len(request), len(every)
+        queries = [
+            Score(table(request, every)).dense(shape)
+            for table in (self.meant, self.avoided)
+        ]
         queries = torch.cat(queries).transpose(0, 1).contiguous()
         scores = self.bags.weighted_sum(candidates.item, queries).transpose(0, 1)
         return tuple(-scores.reshape(2, len(request), len(candidates)))

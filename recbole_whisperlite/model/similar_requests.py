@@ -9,12 +9,15 @@ import torch
 import torch.nn as nn
 from scipy.sparse import csr_matrix, vstack
 
+from recbole_whisperlite.model.score import Score
 from recbole_whisperlite.model.terms import (
     MOST_COSINES,
     Candidates,
+    Prior,
     SparseRows,
     count_pairs,
     smoothed,
+    smoothed_at,
 )
 from recbole_whisperlite.model.whitening import HalfWhitening
 
@@ -63,25 +66,38 @@ class SimilarRequests(nn.Module):
         self.register_buffer("total", total, persistent=False)
 
     def forward(
-        self,
-        request: torch.LongTensor,
-        candidates: Candidates,
-        log_prior: torch.FloatTensor,
-        is_new: torch.BoolTensor,
-    ) -> torch.FloatTensor:
+        self, request: torch.LongTensor, candidates: Candidates, prior: Prior
+    ) -> Score:
         r"""Score candidates.
 
         Args:
             request (torch.LongTensor): shape: [n]
             candidates (Candidates): The items
-            log_prior (torch.FloatTensor): :math:`\log P(i|r)`, shape: [n, n_candidates]
-            is_new (torch.BoolTensor): Whether an item is new, shape: [n_candidates]
+            prior (Prior): Of these requests and candidates
 
         Returns:
-            torch.FloatTensor: shape: [n, n_candidates]
+            Score: shape: [n, n_candidates]
         """
-        found, total = self.sum(request, candidates), self.total[request]
-        return smoothed(found, total, log_prior, is_new, SIMILAR_COUNT)
+        found = self.sum(request, candidates)
+        return smoothed(found, self.total[request], prior, SIMILAR_COUNT)
+
+    def at(
+        self,
+        request: torch.LongTensor,
+        item: torch.LongTensor,
+        log_prior: torch.FloatTensor,
+    ) -> torch.FloatTensor:
+        r"""Score single items that are not new, with another prior.
+
+        Args:
+            request, item (torch.LongTensor): shape: [n]
+            log_prior (torch.FloatTensor): shape: [n]
+
+        Returns:
+            torch.FloatTensor: shape: [n]
+        """
+        found = self.sum.at(request, item)
+        return smoothed_at(found, self.total[request], log_prior, SIMILAR_COUNT)
 
 
 def _sums(vectors, trained, counts, max_neighbors):

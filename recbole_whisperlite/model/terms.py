@@ -3,12 +3,13 @@ recbole_whisperlite.model.terms
 ###############################
 Terms that WhisperLitePlus adds to the score of WhisperLite, from training interactions
 
-Each term is a number for every (row, candidate), shape: [n_rows, n_candidates]. In training
-a row must not see the very interaction that is its target, which is therefore left out of
-all counts.
+Each term is a number for every (row, candidate), shape: [n_rows, n_candidates], of which most
+are 0 or a product (``score.py``). In training a row must not see the very interaction that is
+its target, which is therefore left out of all counts.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from scipy.sparse import csr_matrix, diags
 
 from recbole.data.interaction import Interaction
 
+from recbole_whisperlite.model.score import Product, Score, Sparse
 from recbole_whisperlite.model.whitening import HalfWhitening
 
 #: The weight of the towers, in interactions: a request text with as many interactions of its
@@ -44,9 +46,26 @@ class Candidates:
         # position of each item among the candidates, -1 for other items
         self.position = item.new_full((n_items,), -1)
         self.position[item] = torch.arange(len(item), device=item.device)
+        self.is_all = torch.equal(item, self.position)  # and in their order
+        self._buffers = None
 
     def __len__(self):
         return len(self.item)
+
+    def rows_of(self, table: torch.Tensor) -> torch.Tensor:
+        r"""Return the rows of a table of all items, shape: [n_candidates, ...]; of all
+        candidates it is the table itself."""
+        return table if self.is_all else table[self.item]
+
+    def buffers(self, n_rows: int) -> tuple[torch.FloatTensor, torch.IntTensor]:
+        r"""Return memory for a number for every (row, candidate), shape: [n_rows *
+        n_candidates]: float32, all of it 0, as it has to be left; and int32, anything.
+        """
+        size = n_rows * len(self)
+        if self._buffers is None or len(self._buffers[0]) < size:
+            zero = torch.zeros(size, device=self.item.device)
+            self._buffers = zero, torch.empty_like(zero, dtype=torch.int)
+        return tuple(each[:size] for each in self._buffers)
 
 
 class SparseRows(nn.Module):
@@ -81,7 +100,7 @@ class SparseRows(nn.Module):
 
     def forward(
         self, row: torch.LongTensor, candidates: Candidates, largest: bool = False
-    ) -> torch.FloatTensor:
+    ) -> Sparse:
         r"""Sum rows of the matrix, or take the largest of their values.
 
         Args:
@@ -92,27 +111,26 @@ class SparseRows(nn.Module):
                 none
 
         Returns:
-            torch.FloatTensor: shape: [n, n_candidates]
+            Sparse: shape: [n, n_candidates]
         """
-        shape = len(row), len(candidates)
-        out_row = torch.arange(len(row), device=row.device)
+        n_rows, n_candidates = len(row), len(candidates)
+        out_row = torch.arange(n_rows, device=row.device)
         out_row = out_row.view(-1, *[1] * (row.dim() - 1)).expand_as(row).flatten()
-        row = row.flatten()
-        entry, length = self._entries(row)
+        several = row.dim() > 1
+        entry, length = self._entries(row.flatten())
         out_row = torch.repeat_interleave(out_row, length)
-        position, value = candidates.position[self.item[entry]], self.value[entry]
-        if len(candidates) < self.n_items:
-            known = position >= 0
-            out_row, position, value = out_row[known], position[known], value[known]
-        result = self.value.new_zeros(shape)
-        if largest:
-            index = out_row * len(candidates) + position
-            result.view(-1).scatter_reduce_(0, index, value, reduce="amax")
-            return result
-        if result.is_cuda:  # where the order of additions in scatter_add_ is random
-            return result.index_put_((out_row, position), value, accumulate=True)
-        index = out_row * len(candidates) + position
-        return result.view(-1).scatter_add_(0, index, value).view(shape)
+        position = self.item.index_select(0, entry)
+        if not candidates.is_all:
+            position = candidates.position.index_select(0, position)
+            known = (position >= 0).nonzero().squeeze(1)
+            entry, out_row, position = (
+                each.index_select(0, known) for each in (entry, out_row, position)
+            )
+        value = self.value.index_select(0, entry)
+        found = Sparse(out_row, position, value, (n_rows, n_candidates))
+        return (
+            _each_once(found, candidates.buffers(n_rows), largest) if several else found
+        )
 
     def weighted_sum(
         self, row: torch.LongTensor, table: torch.FloatTensor
@@ -142,6 +160,25 @@ class SparseRows(nn.Module):
         first = torch.cumsum(length, dim=0) - length
         number = torch.arange(int(length.sum()), device=row.device)
         return number + torch.repeat_interleave(begin - first, length), length
+
+
+def _each_once(found, buffers, largest):
+    r"""Cells that may be there several times, each once with its sum or largest value."""
+    cell, (total, last) = found.cell, buffers
+    number = torch.arange(len(cell), dtype=torch.int, device=cell.device)
+    last.scatter_(0, cell, number)
+    once = last.index_select(0, cell) == number
+    if largest:
+        total.scatter_reduce_(0, cell, found.value, reduce="amax")
+    elif total.is_cuda:  # where the order of additions in scatter_add_ is random
+        total.index_put_((cell,), found.value, accumulate=True)
+    else:
+        total.scatter_add_(0, cell, found.value)
+    found = found.only(once)
+    cell = found.cell
+    found = found._replace(value=total.index_select(0, cell))
+    total.index_fill_(0, cell, 0)
+    return found
 
 
 def padded_histories(
@@ -232,40 +269,56 @@ class Popularity(nn.Module):
         return frequency.clamp_(max=1)
 
     def forward(
-        self,
-        candidates: Candidates,
-        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
-        made_new: torch.BoolTensor | None = None,
-        n_rows: int = 1,
+        self, candidates: Candidates, made_new: torch.BoolTensor | None = None
     ) -> tuple[torch.FloatTensor, torch.BoolTensor]:
         r"""Return log popularity and whether an item is new.
 
         Args:
             candidates (Candidates): The items
-            positives (tuple): In training, the rows that have a target and the positions of
-                their targets among the candidates, shape: [n_positives] each. They are left
-                out of the counts
             made_new (torch.BoolTensor): In training, the candidates that are treated as
                 new, shape: [n_candidates]
-            n_rows (int): The number of rows, with ``positives``
 
         Returns:
-            tuple: shape: [n_rows, n_candidates] and [n_candidates]; without ``positives``
-            there is one row
+            tuple: shape: [1, n_candidates] and [n_candidates]
         """
         is_new = self.is_new[candidates.item]
         if made_new is not None:
             is_new = is_new | made_new
         log_count = (self.count[candidates.item] + UNSEEN).log()
         of_new = math.log(self.average + UNSEEN) + self.new_log_factor
-        result = torch.where(is_new, of_new, log_count).unsqueeze(0)
-        if positives is not None:
-            row, position = positives
-            known = ~is_new[position]
-            row, position = row[known], position[known]
-            without = (self.count[candidates.item[position]] - 1).clamp(min=0) + UNSEEN
-            result = result.repeat(n_rows, 1).index_put((row, position), without.log())
-        return result, is_new
+        return torch.where(is_new, of_new, log_count).unsqueeze(0), is_new
+
+    def of_targets(self, item: torch.LongTensor) -> torch.FloatTensor:
+        r"""Log popularity of items that are not new, each without one choice, shape: [n]."""
+        return ((self.count[item] - 1).clamp(min=0) + UNSEEN).log()
+
+
+class Prior(NamedTuple):
+    r"""What is expected of items before anything is counted: :math:`\log P(i|r)`.
+
+    The sum of ``logits`` and ``log_popularity`` less ``log_normalizer``.
+
+    - logits(torch.FloatTensor): Of the towers, shape: [n, n_candidates]
+    - log_popularity(torch.FloatTensor): shape: [1, n_candidates]
+    - log_normalizer(torch.FloatTensor): shape: [n, 1]
+    - is_new(torch.BoolTensor): Whether an item is new, shape: [n_candidates]
+    """
+
+    logits: torch.FloatTensor
+    log_popularity: torch.FloatTensor
+    log_normalizer: torch.FloatTensor
+    is_new: torch.BoolTensor
+
+    def score(self) -> Score:
+        r"""Score: At every candidate."""
+        return Score(self.logits, self.log_popularity, -self.log_normalizer)
+
+    def at(self, row: torch.LongTensor, position: torch.LongTensor):
+        r"""torch.FloatTensor: At some cells, shape: [n_cells]."""
+        cell = row * self.logits.shape[1] + position
+        logits = F.embedding(cell, self.logits.view(-1, 1)).squeeze(1)
+        popularity = self.log_popularity[0, position]
+        return logits + popularity - self.log_normalizer[row, 0]
 
 
 class RequestMemory(nn.Module):
@@ -298,57 +351,85 @@ class RequestMemory(nn.Module):
         self.register_buffer("total", total, persistent=False)
 
     def forward(
-        self,
-        request: torch.LongTensor,
-        candidates: Candidates,
-        log_prior: torch.FloatTensor,
-        is_new: torch.BoolTensor,
-        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
-    ) -> torch.FloatTensor:
+        self, request: torch.LongTensor, candidates: Candidates, prior: Prior
+    ) -> Score:
         r"""Score candidates.
 
         Args:
             request (torch.LongTensor): shape: [n]
             candidates (Candidates): The items
-            log_prior (torch.FloatTensor): :math:`\log P(i|r)`, shape: [n, n_candidates]
-            is_new (torch.BoolTensor): Whether an item is new, shape: [n_candidates]
-            positives (tuple): As for :class:`Popularity`
+            prior (Prior): Of these requests and candidates
 
         Returns:
-            torch.FloatTensor: shape: [n, n_candidates]
+            Score: shape: [n, n_candidates]
         """
-        count, total = self.count(request, candidates), self.total[request]
-        if positives is not None:
-            count[positives] -= 1
-            total[positives[0]] -= 1
-        return smoothed(count, total, log_prior, is_new, PRIOR_COUNT)
+        count = self.count(request, candidates)
+        return smoothed(count, self.total[request], prior, PRIOR_COUNT)
+
+    def at(
+        self,
+        request: torch.LongTensor,
+        item: torch.LongTensor,
+        log_prior: torch.FloatTensor,
+        left_out: int = 0,
+    ) -> torch.FloatTensor:
+        r"""Score single items that are not new.
+
+        Args:
+            request, item (torch.LongTensor): shape: [n]
+            log_prior (torch.FloatTensor): shape: [n]
+            left_out (int): How many choices of each item with its request are not counted
+
+        Returns:
+            torch.FloatTensor: shape: [n]
+        """
+        count = self.count.at(request, item) - left_out
+        total = self.total[request] - left_out
+        return smoothed_at(count, total, log_prior, PRIOR_COUNT)
+
+    def without_choice(self, request: torch.LongTensor) -> torch.FloatTensor:
+        r"""By how much other items gain, but for new ones, when a choice with the request is
+        left out, shape: [n]."""
+        total = self.total[request] + PRIOR_COUNT
+        return total.log() - (total - 1).log()
 
 
 def smoothed(
-    count: torch.FloatTensor,
-    total: torch.FloatTensor,
-    log_prior: torch.FloatTensor,
-    is_new: torch.BoolTensor,
-    prior_count: float,
-) -> torch.FloatTensor:
+    count: Sparse, total: torch.FloatTensor, prior: Prior, prior_count: float
+) -> Score:
     r"""The logarithm of shares with a Dirichlet prior, which is all that new items have.
 
     Args:
-        count (torch.FloatTensor): Of items, which is changed, shape: [n, n_candidates]
+        count (Sparse): Of items, shape: [n, n_candidates]
         total (torch.FloatTensor): Of all items, shape: [n]
-        log_prior (torch.FloatTensor): Logarithms of the prior, shape: [n, n_candidates]
-        is_new (torch.BoolTensor): shape: [n_candidates]
+        prior (Prior): Of the same rows and candidates
         prior_count (float): What the prior counts, in the unit of ``count``
 
     Returns:
-        torch.FloatTensor: shape: [n, n_candidates]
+        Score: shape: [n, n_candidates]
     """
-    count.masked_fill_(is_new, 0)
-    total = torch.log(total + prior_count).unsqueeze(1)
-    total = torch.where(is_new, math.log(prior_count), total)
-    # the logarithm of 0 is slow, and that of the smallest number is small enough
-    log_count = count.clamp_(min=torch.finfo(count.dtype).tiny).log_()
-    return torch.logaddexp(log_count, log_prior + math.log(prior_count)) - total
+    count = count.only(~prior.is_new[count.position])
+    # log((n + a P) / a) = log P + log(1 + n / (a P))
+    log_prior = prior.at(count.row, count.position) + math.log(prior_count)
+    gain = F.softplus(count.value.log() - log_prior)
+    share = math.log(prior_count) - torch.log(total + prior_count)
+    known = (~prior.is_new).to(share.dtype)
+    return prior.score() + Score(
+        Product(share.unsqueeze(1), known.unsqueeze(1)), count._replace(value=gain)
+    )
+
+
+def smoothed_at(
+    count: torch.FloatTensor,
+    total: torch.FloatTensor,
+    log_prior: torch.FloatTensor,
+    prior_count: float,
+) -> torch.FloatTensor:
+    r"""As :func:`smoothed`, at single cells of items that are not new, shape: [n]."""
+    log_prior = log_prior + math.log(prior_count)
+    # the logarithm of 0 would have no gradient
+    log_count = count.clamp(min=torch.finfo(count.dtype).tiny).log()
+    return torch.logaddexp(log_count, log_prior) - torch.log(total + prior_count)
 
 
 class Neighbors(nn.Module):
@@ -396,19 +477,20 @@ class Neighbors(nn.Module):
         candidates: Candidates,
         positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
         user: torch.LongTensor | None = None,
-    ) -> torch.FloatTensor:
+    ) -> Sparse:
         r"""Score candidates.
 
         Args:
             history (torch.LongTensor): Items, padded by 0, shape: [n, length]
             candidates (Candidates): The items
-            positives (tuple): In training, as for :class:`Popularity`; the user of such a
-                row is not counted among those that its target shares with the history,
-                whose interactions are all in training
+            positives (tuple): In training, the rows that have a target and the positions of
+                their targets among the candidates, shape: [n_positives] each. The user of
+                such a row is not counted among those that its target shares with the
+                history, whose interactions are all in training
             user (torch.LongTensor): With ``positives``, the user of each row, shape: [n]
 
         Returns:
-            torch.FloatTensor: shape: [n, n_candidates]
+            Sparse: shape: [n, n_candidates]
         """
         score = self.scaled_cosine(history, candidates)
         if positives is not None:
@@ -419,8 +501,8 @@ class Neighbors(nn.Module):
             own = own * self.inverse_norm[item]
             own = own * self.user_weight[user[row]].unsqueeze(1)
             full = self.scaled_cosine.at(history[row], item.expand_as(own))
-            score[positives] = (full - own).clamp_(min=0).sum(dim=1)
-        return score.log1p_()
+            score = score.replaced(*positives, (full - own).clamp_(min=0).sum(dim=1))
+        return score._replace(value=score.value.log1p())
 
 
 def shared_users(
@@ -481,26 +563,27 @@ class Transitions(nn.Module):
         latest: torch.LongTensor,
         candidates: Candidates,
         positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
-    ) -> torch.FloatTensor:
+    ) -> Sparse:
         r"""Score candidates.
 
         Args:
             latest (torch.LongTensor): The latest item of each history, 0 if there is none,
                 shape: [n]
             candidates (Candidates): The items
-            positives (tuple): As for :class:`Popularity`; the step to the target of such a
+            positives (tuple): As for :class:`Neighbors`; the step to the target of such a
                 row is not counted
 
         Returns:
-            torch.FloatTensor: shape: [n, n_candidates]
+            Sparse: shape: [n, n_candidates]
         """
         score = self.scaled_count(latest, candidates)
         if positives is not None:
             row, position = positives
-            own = self.inverse_norm[latest[row]]
-            own = _NEIGHBOR_SCALE * own * self.inverse_norm[candidates.item[position]]
-            score[positives] = (score[positives] - own).clamp_(min=0)
-        return score.log1p_()
+            before, item = latest[row], candidates.item[position]
+            own = _NEIGHBOR_SCALE * self.inverse_norm[before] * self.inverse_norm[item]
+            value = (self.scaled_count.at(before, item) - own).clamp_(min=0)
+            score = score.replaced(row, position, value)
+        return score._replace(value=score.value.log1p())
 
 
 class LikeHistory(nn.Module):
@@ -581,9 +664,7 @@ class NearestItem(nn.Module):
         shape = len(vectors), len(vectors)
         self.cosine = SparseRows(csr_matrix((values, (rows, columns)), shape=shape))
 
-    def forward(
-        self, history: torch.LongTensor, candidates: Candidates
-    ) -> torch.FloatTensor:
+    def forward(self, history: torch.LongTensor, candidates: Candidates) -> Sparse:
         r"""Score candidates.
 
         Args:
@@ -591,7 +672,7 @@ class NearestItem(nn.Module):
             candidates (Candidates): The items
 
         Returns:
-            torch.FloatTensor: shape: [n, n_candidates]
+            Sparse: shape: [n, n_candidates]
         """
         return self.cosine(history, candidates, largest=True)
 

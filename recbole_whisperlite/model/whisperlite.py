@@ -158,7 +158,11 @@ class WhisperLite(GeneralRecommender):
         used = label == 1
         if self.loss.needs_negatives:
             used = used | self.is_chosen[item]
-        return interaction[used], label[used]
+        if not used.all():  # RecBole's way to take rows goes through lists
+            columns = interaction.interaction.items()
+            columns = {name: each[used] for name, each in columns}
+            interaction, label = type(interaction)(columns), label[used]
+        return interaction, label
 
     def _log_q(self, item):
         return self.log_q[item] if self.popularity_correction else None

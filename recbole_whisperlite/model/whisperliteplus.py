@@ -18,6 +18,7 @@ from recbole.data.interaction import Interaction
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.loss import SampledSoftmaxLoss
 from recbole_whisperlite.model.refused_words import RefusedWords
+from recbole_whisperlite.model.score import Product, Score, Sparse
 from recbole_whisperlite.model.similar_requests import SimilarRequests
 from recbole_whisperlite.model.similarity import LearnedSimilarity
 from recbole_whisperlite.model.terms import (
@@ -26,6 +27,7 @@ from recbole_whisperlite.model.terms import (
     NearestItem,
     Neighbors,
     Popularity,
+    Prior,
     RequestMemory,
     SparseRows,
     Transitions,
@@ -391,78 +393,139 @@ class WhisperLitePlus(WhisperLite):
         self,
         request: torch.LongTensor,
         candidates: Candidates,
-        positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
-        made_new: torch.BoolTensor | None = None,
-        log_inclusion: torch.FloatTensor | None = None,
-    ) -> Iterator[tuple[str, torch.FloatTensor]]:
-        r"""Yield the terms that do not depend on the user: name, and shape [n, n_candidates]
-        or [1, n_candidates].
+        prior: Prior | None = None,
+    ) -> Iterator[tuple[str, Score]]:
+        r"""Yield the terms that do not depend on the user: name, and score of shape
+        [n, n_candidates].
+
+        The choices of a batch of training are counted like all others, see
+        :meth:`_without_own_choice`.
 
         Args:
             request (torch.LongTensor): shape: [n]
             candidates (Candidates): The items
-            positives, made_new: In training, see :class:`Popularity`
-            log_inclusion (torch.FloatTensor): In training, as for
-                :class:`SampledSoftmaxLoss`, shape: [n_candidates]
+            prior (Prior): From :meth:`prior`, of the same. Default: that of ranking
         """
-        scale = self.logit_scale.exp()
-        # each distinct text goes through its tower once
-        request_e = scale * self.requests(request)
-        item_e = self.items(candidates.item).transpose(0, 1)
-        logits = torch.matmul(request_e, item_e)
+        if prior is None:
+            prior = self.prior(request, candidates)
         if self.use_memory:
-            log_popularity, is_new = self.popularity(
-                candidates, positives, made_new, len(request)
-            )
-            normalizer = self._log_normalizer(
-                request_e, logits, candidates, made_new, log_inclusion
-            )
-            log_prior = logits + log_popularity - normalizer
-            yield "memory", self.memory(
-                request, candidates, log_prior, is_new, positives
-            )
+            yield "memory", self.memory(request, candidates, prior)
             if self.use_similar_requests:
                 yield "similar_requests", self.similar_requests(
-                    request, candidates, log_prior, is_new
+                    request, candidates, prior
                 )
-            yield "popularity", log_popularity
+            yield "popularity", Score(prior.log_popularity)
             unchosen = self.popularity.is_new & self.popularity.in_catalogue
-            yield "unchosen", unchosen[candidates.item].to(logits.dtype).unsqueeze(0)
+            unchosen = unchosen[candidates.item].to(self.popularity.count.dtype)
+            yield "unchosen", Score(unchosen.unsqueeze(0))
             if not self.training:
                 # a single choice says little, and the popularity that it makes too much
                 count = self.popularity.count[candidates.item].unsqueeze(0)
-                yield "seldom", (count > 0) / count.clamp(min=1)
-        yield "towers", logits
+                yield "seldom", Score((count > 0) / count.clamp(min=1))
+        yield "towers", Score(prior.logits)
         if self.use_zero_shot and not self.training:
             # where data is small it says more than the towers, which learn better without
-            vectors = self.like_history.vectors[candidates.item]
+            vectors = candidates.rows_of(self.like_history.vectors)
             wish = self.like_history.whitening(self.requests.vectors[request])
-            yield "zero_shot", torch.matmul(wish, vectors.transpose(0, 1))
+            yield "zero_shot", Score(Product(wish, vectors))
         if self.use_refusals:
-            refusal_e = -scale * self._refusal_e(request)
-            yield "refusals", torch.matmul(refusal_e, item_e)
+            refusal_e = -self.logit_scale.exp() * self._refusal_e(request)
+            yield "refusals", Score(Product(refusal_e, self._item_e(candidates)))
         if self.use_refused_words and not self.training:
             # they were counted with the very choices that training has as targets
             meant, avoided = self.refused_words(request, candidates)
-            yield "meant", meant
-            yield "avoided", avoided
+            yield "meant", Score(meant)
+            yield "avoided", Score(avoided)
 
-    def _log_normalizer(self, request_e, logits, candidates, made_new, log_inclusion):
+    def _item_e(self, candidates):
+        r"""Embeddings of candidates, shape: [n_candidates, embedding_size]"""
+        return (
+            self.items.embed_all() if candidates.is_all else self.items(candidates.item)
+        )
+
+    def prior(
+        self,
+        request: torch.LongTensor,
+        candidates: Candidates,
+        made_new: torch.BoolTensor | None = None,
+        log_inclusion: torch.FloatTensor | None = None,
+    ) -> Prior:
+        r"""Return what towers and popularity expect of items.
+
+        Args:
+            request (torch.LongTensor): shape: [n]
+            candidates (Candidates): The items
+            made_new (torch.BoolTensor): In training, see :class:`Popularity`
+            log_inclusion (torch.FloatTensor): In training, as for
+                :class:`SampledSoftmaxLoss`, shape: [n_candidates]
+        """
+        # each distinct text goes through its tower once
+        request_e = self.logit_scale.exp() * self.requests(request)
+        item_e = self._item_e(candidates)
+        logits = torch.matmul(request_e, item_e.transpose(0, 1)).float()
+        log_popularity, is_new = self.popularity(candidates, made_new)
+        prior = Prior(logits, log_popularity, torch.zeros_like(logits[:, :1]), is_new)
+        if self.use_memory:
+            normalizer = self._log_normalizer(
+                request_e, prior, candidates, made_new, log_inclusion
+            )
+            prior = prior._replace(log_normalizer=normalizer)
+        return prior
+
+    def _log_normalizer(self, request_e, prior, candidates, made_new, log_inclusion):
         r"""The log of the sum of popularity · exp(towers) over the catalogue, shape: [n, 1].
 
         Items that were not in the catalogue in training take nothing from the others.
         """
+        logits, log_popularity = prior.logits, prior.log_popularity
         if log_inclusion is None and len(candidates) < self.n_items:
-            candidates = Candidates(
-                torch.arange(self.n_items, device=request_e.device), self.n_items
-            )
+            candidates = self._every_item()
             logits = torch.matmul(request_e, self.items.embed_all().transpose(0, 1))
-        log_popularity, _ = self.popularity(candidates, made_new=made_new)
+            log_popularity, _ = self.popularity(candidates, made_new)
         if log_inclusion is not None:
             log_popularity = log_popularity - log_inclusion
-        known = self.popularity.in_catalogue[candidates.item]
+        known = candidates.rows_of(self.popularity.in_catalogue)
         log_popularity = log_popularity.masked_fill(~known, -torch.inf)
         return torch.logsumexp(logits + log_popularity, dim=1, keepdim=True)
+
+    def _without_own_choice(self, request, index, candidates, prior, positives):
+        r"""What changes when the choice of each row of a batch is left out of its terms of the
+        request.
+
+        Args:
+            request (torch.LongTensor): Distinct requests, shape: [n_requests]
+            index (torch.LongTensor): The request of each row among these, shape: [n]
+            candidates (Candidates): The items
+            prior (Prior): Of the requests and candidates
+            positives (tuple): As for :class:`Neighbors`
+
+        Returns:
+            Score: Weighted, shape: [n, n_candidates]
+        """
+        row, position = positives
+        shape, weights = (len(index), len(candidates)), self.weights
+        gain = torch.zeros_like(prior.logits[:1, 0]).repeat(shape[0])
+        gain[row] = self.memory.without_choice(request[index[row]])
+        is_known = ~prior.is_new
+        others = Product(gain.unsqueeze(1), is_known.to(gain.dtype).unsqueeze(1))
+
+        # a target that is new has nothing to be left out
+        row, position = row[is_known[position]], position[is_known[position]]
+        item, of_row = candidates.item[position], index[row]
+        asked = request[of_row]
+        popularity = self.popularity.of_targets(item)
+        change = popularity - prior.log_popularity[0, position]
+        before = prior.at(of_row, position)
+        after = before + change
+        memory = self.memory.at(asked, item, after, left_out=1)
+        memory = memory - self.memory.at(asked, item, before) - gain[row]
+        total = weights["memory"] * memory + weights["popularity"] * change
+        if self.use_similar_requests:
+            found = self.similar_requests.at(asked, item, after)
+            found = found - self.similar_requests.at(asked, item, before)
+            total = total + weights["similar_requests"] * found
+        targets = Sparse(row, position, total, shape)
+        return weights["memory"] * Score(others) + Score(targets)
 
     def user_terms(
         self,
@@ -470,13 +533,14 @@ class WhisperLitePlus(WhisperLite):
         candidates: Candidates,
         positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
         made_new: torch.BoolTensor | None = None,
-    ) -> Iterator[tuple[str, torch.FloatTensor]]:
-        r"""Yield the terms that depend on the user: name, and shape [n, n_candidates].
+    ) -> Iterator[tuple[str, Score]]:
+        r"""Yield the terms that depend on the user: name, and score of shape
+        [n, n_candidates].
 
         Args:
             interaction (Interaction): n rows
             candidates (Candidates): The items
-            positives, made_new: In training, see :class:`Popularity`
+            positives, made_new: In training, see :class:`Neighbors` and :class:`Popularity`
         """
         if not self.reads_history:
             return
@@ -490,16 +554,16 @@ class WhisperLitePlus(WhisperLite):
         if self.use_neighbors:
             user = interaction[self.USER_ID]
             neighbors = self.neighbors(history, candidates, positives, user)
-            yield "neighbors", _without(neighbors, made_new)
+            yield "neighbors", Score(_without(neighbors, made_new))
         if self.use_transitions:
             transitions = self.transitions(latest, candidates, positives)
-            yield "transitions", _without(transitions, made_new)
+            yield "transitions", Score(_without(transitions, made_new))
         if self.use_history:
             attention = self._attention(interaction[self.REQUEST], history)
             mean = self.like_history(history, attention)
-            vectors = self.like_history.vectors[candidates.item]
-            yield "history", torch.matmul(mean, vectors.transpose(0, 1))
-            yield "nearest", self.nearest(history, candidates)
+            vectors = candidates.rows_of(self.like_history.vectors)
+            yield "history", Score(Product(mean, vectors))
+            yield "nearest", Score(self.nearest(history, candidates))
         if self.use_similarity:
             is_new = self.popularity.is_new
             query = self.similarity.summarize(history, distance, is_new)
@@ -507,17 +571,15 @@ class WhisperLitePlus(WhisperLite):
             if made_new is not None:
                 is_new = is_new | made_new
             key, bias = self.similarity.keys(candidates.item, is_new)
-            yield "similarity", torch.addmm(bias, query, key.transpose(0, 1))
+            yield "similarity", Score(Product(query, key), bias.unsqueeze(0))
 
     def _other_user_items(self, interaction, candidates, positives):
-        r"""Whether a candidate is an item of the user other than the target, shape:
-        [n, n_candidates]; False in rows without a target"""
-        row = positives[0]
-        other = torch.zeros(len(interaction), len(candidates), dtype=torch.bool)
-        other = other.to(row.device)
-        other[row] = self.user_items(interaction[self.USER_ID][row], candidates) > 0
-        other[positives] = False
-        return other
+        r"""The candidates that are items of the user other than the target: the number of a
+        positive and the position of an item, shape: [n_cells] each."""
+        row, position = positives
+        found = self.user_items(interaction[self.USER_ID][row], candidates)
+        found = found.only(found.position != position[found.row])
+        return found.row, found.position
 
     def _draw_candidates(self, item, label):
         r"""The items of a batch and a uniform sample of the others, with the log of the
@@ -553,19 +615,17 @@ class WhisperLitePlus(WhisperLite):
         if self.new_item_rate > 0:
             drawn = torch.rand(len(candidates), device=column.device)
             made_new = drawn < self.new_item_rate
-        weights, logits = self.weights, 0.0
-        for name, term in self.request_terms(
-            interaction[self.REQUEST], candidates, positives, made_new, log_inclusion
-        ):
-            logits = logits + weights[name] * term
-        for name, term in self.user_terms(interaction, candidates, positives, made_new):
-            logits = logits + weights[name] * term
+        logits = self._training_logits(
+            interaction, candidates, positives, made_new, log_inclusion
+        )
         excluded = None
         if self.mask_user_items:
             excluded = self._other_user_items(interaction, candidates, positives)
-            excluded = excluded[positive_row]
+        of_positives = logits
+        if len(positive_row) < len(logits):
+            of_positives = logits[positive_row]
         loss = self.loss.contrastive_weight * self.softmax(
-            logits[positive_row],
+            of_positives,
             column[positive_row],
             log_inclusion if self.popularity_correction else None,
             excluded,
@@ -576,16 +636,36 @@ class WhisperLitePlus(WhisperLite):
             loss = loss + self.loss.bce_weight * bce
         return loss
 
-    def _logits(self, interaction, item):
+    def _training_logits(
+        self, interaction, candidates, positives, made_new, log_inclusion
+    ):
+        r"""Logits of candidates with the choice of each row left out, shape:
+        [n, n_candidates]."""
+        # requests with the same text differ only by the choice that is left out
+        request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
+        prior = self.prior(request, candidates, made_new, log_inclusion)
+        weights, of_request, of_user = self.weights, Score(), Score()
+        for name, term in self.request_terms(request, candidates, prior):
+            of_request = of_request + weights[name] * term
+        for name, term in self.user_terms(interaction, candidates, positives, made_new):
+            of_user = of_user + weights[name] * term
+        if self.use_memory:
+            of_user = of_user + self._without_own_choice(
+                request, index, candidates, prior, positives
+            )
+        logits = F.embedding(index, of_request.dense(prior.logits.shape))
+        return of_user.added_to(logits, logits.shape)
+
+    def _logits(self, interaction, candidates):
         r"""Logits of items for the user and request of each row, shape: [n, n_items]."""
         # requests with the same text differ only by their users
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
-        candidates, weights = Candidates(item, self.n_items), self.weights
+        weights, shape = self.weights, (len(request), len(candidates))
         gain, without = self._gain_without_history(), None
         if gain:
             without = torch.where(interaction[self.HISTORY_LENGTH] == 0)[0]
             gain = gain if len(without) else {}
-        logits, of_words, gained = 0.0, 0.0, 0.0
+        of_request, of_words, gained, of_user = Score(), Score(), Score(), Score()
         for name, term in self.request_terms(request, candidates):
             if name in gain:
                 gained = gained + gain[name] * term
@@ -593,29 +673,34 @@ class WhisperLitePlus(WhisperLite):
                 of_words = of_words + weights[name] * term
             else:
                 strength = self.refusal_strength if name == "refusals" else 1.0
-                logits = logits + strength * weights[name] * term
+                of_request = of_request + strength * weights[name] * term
+        logits = of_request.dense(shape)
         if self.use_refused_words:
-            of_words = torch.tanh(WORDS_FACTOR / MOST_BY_WORDS * of_words)
+            of_words = torch.tanh(WORDS_FACTOR / MOST_BY_WORDS * of_words.dense(shape))
             logits = logits + self.refusal_strength * MOST_BY_WORDS * of_words
-        # with mixed precision, what is added is wider than the scores of the towers
-        logits = logits[index].float()
+        logits = logits[index]
         if gain:
-            logits[without] += gained[index[without]]
+            logits[without] += gained.dense(shape)[index[without]]
         for name, term in self.user_terms(interaction, candidates):
             weight = weights[name]
-            logits.addcmul_(weight[item] if weight.dim() else weight, term)
-        return logits
+            weight = candidates.rows_of(weight) if weight.dim() else weight
+            of_user = of_user + weight * term
+        return of_user.added_to(logits, logits.shape)
+
+    def _every_item(self):
+        r"""The whole catalogue as candidates."""
+        item = torch.arange(self.n_items, device=self.logit_scale.device)
+        return Candidates(item, self.n_items)
 
     def predict(self, interaction: Interaction) -> torch.FloatTensor:
         candidate, index = torch.unique(interaction[self.ITEM_ID], return_inverse=True)
-        logits = self._logits(interaction, candidate)
+        logits = self._logits(interaction, Candidates(candidate, self.n_items))
         return logits.gather(1, index.unsqueeze(1)).squeeze(1)
 
     def full_sort_predict(self, interaction: Interaction) -> torch.FloatTensor:
-        item = torch.arange(self.n_items, device=self.logit_scale.device)
-        return self._logits(interaction, item).view(-1)
+        return self._logits(interaction, self._every_item()).view(-1)
 
 
 def _without(term, made_new):
     r"""A term of counts, without those of items that are treated as new."""
-    return term if made_new is None else term.masked_fill(made_new, 0)
+    return term if made_new is None else term.only(~made_new[term.position])

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
 from recbole_whisperlite.model.fitting import fit_weights
+from recbole_whisperlite.model.score import Score
 
 
 class Model(nn.Module):
@@ -34,10 +35,10 @@ class Model(nn.Module):
         return dict(zip(self.term_names, self.term_weight.unbind()))
 
     def request_terms(self, request, candidates):
-        yield "memory", self.of_request[request][:, candidates.item]
+        yield "memory", Score(self.of_request[request][:, candidates.item])
 
     def user_terms(self, interaction, candidates):
-        yield "towers", self.of_user[interaction["user"]][:, candidates.item]
+        yield "towers", Score(self.of_user[interaction["user"]][:, candidates.item])
 
 
 class Queries:
@@ -143,7 +144,7 @@ def test_the_weight_of_refusals_stays_as_it_was_trained(trained):
     model = Model(*terms, start=(1.0, trained))
     model.term_names = ["memory", "refusals"]
     model.user_terms = lambda interaction, candidates: [
-        ("refusals", model.of_user[interaction["user"]])
+        ("refusals", Score(model.of_user[interaction["user"]]))
     ]
     found = fit_weights(model, Queries(choices(*terms, (3.0, 0.0), lambda q: 1)), 100)
     assert found["refusals"] == max(trained, 0) and found["memory"] > 1.5
@@ -159,7 +160,7 @@ def test_a_term_of_pairs_has_a_weight_for_what_is_seldom_and_one_for_what_is_fre
     model.term_names = ["memory", "history"]
     model.popularity.frequency = torch.tensor(frequency)
     model.user_terms = lambda interaction, candidates: [
-        ("history", model.of_user[interaction["user"]])
+        ("history", Score(model.of_user[interaction["user"]]))
     ]
     model.of_request.zero_()
     weight = 2.5 * (1 - frequency) - 1.5 * frequency
@@ -182,7 +183,7 @@ def test_users_without_a_history_have_weights_of_their_own():
 
     def user_terms(interaction, candidates):
         known = interaction["history_length"].unsqueeze(1) > 0
-        yield "towers", model.of_user[interaction["user"]] * known
+        yield "towers", Score(model.of_user[interaction["user"]] * known)
 
     model.user_terms = user_terms
     found = fit_weights(model, queries, 100)

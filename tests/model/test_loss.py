@@ -183,7 +183,7 @@ def test_an_item_that_is_drawn_half_of_the_time_counts_twice():
 
 def test_excluded_items_are_no_negatives_and_only_in_their_row():
     logits, target = random(2, 3), torch.tensor([0, 1])
-    excluded = torch.tensor([[False, False, True], [False, False, False]])
+    excluded = torch.tensor([0]), torch.tensor([2])
     rows = logits[0, :2], logits[1]
     expected = [F.cross_entropy(row, own) for row, own in zip(rows, target)]
     found = SampledSoftmaxLoss()(logits, target, None, excluded)
@@ -216,7 +216,7 @@ def test_over_all_draws_log_p_is_the_optimum(corrected):
                 logits,
                 torch.tensor([target]),
                 inclusion.log() if corrected else None,
-                left_out[None],
+                torch.nonzero(left_out[None], as_tuple=True),
             )
             expected = expected + p[target] * probability * loss
     (gradient,) = torch.autograd.grad(expected, logits)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from close import assert_close_relative
-from test_terms import ALL, ITEM, N_ITEMS, N_REQUESTS, REQUEST
+from test_terms import ALL, ITEM, N_ITEMS, N_REQUESTS, REQUEST, as_prior
 
 from recbole_whisperlite.model.similar_requests import SimilarRequests
 from recbole_whisperlite.model.whitening import HalfWhitening
@@ -20,7 +20,8 @@ NEVER = torch.zeros(N_ITEMS, dtype=torch.bool)
 
 
 def scores(term, is_new=NEVER):
-    return term(torch.arange(N_REQUESTS), ALL, LOG_PRIOR, is_new)
+    prior = as_prior(LOG_PRIOR, is_new)
+    return term(torch.arange(N_REQUESTS), ALL, prior).dense(LOG_PRIOR.shape)
 
 
 def plain(vectors, n_neighbors):
@@ -52,7 +53,11 @@ def test_choices_count_by_how_similar_their_requests_are(n_neighbors):
     assert not torch.allclose(expected, LOG_PRIOR.double(), atol=0.1)
     assert_close_relative(scores(term), expected)
     some = torch.tensor([3, 1])
-    assert_close_relative(term(some, ALL, LOG_PRIOR[some], NEVER), expected[some])
+    found = term(some, ALL, as_prior(LOG_PRIOR[some], NEVER)).dense((2, N_ITEMS))
+    assert_close_relative(found, expected[some])
+    item = torch.tensor([2, 4])
+    found = term.at(some, item, LOG_PRIOR[some, item])
+    assert_close_relative(found, expected[some, item])
 
 
 def test_the_same_wish_in_two_texts_counts_in_full_and_not_for_itself():

@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from close import assert_close_relative
 from scipy.sparse import random as random_sparse
 
+from recbole_whisperlite.model.score import Score, Sparse
 from recbole_whisperlite.model.terms import (
     Candidates,
     LikeHistory,
     NearestItem,
     Neighbors,
     Popularity,
+    Prior,
     RequestMemory,
     SparseRows,
     Transitions,
@@ -28,6 +30,12 @@ REQUEST = np.array([1, 1, 2, 1, 3, 2, 3, 1])
 ITEM = np.array([1, 1, 2, 1, 2, 2, 3, 4])
 N_USERS, N_REQUESTS, N_ITEMS = 5, 5, 6
 ALL = Candidates(torch.arange(N_ITEMS), N_ITEMS)
+
+
+def dense(part):
+    """A sparse matrix written out; each of its cells is there once."""
+    assert len(part.cell.unique()) == len(part.cell)
+    return Score(part).dense(part.shape)
 
 
 def without(choice, *columns):
@@ -46,37 +54,40 @@ def matrix():
 def test_rows_are_those_of_the_dense_matrix(matrix, item):
     candidates = Candidates(torch.tensor(list(item)), 9)
     row = [3, 0, 3, 6]  # a row may be asked for twice
-    found = SparseRows(matrix)(torch.tensor(row), candidates)
+    found = dense(SparseRows(matrix)(torch.tensor(row), candidates))
     np.testing.assert_allclose(found, matrix.toarray()[row][:, list(item)])
 
 
 def test_several_rows_are_added_up_and_a_repeated_one_counts_twice(matrix):
     row = np.array([[1, 2, 3], [5, 5, 0], [4, 4, 4]])
     item = [8, 2, 5, 1]
-    found = SparseRows(matrix)(torch.tensor(row), Candidates(torch.tensor(item), 9))
+    found = dense(
+        SparseRows(matrix)(torch.tensor(row), Candidates(torch.tensor(item), 9))
+    )
     expected = matrix.toarray()[row].sum(axis=1)[:, item]
     assert_close_relative(found, expected)
 
 
 def test_an_empty_row_adds_nothing(matrix):
-    dense = matrix.toarray()
-    dense[0] = 0
-    found = SparseRows(dense)(torch.tensor([[0, 0], [0, 2]]), Candidates(ALL.item, 9))
-    np.testing.assert_allclose(found, np.stack([0 * dense[2], dense[2]])[:, :N_ITEMS])
+    full = matrix.toarray()
+    full[0] = 0
+    rows = SparseRows(full)
+    found = dense(rows(torch.tensor([[0, 0], [0, 2]]), Candidates(ALL.item, 9)))
+    np.testing.assert_allclose(found, np.stack([0 * full[2], full[2]])[:, :N_ITEMS])
 
 
 def test_no_rows_make_an_empty_result(matrix):
     found = SparseRows(matrix)(
         torch.zeros(0, dtype=torch.long), Candidates(ALL.item, 9)
     )
-    assert found.shape == (0, N_ITEMS)
+    assert dense(found).shape == (0, N_ITEMS)
 
 
 @pytest.mark.parametrize("item", [range(9), [4, 0, 7], [3]])
 def test_the_largest_of_several_rows_is_taken_and_0_where_there_is_none(matrix, item):
     row = np.array([[1, 2, 3], [5, 5, 0], [4, 4, 4]])
     candidates = Candidates(torch.tensor(list(item)), 9)
-    found = SparseRows(matrix)(torch.tensor(row), candidates, largest=True)
+    found = dense(SparseRows(matrix)(torch.tensor(row), candidates, largest=True))
     expected = matrix.toarray()[row].max(axis=1)[:, list(item)]
     assert expected.min() == 0 or len(item) < 9
     np.testing.assert_array_equal(found, expected)
@@ -105,23 +116,17 @@ def test_popularity_knows_what_was_not_in_the_catalogue():
     assert popularity().in_catalogue.tolist() == [False] + [True] * 5
 
 
-def test_the_target_is_left_out_of_its_own_row_only():
-    positives = torch.tensor([0, 2]), torch.tensor([1, 3])
-    score, _ = popularity()(ALL, positives, n_rows=3)
-    counts = score.exp().tolist()
-    assert counts[0][1:] == pytest.approx([2.1, 3.1, 1.1, 1.1, 1.05])
-    assert counts[1][1:] == pytest.approx([3.1, 3.1, 1.1, 1.1, 1.05])
-    assert counts[2][1:] == pytest.approx([3.1, 3.1, 0.1, 1.1, 1.05])
+def test_a_target_has_one_choice_less():
+    found = popularity().of_targets(torch.tensor([1, 3])).exp()
+    assert found.tolist() == pytest.approx([2.1, 0.1])
 
 
-def test_what_is_made_new_is_as_popular_as_a_new_item_also_as_a_target():
+def test_what_is_made_new_is_as_popular_as_a_new_item():
     some = Candidates(torch.tensor([4, 1, 2]), N_ITEMS)
     made_new = torch.tensor([False, True, False])
-    positives = torch.tensor([0, 1]), torch.tensor([1, 2])  # the items 1 and 2
-    score, is_new = popularity()(some, positives, made_new, n_rows=2)
+    score, is_new = popularity()(some, made_new)
     assert is_new.tolist() == made_new.tolist()
     assert score.exp()[0].tolist() == pytest.approx([1.1, 1.05, 3.1])
-    assert score.exp()[1].tolist() == pytest.approx([1.1, 1.05, 2.1])
 
 
 def test_only_new_items_teach_how_popular_new_items_are():
@@ -140,7 +145,19 @@ FIFTHS = torch.full((N_REQUESTS, N_ITEMS), 1 / 5).log()
 
 
 def memory(user=USER, request=REQUEST, item=ITEM):
-    return RequestMemory(request, item, N_REQUESTS, N_ITEMS)
+    term = RequestMemory(request, item, N_REQUESTS, N_ITEMS)
+
+    def score(request, candidates, log_prior, is_new):
+        prior = as_prior(log_prior, is_new)
+        return term(request, candidates, prior).dense(log_prior.shape)
+
+    return score
+
+
+def as_prior(log_prior, is_new):
+    """All of it said by the towers."""
+    nothing = torch.zeros(1, log_prior.shape[1])
+    return Prior(log_prior, nothing, torch.zeros(len(log_prior), 1), is_new)
 
 
 def test_memory_is_the_smoothed_share_of_the_request():
@@ -196,25 +213,14 @@ def test_the_candidates_do_not_change_what_memory_says_of_an_item():
 def test_memory_without_the_own_choice_never_had_it(choice):
     request, item = torch.tensor([REQUEST[choice]]), torch.tensor([ITEM[choice]])
     prior = torch.log_softmax(torch.randn(1, N_ITEMS), dim=1)
-    found = memory()(request, ALL, prior, NONE_NEW, (torch.tensor([0]), item))
     left = memory(*without(choice, USER, REQUEST, ITEM))
-    assert_close_relative(found, left(request, ALL, prior, NONE_NEW))
-
-
-def test_each_row_is_spared_its_own_choice_only():
-    request = torch.tensor([1, 2, 1])
-    positives = torch.tensor([0, 2]), torch.tensor([1, 4])
-    model = memory()
-    found = model(request, ALL, FIFTHS[:3], NONE_NEW, positives).exp()
-    assert found[0, 1:].tolist() == pytest.approx(
-        [6 / 23, *[4 / 23] * 2, 5 / 23, 4 / 23]
-    )
-    assert found[1, 1:].tolist() == pytest.approx([4 / 22, 6 / 22, *[4 / 22] * 3])
-    assert found[2, 1:].tolist() == pytest.approx([7 / 23, *[4 / 23] * 4])
-    again = model(
-        request, ALL, FIFTHS[:3], NONE_NEW
-    ).exp()  # memory itself is unchanged
-    assert again[0, 1].item() == pytest.approx(7 / 24)
+    expected = left(request, ALL, prior, NONE_NEW)[0]
+    term = RequestMemory(REQUEST, ITEM, N_REQUESTS, N_ITEMS)
+    found = memory()(request, ALL, prior, NONE_NEW)[0] + term.without_choice(request)
+    found[item] = term.at(request, item, prior[0, item], left_out=1)
+    assert_close_relative(found, expected)
+    again = term.at(request, item, prior[0, item])  # memory itself is unchanged
+    assert_close_relative(again, memory()(request, ALL, prior, NONE_NEW)[0, item])
 
 
 def test_what_was_never_chosen_leaves_gradients_finite():
@@ -227,7 +233,8 @@ def test_what_was_never_chosen_leaves_gradients_finite():
 
 
 def neighbors(user=USER, item=ITEM, max_neighbors=100):
-    return Neighbors(user, item, N_USERS, N_ITEMS, max_neighbors)
+    model = Neighbors(user, item, N_USERS, N_ITEMS, max_neighbors)
+    return lambda *args: dense(model(*args))
 
 
 def chosen_by(item, user=USER, of=ITEM):
@@ -265,7 +272,7 @@ def test_only_the_largest_neighbors_of_each_item_are_kept():
     few = Neighbors(user, item, 30, 12, 3)
     every = Candidates(torch.arange(12), 12)
     history = torch.arange(12).unsqueeze(1)
-    expected, found = full(history, every), few(history, every)
+    expected, found = dense(full(history, every)), dense(few(history, every))
     for row in range(1, 12):
         kept = found[row] > 0
         assert kept.sum() == 3
@@ -308,7 +315,8 @@ def test_the_own_choice_is_taken_out_of_every_item_of_the_history():
     history = torch.tensor(np.stack([items[:4] for items in had.values()]))
     target = torch.tensor([items[4] for items in had.values()])
     candidates = Candidates(torch.arange(12), 12)
-    found = model(history, candidates, (torch.arange(29), target), torch.tensor([*had]))
+    positives = torch.arange(29), target
+    found = dense(model(history, candidates, positives, torch.tensor([*had])))
     for row, (user, (*earlier, item)) in enumerate(had.items()):
         cosines = [
             0.5
@@ -382,7 +390,8 @@ CHOSEN = np.array([1, 2, 3, 1, 2, 2, 1, 4, 5])
 
 
 def transitions():
-    return Transitions(*STEPS, CHOSEN, N_ITEMS)
+    model = Transitions(*STEPS, CHOSEN, N_ITEMS)
+    return lambda *args: dense(model(*args))
 
 
 def test_transitions_count_what_followed_the_latest_item():
@@ -426,7 +435,7 @@ def on_circle(*degrees):
 def nearest(vectors, history, k, **kwargs):
     model = NearestItem(vectors, k, **kwargs)
     every = Candidates(torch.arange(len(vectors)), len(vectors))
-    return model(torch.tensor(history), every)
+    return dense(model(torch.tensor(history), every))
 
 
 def cos(degrees):

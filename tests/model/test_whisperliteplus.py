@@ -422,6 +422,60 @@ def test_training_does_not_see_the_choice_that_it_is_trained_on(switch):
     assert model.calculate_loss(batch).item() > seen + 0.01
 
 
+def written_out(terms):
+    return {name: term.dense((len(TRAINING), 8)) for name, term in terms}
+
+
+@pytest.mark.parametrize("name", ["memory", "similar_requests", "popularity"])
+@pytest.mark.parametrize("made_new", [False, True])
+def test_training_has_the_terms_of_counts_without_the_own_choice(name, made_new):
+    """Beside the terms written out for every row and item, with the counts of its own."""
+    model = build(People())
+    every, item, n = Candidates(torch.arange(8), 8), TRAINING["item_id"], len(TRAINING)
+    request, row = TRAINING["request"], torch.arange(n)
+    with torch.no_grad():
+        model.popularity.new_log_factor.fill_(0.5)
+        model.term_weight.zero_()[weight(model, name)] = 2.0
+        new = torch.arange(8) == 2 if made_new else torch.zeros(8, dtype=torch.bool)
+        nothing = torch.zeros(8)
+        found = model._training_logits(TRAINING, every, (row, item), new, nothing)
+
+        def counted(rows):
+            matrix = torch.zeros(6, 8)
+            matrix.index_put_((request[rows], item[rows]), torch.ones(()), True)
+            return matrix
+
+        towers = model.logit_scale.exp() * (
+            model.requests(request) @ model.items(every.item).T
+        )
+        choices = torch.bincount(item, minlength=8).float()
+        is_new = (choices == 0) | new
+        level = math.log(choices[choices > 0].mean() + 0.1) + 0.5
+        popularity = torch.where(is_new, level, (choices + 0.1).log())
+        catalogue = popularity.masked_fill(every.item == 0, -torch.inf)
+        normalizer = torch.logsumexp(towers + catalogue, dim=1)
+        similar = torch.zeros(6, 8)
+        sparse = model.similar_requests.sum(torch.arange(6), every)
+        similar[sparse.row, sparse.position] = sparse.value
+        for k in range(n):
+            own = popularity.clone()
+            if not is_new[item[k]]:
+                own[item[k]] = (choices[item[k]] - 1 + 0.1).log()
+            prior = towers[k] + own - normalizer[k]
+            memory = counted(row[row != k])[request[k]]
+            others, total = similar[request[k]], model.similar_requests.total
+            expected = {
+                "memory": ((memory + 20 * prior.exp()) / (memory.sum() + 20)).log(),
+                "similar_requests": (
+                    (others + prior.exp()) / (total[request[k]] + 1)
+                ).log(),
+                "popularity": own,
+            }[name]
+            if name != "popularity":
+                expected = torch.where(is_new, prior, expected)
+            assert_close_relative(found[k, 1:], 2 * expected[1:], size=10)
+
+
 def test_what_is_made_new_has_no_counts():
     model = build(People())
     every = Candidates(torch.arange(8), 8)
@@ -429,24 +483,21 @@ def test_what_is_made_new_has_no_counts():
     made_new = torch.arange(8) == 3
     with torch.no_grad():
         model.popularity.new_log_factor.fill_(0.5)
-        terms = dict(
-            model.request_terms(
-                TRAINING["request"], every, positives, made_new, torch.zeros(8)
-            )
-        )
-        terms.update(model.user_terms(TRAINING, every, positives, made_new))
-        plain = dict(model.user_terms(TRAINING, every, positives))
+        prior = model.prior(TRAINING["request"], every, made_new, torch.zeros(8))
+        terms = written_out(model.request_terms(TRAINING["request"], every, prior))
+        terms |= written_out(model.user_terms(TRAINING, every, positives, made_new))
+        plain = written_out(model.user_terms(TRAINING, every, positives))
     assert plain["neighbors"][:, 3].any() and plain["transitions"][:, 3].any()
     for name in ("neighbors", "transitions"):
         assert not terms[name][:, 3].any()
-    assert torch.equal(terms["memory"][:, 3], terms["similar_requests"][:, 3])
+    assert_close_relative(terms["memory"][:, 3], terms["similar_requests"][:, 3])
     expected = math.log(9 / 5 + 0.1) + 0.5
     assert_close_relative(terms["popularity"][:, 3], torch.full((9,), expected))
     offset = model.similarity.bias.weight + 1
     assert not torch.equal(plain["similarity"][:, 3], terms["similarity"][:, 3])
     with torch.no_grad():
         model.similarity.bias.weight.copy_(offset)
-        again = dict(model.user_terms(TRAINING, every, positives, made_new))
+        again = written_out(model.user_terms(TRAINING, every, positives, made_new))
     assert torch.equal(again["similarity"][:, 3], terms["similarity"][:, 3])
     for name in ("history", "nearest"):  # what its text says
         assert torch.equal(plain[name], terms[name])
