@@ -25,6 +25,11 @@ _COUNTING = {
     "lowercase": False,
     "sublinear_tf": True,
 }
+#: The most texts that the SVD is fitted on: more are a sample of them, since a million in
+#: double precision, several times, do not fit in 16 GB.
+MOST_FITTED = 2**18
+# Texts that are encoded at once.
+_BLOCK = 2**15
 
 
 class Tfidf(Encoder):
@@ -32,7 +37,8 @@ class Tfidf(Encoder):
 
     Fitted on ``fit_texts``; the same texts, in any order, give bit-identical vectors.
     Where the texts have no more than ``encoder_dim`` distinct words, the TF-IDF vectors
-    are used without SVD. What was fitted is kept in the cache, too, so that a run whose
+    are used without SVD. Of more than :data:`MOST_FITTED` texts the SVD is that of a random
+    sample, the same each time; words and their frequencies are those of all. What was fitted is kept in the cache, too, so that a run whose
     vectors are there needs no fitting to store it in a checkpoint.
     """
 
@@ -51,6 +57,7 @@ class Tfidf(Encoder):
             "scikit-learn": importlib.metadata.version("scikit-learn"),
             "counting": {"words_of": 1, "sublinear_tf": True},  # 1: as words are split
             "dim": self._dim,
+            **({"sample": MOST_FITTED} if len(self._fit_texts) > MOST_FITTED else {}),
             **fitted,
         }
 
@@ -94,9 +101,14 @@ class Tfidf(Encoder):
 
     def encode(self, texts: list[str]) -> np.ndarray:
         counter, svd = self._fitted
-        counts = counter.transform(texts)
-        vectors = counts.toarray() if svd is None else svd.transform(counts)
-        return unit_rows(vectors).astype(np.float32)
+        dim = len(self.state()["words"] if svd is None else svd.components_)
+        found = np.empty((len(texts), dim), dtype=np.float32)
+        # in double precision, of which all texts of a large catalogue would be too many
+        for begin in range(0, len(texts), _BLOCK):
+            counts = counter.transform(texts[begin : begin + _BLOCK])
+            vectors = counts.toarray() if svd is None else svd.transform(counts)
+            found[begin : begin + _BLOCK] = unit_rows(vectors)
+        return found
 
     def report(self, vectors: np.ndarray) -> None:
         unknown = int((~vectors.any(axis=1)).sum())
@@ -138,6 +150,10 @@ def _fit(texts, dim):
         ) from error
     state = {"words": counter.get_feature_names_out().astype(str), "idf": counter.idf_}
     if counts.shape[1] > dim:
+        if counts.shape[0] > MOST_FITTED:
+            random = np.random.default_rng(0)
+            chosen = random.choice(counts.shape[0], MOST_FITTED, replace=False)
+            counts = counts[np.sort(chosen)]
         svd = TruncatedSVD(min(dim, counts.shape[0]), random_state=0)
         with _one_thread():
             state["components"] = svd.fit(counts).components_

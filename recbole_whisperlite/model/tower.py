@@ -94,7 +94,8 @@ class EmbeddedTexts(nn.Module):
 
     def __init__(self, vectors, mlp_size, dropout_prob, normalize):
         super(EmbeddedTexts, self).__init__()
-        vectors = torch.tensor(vectors, dtype=torch.float32)
+        # of a large catalogue they are held once, by the dataset
+        vectors = torch.as_tensor(vectors, dtype=torch.float32)
         self.register_buffer("vectors", vectors, persistent=False)
         self.tower = Tower(vectors.shape[1], mlp_size, dropout_prob, normalize)
         # the cache, and the state of the tensors that it was computed from

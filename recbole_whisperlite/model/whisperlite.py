@@ -115,7 +115,7 @@ class WhisperLite(GeneralRecommender):
             vectors, has_image = dataset.item_image_vectors()
             # the vector of a missing picture is zero; the last column marks the others
             parts += [vectors, has_image[:, None]]
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def _training_positives(self, dataset):
         r"""The training interactions; where the data has labels, those of label 1."""

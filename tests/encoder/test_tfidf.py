@@ -131,3 +131,17 @@ def test_the_fingerprint_knows_dimensions_and_texts(settings, change):
 def test_texts_without_a_word_cannot_be_learnt_from(settings):
     with pytest.raises(UserError, match="no word in the 2 texts"):
         tfidf(settings, ["👗", "!!"]).encode(["red"])
+
+
+def test_of_very_many_texts_the_components_are_those_of_a_sample(settings, monkeypatch):
+    whole = tfidf(settings, PRODUCTS).state()
+    monkeypatch.setattr("recbole_whisperlite.encoder.tfidf.MOST_FITTED", 30)
+    encoder = tfidf(settings, PRODUCTS)
+    sample, again = encoder.state(), tfidf(settings, PRODUCTS[::-1]).state()
+    for name in ("words", "idf"):
+        np.testing.assert_array_equal(sample[name], whole[name])
+    assert not np.allclose(sample["components"], whole["components"])
+    np.testing.assert_array_equal(sample["components"], again["components"])
+    vectors = encoder.encode(PRODUCTS)
+    monkeypatch.setattr("recbole_whisperlite.encoder.tfidf._BLOCK", 7)
+    np.testing.assert_allclose(encoder.encode(PRODUCTS), vectors, rtol=0, atol=1e-6)
