@@ -542,6 +542,8 @@ def _share_the_checkpoint():
 
     from recbole.trainer import Trainer
 
+    from recbole_whisperlite.compat.saved_data import of_one_process
+
     init, evaluate, save = Trainer.__init__, Trainer.evaluate, Trainer._save_checkpoint
 
     @functools.wraps(init)
@@ -563,16 +565,10 @@ def _share_the_checkpoint():
 
     @functools.wraps(save)
     def save_for_one_process(self, *args, **kwargs):
-        settings = self.config.final_config_dict
-        if settings["single_spec"] or settings["local_rank"] != 0:
-            save(self, *args, **kwargs)
+        if self.config["local_rank"]:
             return
-        # A process that loads the file has no process group to share the data with.
-        settings["single_spec"] = True
-        try:
+        with of_one_process(self.config):
             save(self, *args, **kwargs)
-        finally:
-            settings["single_spec"] = False
 
     Trainer.__init__ = __init__
     Trainer.evaluate = evaluate_what_is_written

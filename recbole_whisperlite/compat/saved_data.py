@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,18 @@ def save_split_dataloaders(config: Config, dataloaders: tuple) -> None:
         for each, (generator, of_sampler) in zip(dataloaders, kept):
             each.generator = generator
             vars(each.sampler).update(of_sampler)
+
+
+@contextlib.contextmanager
+def of_one_process(config: Config) -> Iterator[None]:
+    """Let a config say that it is of a single process, while it is written to a file: who
+    reads the file has no process group to share the data with."""
+    settings = config.final_config_dict
+    kept, settings["single_spec"] = settings["single_spec"], True
+    try:
+        yield
+    finally:
+        settings["single_spec"] = kept
 
 
 def save_checkpoint(state: Any, file: str | os.PathLike, **options) -> None:

@@ -51,6 +51,8 @@ class InfoNCELoss(nn.Module):
         - request_index: (B), long, the row of each pair
         - item_index: (B), long, the column of each pair
         - log_q: (I), log q of the columns, finite, or None for no correction
+        - whole: (P), long, the columns of all pairs of the batch, if those above are a part
+          of them. The outputs of the parts add up to that of the whole. Default: item_index
         - Output: scalar; 0 for a batch of one pair, of one item (masked), or of no pairs.
 
     Examples::
@@ -65,13 +67,14 @@ class InfoNCELoss(nn.Module):
         super(InfoNCELoss, self).__init__()
         self.mask_false_negatives = mask_false_negatives
 
-    def forward(self, logits, request_index, item_index, log_q=None):
+    def forward(self, logits, request_index, item_index, log_q=None, whole=None):
+        whole = item_index if whole is None else whole
         if len(item_index) == 0:
             return logits.sum() * 0.0  # the mean over no pairs would be NaN
 
         # An item that occurs c times is one column of weight c, and all pairs of a
         # request share its row: R x I logits instead of B x B.
-        count = torch.bincount(item_index, minlength=logits.shape[1])
+        count = torch.bincount(whole, minlength=logits.shape[1])
         log_q = torch.zeros_like(logits[0]) if log_q is None else log_q
         column = logits + (count.to(log_q.dtype).log() - log_q)
         total = _take(torch.logsumexp(column, dim=1), request_index)
@@ -85,7 +88,7 @@ class InfoNCELoss(nn.Module):
                 others * torch.exp(target - total), others / (others + 1)
             )
             total = total + torch.log1p(-share)
-        return (total - target).mean()
+        return (total - target).sum() / len(whole)
 
 
 class SampledSoftmaxLoss(nn.Module):
@@ -163,6 +166,8 @@ class WhisperLiteLoss(nn.Module):
         - label: (N), float, 1 for a positive and 0 for a negative pair
         - scale: scalar, 1 / temperature
         - log_q: (I), log q of the items for InfoNCE, or None for no correction
+        - whole: ``item_index`` and ``label`` of all pairs of the batch, if those above are a
+          part of them. The outputs of the parts add up to that of the whole. Default: those
         - Output: scalar.
 
     Raises:
@@ -219,30 +224,36 @@ class WhisperLiteLoss(nn.Module):
         label,
         scale,
         log_q=None,
+        whole=None,
     ):
+        whole_index, whole_label = (item_index, label) if whole is None else whole
         terms = []
         if self.needs_negatives:
             pair_request_e = F.embedding(request_index, request_e)
             pair_item_e = F.embedding(item_index, item_e)
         if self.bce_weight > 0:
             score = scale * torch.mul(pair_request_e, pair_item_e).sum(dim=1)
-            bce = F.binary_cross_entropy_with_logits(score, label)
-            terms.append(self.bce_weight * bce)
+            bce = F.binary_cross_entropy_with_logits(score, label, reduction="sum")
+            terms.append(self.bce_weight * bce / len(whole_label))
         if self.compares_by_cosine:
             sign = 2 * label - 1
-            cosine = F.cosine_embedding_loss(pair_request_e, pair_item_e, sign)
-            terms.append(self.contrastive_weight * cosine)
+            cosine = F.cosine_embedding_loss(
+                pair_request_e, pair_item_e, sign, reduction="sum"
+            )
+            terms.append(self.contrastive_weight * cosine / len(whole_label))
         elif self.contrastive_weight > 0:
             positive = label == 1
             # items that are only negatives have no part in it
-            item, item_index = torch.unique(item_index[positive], return_inverse=True)
+            whole = whole_index[whole_label == 1]
+            item, whole = torch.unique(whole, return_inverse=True)
             item_e = F.embedding(item, item_e)
             logits = torch.matmul(scale * request_e, item_e.transpose(0, 1))
             infonce = self.infonce(
                 logits,
                 request_index[positive],
-                item_index,
+                torch.searchsorted(item, item_index[positive]),
                 None if log_q is None else log_q[item],
+                whole,
             )
             terms.append(self.contrastive_weight * infonce)
         return sum(terms)

@@ -105,11 +105,25 @@ class LearnedSimilarity(nn.Module):
         offset = self._offset(self.query_offset, self.item_then[item])
         return self.query(self.vectors[item]) + offset * (~is_new).unsqueeze(1)
 
+    def thinned(self, history):
+        r"""Histories without the items that dropout leaves out in training.
+
+        Args:
+            history (torch.LongTensor): Items, padded by 0, shape: [n, length]
+
+        Returns:
+            torch.LongTensor: shape: [n, length]; 0 for what is left out
+        """
+        if not self.training or self.dropout_prob == 0:
+            return history
+        drawn = torch.rand(history.shape, device=history.device)
+        return history.masked_fill(drawn < self.dropout_prob, 0)
+
     def summarize(self, history, distance, is_new):
         r"""The weighted sum of the queries of histories.
 
         Args:
-            history (torch.LongTensor): Items, padded by 0, shape: [n, length]
+            history (torch.LongTensor): Items, 0 for none, shape: [n, length]
             distance (torch.LongTensor): How many items lie between each and the request,
                 shape: [n, length]
             is_new (torch.BoolTensor): Of all items, shape: [n_items]
@@ -118,10 +132,7 @@ class LearnedSimilarity(nn.Module):
             torch.FloatTensor: shape: [n, size]; 0 where there is no history
         """
         present = history > 0
-        weight = self.position.exp()[distance.clamp(0, _N_POSITIONS - 1)]
-        if self.training and self.dropout_prob > 0:
-            present = present & (torch.rand_like(weight) >= self.dropout_prob)
-        weight = weight * present
+        weight = self.position.exp()[distance.clamp(0, _N_POSITIONS - 1)] * present
         item, index = torch.unique(history, return_inverse=True)
         query = self.queries(item, is_new[item])
         # the sum of n items has a root of n for its length; the weights are only relative

@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from tqdm import tqdm
 
 from recbole.data.dataloader import AbstractDataLoader, FullSortEvalDataLoader
@@ -24,10 +25,12 @@ from recbole.utils import (
 )
 
 from recbole_whisperlite.compat.checkpoint import load_checkpoint
-from recbole_whisperlite.compat.saved_data import save_checkpoint
+from recbole_whisperlite.compat.saved_data import of_one_process, save_checkpoint
 from recbole_whisperlite.evaluation.violation import RequestCollector
 from recbole_whisperlite.model.fitting import fit_weights
 from recbole_whisperlite.model.latefusion import weight_grid
+from recbole_whisperlite.model.processes import SharedLoss, of_whole_batches
+from recbole_whisperlite.model.whisperlite import WhisperLite
 
 
 class WhisperLiteTrainer(Trainer):
@@ -37,15 +40,31 @@ class WhisperLiteTrainer(Trainer):
     resumed run shuffles, samples negatives and drops out differently from the run that it
     continues. Here every epoch starts from generators seeded with (seed, epoch): a resumed
     run gives the same metrics as an uninterrupted one.
+
+    Several processes share each batch (:mod:`recbole_whisperlite.model.processes`), so
+    that their losses are those of one process. A model of your own that has another
+    ``calculate_loss`` is trained as RecBole does it: each process has a loss of its own
+    rows.
     """
+
+    def __init__(self, config, model):
+        super().__init__(config, model)
+        own = type(model).calculate_loss is not WhisperLite.calculate_loss
+        self.shares_batches = not (config["single_spec"] or own)
+        if not config["single_spec"]:
+            # what does not learn is the same everywhere, and large
+            self.distributed_model.broadcast_buffers = False
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         # SeedSequence mixes the numbers: epoch 1 of seed 2020 has nothing in common with
-        # epoch 0 of seed 2021. The processes of a distributed run differ in their dropout.
-        entropy = [self.config["seed"], epoch_idx, self.config["local_rank"] or 0]
+        # epoch 0 of seed 2021.
+        process = 0 if self.shares_batches else self.config["local_rank"] or 0
+        entropy = [self.config["seed"], epoch_idx, process]
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         init_seed(seed, self.config["reproducibility"])
         train_data.generator.manual_seed(seed)  # for shuffling
+        if self.shares_batches:
+            loss_func = SharedLoss(self.model, entropy)
         return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
     def fit(
@@ -61,6 +80,8 @@ class WhisperLiteTrainer(Trainer):
         if self.start_epoch > 0 and valid_data:
             self.eval_collector.data_collect(train_data)
             _, self.best_valid_result = self._valid_epoch(valid_data)
+        if self.shares_batches:
+            train_data = of_whole_batches(train_data)
         return super().fit(train_data, valid_data, *args, **kwargs)
 
 
@@ -68,8 +89,9 @@ class WhisperLitePlusTrainer(WhisperLiteTrainer):
     r"""WhisperLitePlusTrainer fits the weights of the terms on validation after training.
 
     The best epoch is chosen with the trained weights; ``fit_queries`` validation queries
-    then say how much each term counts in evaluation. Without validation data, with
-    sampled candidates or in several processes the trained weights stay.
+    then say how much each term counts in evaluation. Without validation data or with
+    sampled candidates the trained weights stay. Of several processes the first one fits,
+    and the others take its weights.
     """
 
     def _build_optimizer(self, **kwargs):
@@ -89,19 +111,27 @@ class WhisperLitePlusTrainer(WhisperLiteTrainer):
         self.model.fitted_weight.fill_(torch.nan)
         result = super().fit(train_data, valid_data, verbose, saved, *args, **kwargs)
         n_queries = self.config["fit_queries"]
-        if not (n_queries and self.config["single_spec"]):
+        if not n_queries:
             return result
         if not isinstance(valid_data, FullSortEvalDataLoader) or not len(valid_data):
             return result
+        several = not self.config["single_spec"]
         if saved:
+            if several:
+                dist.barrier()  # the first process may still be writing the file
             checkpoint = load_checkpoint(self.saved_model_file, self.device)
             self.model.load_state_dict(checkpoint["state_dict"])
-        weights = fit_weights(self.model, valid_data, n_queries)
-        told = ", ".join(f"{name} {value:.2f}" for name, value in weights.items())
-        self.logger.info(set_color(f"Weights fitted on validation: {told}", "pink"))
-        if saved:
-            checkpoint |= {"state_dict": self.model.state_dict(), "config": self.config}
-            save_checkpoint(checkpoint, self.saved_model_file, pickle_protocol=4)
+        if not several or dist.get_rank() == 0:
+            weights = fit_weights(self.model, valid_data, n_queries)
+            told = ", ".join(f"{name} {value:.2f}" for name, value in weights.items())
+            self.logger.info(set_color(f"Weights fitted on validation: {told}", "pink"))
+        if several:
+            dist.broadcast(self.model.fitted_weight, src=0)
+        if saved and not self.config["local_rank"]:
+            with of_one_process(self.config):
+                state = self.model.state_dict()
+                checkpoint |= {"state_dict": state, "config": self.config}
+                save_checkpoint(checkpoint, self.saved_model_file, pickle_protocol=4)
         return result
 
 

@@ -127,25 +127,35 @@ class WhisperLite(GeneralRecommender):
         return self.logit_scale.exp() * score
 
     def calculate_loss(self, interaction):
+        return self.part_of_loss(self.prepare_batch(interaction))
+
+    def part_of_loss(self, batch, own=slice(None)):
+        r"""What some rows of a batch add to its loss: parts of all rows add up to the loss.
+
+        Args:
+            batch (tuple): From :meth:`prepare_batch`
+            own (slice): The rows. Default: all
+        """
         # a temperature below 0.01 makes training unstable (as in CLIP)
         self.logit_scale.data.clamp_(max=math.log(100))
-        interaction, label = self._trained_pairs(interaction)
+        interaction, label = batch
         # each distinct text goes through its tower once
         request, request_index = torch.unique(
-            interaction[self.REQUEST], return_inverse=True
+            interaction[self.REQUEST][own], return_inverse=True
         )
         item, item_index = torch.unique(interaction[self.ITEM_ID], return_inverse=True)
         return self.loss(
             self.requests.embed(request),
             self.items.embed(item),
             request_index,
-            item_index,
-            label,
+            item_index[own],
+            label[own],
             self.logit_scale.exp(),
             self._log_q(item),
+            (item_index, label),
         )
 
-    def _trained_pairs(self, interaction):
+    def prepare_batch(self, interaction):
         r"""The rows that the loss uses, and their labels, shape: [n]
 
         An item that nobody chose in training is no negative: it may have come later, and

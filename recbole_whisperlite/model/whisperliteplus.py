@@ -7,6 +7,7 @@ the history of the user, and what a request rules out.
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -89,6 +90,30 @@ OF_REQUEST = (
 #: Terms whose weight depends on how often an item was chosen: what is known of items that
 #: few chose is mostly what they are like, and of others who chose them.
 BY_FREQUENCY = ("neighbors", "transitions", "history", "nearest", "similarity")
+
+
+class Batch(NamedTuple):
+    r"""A batch of WhisperLitePlus with all that is drawn at random for it.
+
+    Attributes:
+        interaction (Interaction): n rows
+        label (torch.FloatTensor): shape: [n]
+        candidates (Candidates): The items of its softmax
+        log_inclusion (torch.FloatTensor): As for :class:`SampledSoftmaxLoss`, shape:
+            [n_candidates]
+        made_new (torch.BoolTensor): The candidates that are treated as new, shape:
+            [n_candidates], or None for none
+        rest (tuple): The other training items of each row's user, by how many rows lie
+            between each and the request, and those that dropout leaves to the similarity,
+            torch.LongTensor, shape: [n, length] each; empty without histories
+    """
+
+    interaction: Interaction
+    label: torch.FloatTensor
+    candidates: Candidates
+    log_inclusion: torch.FloatTensor
+    made_new: torch.BoolTensor | None
+    rest: tuple[torch.LongTensor, ...]
 
 
 class WhisperLitePlus(WhisperLite):
@@ -379,6 +404,12 @@ class WhisperLitePlus(WhisperLite):
         distance = (index - row.unsqueeze(1)).abs() - 1
         return items.masked_fill(missing, 0), distance
 
+    def _rest_and_thinned(self, interaction):
+        r"""The same, and those of the items that dropout leaves to the similarity."""
+        items, distance = self._rest(interaction)
+        thinned = self.similarity.thinned(items) if self.use_similarity else items
+        return items, distance, thinned
+
     def _attention(self, request, history):
         r"""Logits of the attention of requests over their histories, shape: [n, length]."""
         request, request_index = torch.unique(request, return_inverse=True)
@@ -533,6 +564,7 @@ class WhisperLitePlus(WhisperLite):
         candidates: Candidates,
         positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
         made_new: torch.BoolTensor | None = None,
+        rest: tuple[torch.LongTensor, ...] = (),
     ) -> Iterator[tuple[str, Score]]:
         r"""Yield the terms that depend on the user: name, and score of shape
         [n, n_candidates].
@@ -541,6 +573,7 @@ class WhisperLitePlus(WhisperLite):
             interaction (Interaction): n rows
             candidates (Candidates): The items
             positives, made_new: In training, see :class:`Neighbors` and :class:`Popularity`
+            rest: In training, see :class:`Batch`; drawn here if it is empty
         """
         if not self.reads_history:
             return
@@ -548,9 +581,9 @@ class WhisperLitePlus(WhisperLite):
         n_items = (history > 0).sum(dim=1, keepdim=True)
         latest = history.gather(1, (n_items - 1).clamp(min=0)).squeeze(1)
         steps = torch.arange(history.shape[1], device=history.device)
-        distance = n_items - 1 - steps
+        distance, remembered = n_items - 1 - steps, history
         if positives is not None:
-            history, distance = self._rest(interaction)
+            history, distance, remembered = rest or self._rest_and_thinned(interaction)
         if self.use_neighbors:
             user = interaction[self.USER_ID]
             neighbors = self.neighbors(history, candidates, positives, user)
@@ -566,7 +599,7 @@ class WhisperLitePlus(WhisperLite):
             yield "nearest", Score(self.nearest(history, candidates))
         if self.use_similarity:
             is_new = self.popularity.is_new
-            query = self.similarity.summarize(history, distance, is_new)
+            query = self.similarity.summarize(remembered, distance, is_new)
             is_new = is_new[candidates.item]
             if made_new is not None:
                 is_new = is_new | made_new
@@ -601,53 +634,63 @@ class WhisperLitePlus(WhisperLite):
         left_out[candidates.position[of_softmax]] = False
         return candidates, log_inclusion.masked_fill_(left_out, torch.inf)
 
-    def calculate_loss(self, interaction: Interaction) -> torch.FloatTensor:
-        # a temperature below 0.01 makes training unstable (as in CLIP)
-        self.logit_scale.data.clamp_(max=math.log(100))
-        interaction, label = self._trained_pairs(interaction)
-        positive_row = torch.where(label == 1)[0]
+    def prepare_batch(self, interaction: Interaction) -> Batch:
+        r"""Draw for a batch what is random about it, except the dropout of the towers."""
+        interaction, label = super().prepare_batch(interaction)
         candidates, log_inclusion = self._draw_candidates(
             interaction[self.ITEM_ID], label
         )
-        column = candidates.position[interaction[self.ITEM_ID]]
-        positives = positive_row, column[positive_row]
         made_new = None
         if self.new_item_rate > 0:
-            drawn = torch.rand(len(candidates), device=column.device)
+            drawn = torch.rand(len(candidates), device=label.device)
             made_new = drawn < self.new_item_rate
-        logits = self._training_logits(
-            interaction, candidates, positives, made_new, log_inclusion
-        )
+        rest = self._rest_and_thinned(interaction) if self.reads_history else ()
+        return Batch(interaction, label, candidates, log_inclusion, made_new, rest)
+
+    def part_of_loss(self, batch: Batch, own: slice = slice(None)) -> torch.FloatTensor:
+        # a temperature below 0.01 makes training unstable (as in CLIP)
+        self.logit_scale.data.clamp_(max=math.log(100))
+        interaction, label = batch.interaction[own], batch.label[own]
+        positive_row = torch.where(label == 1)[0]
+        column = batch.candidates.position[interaction[self.ITEM_ID]]
+        positives = positive_row, column[positive_row]
+        logits = self._training_logits(interaction, batch, own, positives)
         excluded = None
         if self.mask_user_items:
-            excluded = self._other_user_items(interaction, candidates, positives)
+            excluded = self._other_user_items(interaction, batch.candidates, positives)
         of_positives = logits
         if len(positive_row) < len(logits):
             of_positives = logits[positive_row]
-        loss = self.loss.contrastive_weight * self.softmax(
+        share = len(positive_row) / torch.count_nonzero(batch.label == 1).clamp(min=1)
+        loss = self.softmax(
             of_positives,
             column[positive_row],
-            log_inclusion if self.popularity_correction else None,
+            batch.log_inclusion if self.popularity_correction else None,
             excluded,
         )
+        loss = self.loss.contrastive_weight * share * loss
         if self.loss.bce_weight > 0:
             row = torch.arange(len(column), device=column.device)
-            bce = F.binary_cross_entropy_with_logits(logits[row, column], label)
-            loss = loss + self.loss.bce_weight * bce
+            bce = F.binary_cross_entropy_with_logits(
+                logits[row, column], label, reduction="sum"
+            )
+            loss = loss + self.loss.bce_weight * bce / len(batch.label)
         return loss
 
-    def _training_logits(
-        self, interaction, candidates, positives, made_new, log_inclusion
-    ):
-        r"""Logits of candidates with the choice of each row left out, shape:
-        [n, n_candidates]."""
+    def _training_logits(self, interaction, batch, own, positives):
+        r"""Logits of the candidates of a batch for some of its rows, with the choice of each
+        left out, shape: [n, n_candidates]."""
+        candidates, log_inclusion, made_new = batch[2:5]
+        rest = tuple(each[own] for each in batch.rest)
         # requests with the same text differ only by the choice that is left out
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
         prior = self.prior(request, candidates, made_new, log_inclusion)
         weights, of_request, of_user = self.weights, Score(), Score()
         for name, term in self.request_terms(request, candidates, prior):
             of_request = of_request + weights[name] * term
-        for name, term in self.user_terms(interaction, candidates, positives, made_new):
+        for name, term in self.user_terms(
+            interaction, candidates, positives, made_new, rest
+        ):
             of_user = of_user + weights[name] * term
         if self.use_memory:
             of_user = of_user + self._without_own_choice(

@@ -15,6 +15,7 @@ from switches import SWITCHES
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.terms import Candidates
 from recbole_whisperlite.model.whisperlite import WhisperLite
+from recbole_whisperlite.model.whisperliteplus import Batch
 
 EVIDENCE = [each for each in SWITCHES if each != "use_refusals"]
 COUNTS = ("use_memory", "use_neighbors", "use_transitions")
@@ -438,7 +439,8 @@ def test_training_has_the_terms_of_counts_without_the_own_choice(name, made_new)
         model.term_weight.zero_()[weight(model, name)] = 2.0
         new = torch.arange(8) == 2 if made_new else torch.zeros(8, dtype=torch.bool)
         nothing = torch.zeros(8)
-        found = model._training_logits(TRAINING, every, (row, item), new, nothing)
+        batch = Batch(TRAINING, torch.ones(n), every, nothing, new, ())
+        found = model._training_logits(TRAINING, batch, slice(None), (row, item))
 
         def counted(rows):
             matrix = torch.zeros(6, 8)
