@@ -35,6 +35,17 @@ def each_once(sampler: DistributedSampler) -> None:
     sampler.num_samples = len(range(sampler.rank, n, step))
 
 
+def of_each_process(rows: torch.Tensor) -> list[torch.Tensor]:
+    """Return the tensors that all processes give, on the CPU, in the order of their ranks.
+
+    Args:
+        rows (torch.Tensor): That of this process; the others' may have another length.
+    """
+    found = [None] * dist.get_world_size()
+    dist.all_gather_object(found, rows.cpu())
+    return found
+
+
 def gathered(rows: torch.Tensor) -> torch.Tensor:
     """Return the rows of all processes, in the order of the queries.
 
@@ -42,8 +53,7 @@ def gathered(rows: torch.Tensor) -> torch.Tensor:
         rows (torch.Tensor): Of the queries of this process, of which each has one in turn,
             shape ``[n, …]``.
     """
-    found = [None] * dist.get_world_size()
-    dist.all_gather_object(found, rows.cpu())
+    found = of_each_process(rows)
     result = rows.new_empty(sum(map(len, found)), *rows.shape[1:], device="cpu")
     for rank, each in enumerate(found):
         result[rank :: len(found)] = each

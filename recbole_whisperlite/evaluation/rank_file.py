@@ -41,8 +41,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.evaluation.processes import gathered, of_each_process
 from recbole_whisperlite.files import whole_file
 
 if TYPE_CHECKING:
@@ -89,6 +91,15 @@ class QueryRanks:
         self._rank.append(rank.cpu())
         self._top.append(top.masked_fill(score == -torch.inf, 0).cpu())
         self._seen += len(scores)
+
+    def gather(self) -> None:
+        """Add what the other processes have collected, all of which call this: each has had
+        one query in turn."""
+        n, rank = dist.get_world_size(), dist.get_rank()
+        self._query = of_each_process(n * torch.cat(self._query) + rank)
+        self._item = of_each_process(torch.cat(self._item))
+        self._rank = of_each_process(torch.cat(self._rank))
+        self._top = [gathered(torch.cat(self._top))]
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """Return the positives with their ranks, and the best items of each query.

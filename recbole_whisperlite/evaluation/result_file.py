@@ -92,6 +92,8 @@ def timed_evaluate(evaluate: Callable) -> Callable:
         run["evaluate"] += time.time() - begin
         if result is None:
             return result
+        if wanted and self.eval_collector.by_query and not self.config["single_spec"]:
+            self.eval_collector.ranks.gather()
         result = Metrics(result)
         if phase == "valid":
             since = time.time() - run.get("fit_started", begin)

@@ -80,10 +80,6 @@ class RequestCollector(Collector):
         super().__init__(config)
         self._lists = [key for key in LISTS if self.register.need(key)]
         self.by_query = self._is_told = False
-        if config["unit_file"] and not config["single_spec"]:
-            raise UserError(
-                "unit_file is written by one process: leave out nproc, or unit_file."
-            )
 
     def data_collect(self, train_data: AbstractDataLoader) -> None:
         """Called before training.
