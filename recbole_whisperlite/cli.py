@@ -202,7 +202,7 @@ def _run_one(args, flags):
     # this package requires an earlier pandas
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
     try:
-        if args.nproc > 1 or args.world_size > 0:
+        if args.nproc != 1 or args.world_size > 0:
             _check_before_spawning(args, files)
         from recbole.quick_start import run as recbole_run
 
@@ -219,6 +219,9 @@ def _run_one(args, flags):
     except UserError:
         raise
     except Exception as error:
+        said = _said_by_a_process(error)
+        if said:
+            return _fail(said)
         if not _is_said_by_recbole(error):
             raise
         return _fail(f"RecBole says: {error}")
@@ -252,12 +255,34 @@ def _print_result(args, result, exported):
 
 
 def _check_before_spawning(args, files):
-    """Report mistakes here: in a child process they would end in a traceback."""
+    """Report mistakes here, before the processes start and wait for each other."""
+    if args.nproc < 1 or args.group_offset < 0:
+        raise UserError(
+            f"nproc is {args.nproc} and group_offset {args.group_offset}; they must be at "
+            "least 1 and 0."
+        )
+    if 0 < args.world_size < args.group_offset + args.nproc:
+        raise UserError(
+            f"world_size is {args.world_size}, but {args.nproc} processes from number "
+            f"{args.group_offset} on do not fit into it: it is the number of the processes "
+            "of all machines, and group_offset that of the machines before this one."
+        )
     from recbole.config import Config
 
     from recbole_whisperlite.config import datasets
 
     datasets.check_dataset(Config(args.model, args.dataset, files))
+
+
+def _said_by_a_process(error):
+    """The message of a UserError that ended one of several processes, or ''."""
+    from torch.multiprocessing import ProcessRaisedException
+
+    if not isinstance(error, ProcessRaisedException):
+        return ""
+    # all that is left of it is the text of its traceback
+    name = f"{UserError.__module__}.{UserError.__qualname__}: "
+    return str(error).partition(name)[2].strip()
 
 
 def _is_said_by_recbole(error):

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
 from recbole_whisperlite import cli
+from recbole_whisperlite.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,6 +37,8 @@ def run(monkeypatch, *flags):
         (["--contrastive=infonse"], "Did you mean 'infonce'?"),
         (["--encoder=tfid"], "Did you mean 'tfidf'?"),
         (["--nproc=2", "--model=WisperLite"], "Did you mean 'WhisperLite'?"),
+        (["--nproc=0"], "nproc is 0"),
+        (["--nproc=2", "--world_size=3", "--group_offset=2"], "do not fit into it"),
     ],
 )
 def test_a_mistake_ends_in_one_message_and_status_2(
@@ -49,6 +53,23 @@ def test_a_mistake_ends_in_one_message_and_status_2(
     error = capsys.readouterr().err
     assert told in error
     assert error.count("error: ") == 1 and "Traceback" not in error
+
+
+def test_a_mistake_that_one_of_several_processes_finds_is_the_same_message(
+    monkeypatch, own_folder, capsys
+):
+    from recbole import quick_start
+    from torch.multiprocessing import ProcessRaisedException
+
+    def fail(*args, **kwargs):
+        try:
+            raise UserError("Set nproc to 3 or less.")
+        except UserError:
+            raise ProcessRaisedException(traceback.format_exc(), 1, 2) from None
+
+    monkeypatch.setattr(quick_start, "run", fail)
+    assert run(monkeypatch, "--model=BPR", "--dataset=ml-100k") == 2
+    assert capsys.readouterr().err == "error: Set nproc to 3 or less.\n"
 
 
 def test_a_fault_of_ours_is_not_dressed_up_as_a_mistake(monkeypatch, own_folder):

@@ -465,7 +465,11 @@ def run_recboles(rank: int, *args: Any) -> None:
     function that is RecBole alone, without repairs and without our models.
     """
     importlib.import_module("recbole")  # applies the repairs, which set __wrapped__
-    return run_recboles.__wrapped__(rank, *args)
+    try:
+        return run_recboles.__wrapped__(rank, *args)
+    except UserError as error:
+        # of no other class, by whose name the command line knows it
+        raise UserError(str(error)) from None
 
 
 def _spawn_through_us():
@@ -502,6 +506,12 @@ def _use_gloo_on_the_cpu():
             return
         config["local_rank"] = rank
         if config["device"].type != "cpu":
+            if len(config["gpu_id"].split(",")) < config["nproc"]:
+                raise UserError(
+                    f"nproc is {config['nproc']}, but gpu_id is '{config['gpu_id']}': each "
+                    "process needs a GPU of its own. Set gpu_id to 0,1 for two, for "
+                    "example, or to nothing (--gpu_id=) to stay on the CPU."
+                )
             init_device(self)
             return
         distributed.init_process_group(

@@ -611,6 +611,14 @@ def test_without_the_repair_several_processes_need_gpus():
         Config._init_device.__wrapped__(types.SimpleNamespace(final_config_dict=asked))
 
 
+def test_fewer_gpus_than_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # which RecBole sets
+    asked = {"gpu_id": "0", "local_rank": 0, "nproc": 2}
+    with pytest.raises(UserError, match="nproc is 2, but gpu_id is '0'"):
+        Config._init_device(types.SimpleNamespace(final_config_dict=asked))
+
+
 def test_a_folder_that_another_process_just_made_is_fine(tmp_path, monkeypatch):
     import recbole.utils.logger
 
