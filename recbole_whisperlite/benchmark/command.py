@@ -1,5 +1,6 @@
 """The command ``recbole-whisperlite benchmark``."""
 
+import contextlib
 import sys
 
 from filelock import FileLock, Timeout
@@ -34,8 +35,8 @@ def main(argv: list[str]) -> int:
     try:
         made.output.mkdir(parents=True, exist_ok=True)
         # the system frees it whatever ends the benchmark
-        with FileLock(made.output / ".lock", timeout=0):
-            return _run(made)
+        with FileLock(made.output / ".lock", timeout=0), _workers(made) as workers:
+            return _run(made, workers)
     except Timeout:
         raise UserError(
             f"output: another benchmark is writing to {made.output}. Wait for it, or choose "
@@ -54,7 +55,22 @@ def main(argv: list[str]) -> int:
         return 130
 
 
-def _run(made):
+@contextlib.contextmanager
+def _workers(made):
+    """Yield workers of the cluster, or None where the runs are to be here."""
+    if made.cluster is None:
+        yield None
+        return
+    from recbole_whisperlite.benchmark import data
+    from recbole_whisperlite.cluster.connection import connected
+
+    reads = {path for row in made.rows for path in data.files_of(made, row)}
+    reads.update(path for row in made.rows for path in data.own_files(made, row))
+    with connected(made.cluster, made.output, sorted(reads)) as workers:
+        yield workers
+
+
+def _run(made, workers):
     from recbole_whisperlite.benchmark import (
         data,
         fingerprints,
@@ -65,7 +81,7 @@ def _run(made):
         tuning,
     )
 
-    tuned = tuning.tune(made) if made.trials else {}
+    tuned = tuning.tune(made, workers) if made.trials else {}
     chosen = {
         name: one.settings for name, one in tuned.items() if one.settings is not None
     }
@@ -82,6 +98,7 @@ def _run(made):
             for seed in made.seeds[: row.seeds]
         ],
         "models and seeds",
+        workers,
     )
     test_sets = fingerprints.same_test_set(outcomes)
     benchmark = tables.assemble(

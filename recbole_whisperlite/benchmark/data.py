@@ -25,6 +25,12 @@ def folder(plan: Plan, row: Row) -> Path:
     return Path(str(settings_of(plan, row).get("data_path", "dataset"))) / plan.dataset
 
 
+def files_of(plan: Plan, row: Row) -> list[Path]:
+    """Return the dataset's files, of which :func:`digest` is made."""
+    found = folder(plan, row).glob(f"{plan.dataset}.*")
+    return sorted(path for path in found if path.is_file())
+
+
 def has_requests(plan: Plan, row: Row) -> bool:
     """Return whether the dataset of a row has requests."""
     template = settings_of(plan, row).get("request_template")

@@ -9,6 +9,8 @@ these additional keys (``docs/benchmark.md`` explains them)::
     reference: WhisperLitePlus  # row the others are tested against; default: the best
     tune: 20                    # tuning trials per model; default: 0
     tune_users: 0.2             # share of the users that are tuned on; default: 1
+    cluster: local:2            # where runs are tasks; default: here, one after another
+    task_memory: 4GB            # with a cluster: what a run needs; default: an estimate
     models:                     # rows, in this order
       BPR:
         learning_rate: 0.005    # any settings, for this row only
@@ -22,6 +24,7 @@ these additional keys (``docs/benchmark.md`` explains them)::
       NGCF:
         seeds: 1                # only the first of the seeds
         note: Hours a run on a CPU, so one seed.   # stands below the table
+        task_memory: 12GB       # of this row
 """
 
 import argparse
@@ -32,6 +35,7 @@ from pathlib import Path
 import yaml
 
 from recbole_whisperlite import own_code
+from recbole_whisperlite.cluster import options
 from recbole_whisperlite.config_files import (
     check_dataset_name,
     check_flags,
@@ -40,7 +44,9 @@ from recbole_whisperlite.config_files import (
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.paths import PROPERTIES
 
-FLAGS = ("model dataset config_files seeds output reference tune tune_users").split()
+FLAGS = (
+    "model dataset config_files seeds output reference tune tune_users cluster task_memory"
+).split()
 #: Settings that the benchmark chooses for each run.
 OURS = ("result_file", "unit_file", "checkpoint_dir", "seed", "tuning_trial")
 
@@ -59,6 +65,7 @@ class Row:
         seeds (int or None): It runs with this many of the seeds, the first ones; None
             for all.
         note (str or None): What a reader of the table has to know about this row.
+        task_memory (int or None): Bytes that a run needs; None if the yaml does not say.
     """
 
     name: str
@@ -69,6 +76,7 @@ class Row:
     tune_users: float = 1.0
     seeds: int | None = None
     note: str | None = None
+    task_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,8 @@ class Plan:
         flags (list of str): ``--key=value`` of the command line; they take precedence
             over all files, as in RecBole.
         command (list of str): The whole command line.
+        cluster (str or None): Where runs are tasks; None for here, one after another.
+        task_memory (int or None): Bytes that a run of any row needs; None if not said.
     """
 
     dataset: str
@@ -98,6 +108,8 @@ class Plan:
     settings: dict
     flags: list[str]
     command: list[str]
+    cluster: str | None = None
+    task_memory: int | None = None
 
     def rows_with(self, tuned: dict[str, dict]) -> list[Row]:
         """Return the rows, updated with tuned settings (``{row name: settings}``)."""
@@ -112,6 +124,7 @@ def is_benchmark(argv: list[str]) -> bool:
     args, _ = _parser().parse_known_args(argv)
     several = args.model and "," in args.model
     asked = (args.seeds, args.output, args.reference, args.tune, args.tune_users)
+    asked += (args.cluster,)
     if several or any(value is not None for value in asked):
         return True
     return any("models" in content for content in read_files(args.config_files))
@@ -122,7 +135,7 @@ def make_plan(argv: list[str]) -> Plan:
 
     Args:
         argv (list of str): ``--model=A,B --dataset --config_files --seeds=1,2
-            --output --reference --tune``; every other ``--key=value`` is a setting for
+            --output --reference --tune --cluster``; every other ``--key=value`` is a setting for
             all models.
 
     Returns:
@@ -181,6 +194,9 @@ def make_plan(argv: list[str]) -> Plan:
             f"reference: there is no row '{reference}'."
             f"{did_you_mean(reference, names)} The rows are {', '.join(names)}."
         )
+    cluster = given.get("cluster")
+    if cluster is not None:
+        options.workers_of(cluster)  # raises before any work if it is none
     if reference not in names:  # in the yaml, but not among --model
         reference = None
     return Plan(
@@ -196,6 +212,8 @@ def make_plan(argv: list[str]) -> Plan:
             *argv,
             *(["--own-code"] if own_code.ENVIRONMENT in os.environ else []),
         ],
+        cluster=cluster,
+        task_memory=options.memory_of(given.get("task_memory"), "task_memory"),
     )
 
 
@@ -237,6 +255,7 @@ def _parser():
         "--tune_users",
         help="share of the users that models are tuned on, such as 0.2 (default: 1)",
     )
+    options.add_options(parser)
     return parser
 
 
@@ -286,10 +305,13 @@ def _row(name, section):
     note = section.pop("note", None)
     if not isinstance(note, (str, type(None))):
         raise UserError(f"models: {name}: note: {note!r} must be a text.")
+    memory = options.memory_of(
+        section.pop("task_memory", None), f"models: {name}: task_memory"
+    )
     for key in OURS:
         if key in section:
             raise UserError(f"models: {name}: {key} is set by the benchmark itself.")
-    return Row(name, model, section, ranges, inputs, users, seeds, note)
+    return Row(name, model, section, ranges, inputs, users, seeds, note, memory)
 
 
 def _share(name, value):

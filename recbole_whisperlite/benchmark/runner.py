@@ -1,4 +1,4 @@
-"""Runs each (model, seed) in a separate process, and keeps finished runs.
+"""Runs each (model, seed) in a separate process, here or on a cluster; keeps finished runs.
 
 With separate processes, memory and time are measured independently, and a run that is
 killed does not affect the others. The folder of a run contains ``result.json``
@@ -29,8 +29,11 @@ import yaml
 from tqdm import tqdm
 
 import recbole_whisperlite
-from recbole_whisperlite.benchmark import data
+from recbole_whisperlite.benchmark import data, memory
 from recbole_whisperlite.benchmark.plan import Plan, Row
+from recbole_whisperlite.cluster.options import in_words
+from recbole_whisperlite.cluster.tasks import Task, WorkerDied, Workers
+from recbole_whisperlite.cluster.worker import stop_if_unwanted
 from recbole_whisperlite.evaluation.result_file import versions
 from recbole_whisperlite.files import part_folder, whole_file
 from recbole_whisperlite.model import own
@@ -139,28 +142,25 @@ class Outcome:
         return self.job.folder / "units.npz"
 
 
-def run_all(jobs: list[Job], title: str) -> list[Outcome]:
-    """Run the jobs that are not finished yet, one after another.
+def run_all(
+    jobs: list[Job], title: str, workers: Workers | None = None
+) -> list[Outcome]:
+    """Run the jobs that are not finished yet.
 
     Args:
         jobs (list of Job): In the order in which they run.
         title (str): Shown in front of the progress bar.
+        workers (Workers, optional): Of a cluster; by default the jobs run here, one after
+            another.
 
     Returns:
         list of Outcome: One per job; a failed job does not stop the others.
     """
     waiting = [job for job in jobs if not job.finished()]
-    errors = {}
-    done = len(jobs) - len(waiting)
-    with tqdm(
-        total=len(jobs), initial=done, unit="run", desc=title, disable=None
-    ) as bar:
-        for number, job in enumerate(waiting, start=done + 1):
-            bar.set_description(f"{title}: {job}")
-            if bar.disable:  # not on a terminal: one line per run
-                print(f"{title}: {job} ({number} of {len(jobs)})", file=sys.stderr)
-            errors[job.folder] = _run(job, bar)
-            bar.update()
+    if workers is None:
+        errors = _one_after_another(waiting, title, len(jobs))
+    else:
+        errors = _on_workers(waiting, title, len(jobs), workers)
     return [
         (
             Outcome(job, error=errors[job.folder])
@@ -171,8 +171,61 @@ def run_all(jobs: list[Job], title: str) -> list[Outcome]:
     ]
 
 
-def _run(job, bar):
-    """Run one job; return None, or why it failed."""
+def _one_after_another(waiting, title, total):
+    """Run jobs; return for each folder why it failed, or None."""
+    errors, done = {}, total - len(waiting)
+    with tqdm(total=total, initial=done, unit="run", desc=title, disable=None) as bar:
+        for number, job in enumerate(waiting, start=done + 1):
+            bar.set_description(f"{title}: {job}")
+            if bar.disable:  # not on a terminal: one line per run
+                print(f"{title}: {job} ({number} of {total})", file=sys.stderr)
+            errors[job.folder] = _run(job, bar)
+            bar.update()
+    return errors
+
+
+def _on_workers(waiting, title, total, workers):
+    """Run jobs as tasks; return for each folder why it failed, or None."""
+    tasks = [
+        Task(str(job), (job,), memory.of_run(job.plan, job.row)) for job in waiting
+    ]
+    for task in tasks:
+        workers.check(task.name, task.memory)
+    done = total - len(waiting)
+    ended = workers.map(_run, tasks, title, total, "run", done=done)
+    errors = {}
+    for error, job, task in zip(ended, waiting, tasks):
+        if isinstance(error, WorkerDied):
+            error = str(error)
+        elif not error and not job.finished():
+            error = (
+                "the data of the worker are not those of this machine, or were changed "
+                "while it ran"
+            )
+        elif not error:
+            _tell_of_more_memory(job, task)
+        errors[job.folder] = error
+    return errors
+
+
+def _tell_of_more_memory(job, task):
+    taken = (job.result().get("peak_memory_mb") or 0) * 2**20
+    if taken > task.memory:
+        print(
+            f"note: {job} took {in_words(taken)} of memory, and {in_words(task.memory)} "
+            f"were stated. For the next time: 'models: {{{job.row.name}: "
+            f"{{task_memory: {in_words(1.1 * taken).replace(' ', '')}}}}}'.",
+            file=sys.stderr,
+        )
+
+
+def _run(job, bar=None):
+    """Run one job; return None, or why it failed.
+
+    Args:
+        job (Job): The job.
+        bar (tqdm, optional): Shows the seconds meanwhile.
+    """
     job.folder.mkdir(parents=True, exist_ok=True)
     request = job.request()  # before the run, during which the data may change
     asked, result, units = (
@@ -225,8 +278,9 @@ def _wait(command, log, bar):
         try:
             while child.poll() is None:
                 time.sleep(0.2)
-                if sys.stderr.isatty():  # in a file, each refresh would add a line
-                    bar.refresh()
+                stop_if_unwanted()
+                if bar is not None and sys.stderr.isatty():
+                    bar.refresh()  # in a file, each would add a line
         finally:
             child.kill()  # no effect if it has already ended
             child.wait()

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from recbole_whisperlite.benchmark import data, runner
+from recbole_whisperlite.benchmark import data, memory, runner
 from recbole_whisperlite.benchmark.plan import Plan
 from recbole_whisperlite.benchmark.tuning_data import sample_users
+from recbole_whisperlite.cluster.tasks import Task, WorkerDied, Workers
 from recbole_whisperlite.config.datasets import RECBOLE
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.evaluation import pruning
@@ -49,7 +50,7 @@ class Tuned:
         return {name: getattr(self, name) for name in names}
 
 
-def tune(plan: Plan) -> dict[str, Tuned]:
+def tune(plan: Plan, workers: Workers | None = None) -> dict[str, Tuned]:
     """Try settings from the ranges of each row; keep the best on the validation split.
 
     The first trial has the row's settings unchanged, the others are drawn from its ranges
@@ -61,6 +62,9 @@ def tune(plan: Plan) -> dict[str, Tuned]:
 
     Args:
         plan (Plan): With ``trials`` above 0; trials run with the first of its seeds.
+        workers (Workers, optional): Of a cluster. A row is a task: which settings a trial
+            has depends on the trials of its row before it, so that these stay one after
+            another, and what is tried is what one process tries.
 
     Returns:
         dict: ``{row name: Tuned}``, without rows that have no ranges.
@@ -78,7 +82,7 @@ def tune(plan: Plan) -> dict[str, Tuned]:
                     f"models: {row.name}: tune: {key} has a range, but --{key} on the "
                     "command line sets it for all rows and all trials. Remove one."
                 )
-    tuned = {row.name: _tune_row(row, plan) for row in rows}
+    tuned = dict(zip((row.name for row in rows), _each(rows, plan, workers)))
     found = {
         name: one.settings for name, one in tuned.items() if one.settings is not None
     }
@@ -90,6 +94,22 @@ def tune(plan: Plan) -> dict[str, Tuned]:
             f"{plan.trials} trials per model.\n{''.join(counts)}{text}",
             "utf-8",
         )
+    return tuned
+
+
+def _each(rows, plan, workers):
+    """Return what the tuning of each row came to."""
+    (plan.output / "tune").mkdir(parents=True, exist_ok=True)
+    if workers is None:
+        return [_tune_row(row, plan) for row in rows]
+    tasks = [Task(row.name, (row, plan), memory.of_run(plan, row)) for row in rows]
+    for task in tasks:
+        workers.check(task.name, task.memory)
+    tuned = []
+    for one in workers.map(_tune_row, tasks, "tuning", len(rows), "row"):
+        if isinstance(one, WorkerDied):
+            raise one
+        tuned.append(one)
     return tuned
 
 
@@ -106,7 +126,6 @@ def _tune_row(row, plan):
     from recbole_whisperlite.benchmark.untried import Untried
 
     folder = plan.output / "tune"
-    folder.mkdir(parents=True, exist_ok=True)
     # as text: Optuna stores numbers and texts only, and a value may be a list
     grid = {
         key: optuna.distributions.CategoricalDistribution(

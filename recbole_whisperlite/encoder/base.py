@@ -69,6 +69,19 @@ class Encoder(abc.ABC):
             UserError: If the state is damaged.
         """
 
+    def shards(self, texts: list[str], size: int) -> list[np.ndarray]:
+        """Return a division of texts whose parts may be encoded apart from one another.
+
+        Args:
+            texts (list of str): Distinct texts.
+            size (int): How many a part has at least, if there are as many.
+
+        Returns:
+            list of numpy.ndarray: Indices into ``texts``, int64 ``[n]`` each.
+        """
+        n = max(1, len(texts) // size)
+        return np.array_split(np.arange(len(texts)), n)
+
     def report(self, vectors: np.ndarray) -> None:
         """Log what is worth knowing of the vectors of a whole dataset's texts.
 

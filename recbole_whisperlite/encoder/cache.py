@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock, Timeout
 
-from recbole_whisperlite.encoder import digest
+from recbole_whisperlite.encoder import digest, shards
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import whole_file
 
@@ -120,7 +120,7 @@ def _telling_of(folder):
 
 def _encode(encoder, texts, dtype):
     distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    result = encoder.encode(list(distinct))
+    result = shards.encode(encoder, list(distinct))
     encoder.report(result)
     with np.errstate(over="ignore"):
         result = result.astype(dtype)

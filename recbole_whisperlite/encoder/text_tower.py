@@ -128,6 +128,35 @@ class TextTower:
                 bar.update(len(batch))
         return vectors
 
+    def shards(
+        self, texts: list[str], batch_size: int, size: int
+    ) -> list[np.ndarray]:
+        """Return parts of ``texts`` in which :meth:`encode` makes the same batches.
+
+        What a text is padded to, and in how large a batch it is, changes its vector in the
+        last digits.
+
+        Args:
+            texts (list of str): The texts.
+            batch_size (int): As for :meth:`encode`.
+            size (int): How many texts a part has at least, if there are as many.
+
+        Returns:
+            list of numpy.ndarray: Indices into ``texts``, int64 ``[n]`` each.
+        """
+        tokens = self._read(texts)[0]
+        ends = torch.full((len(texts),), tokens.shape[1])
+        if self.stops_at_end:
+            ends = self.ends(tokens)
+        parts = [[]]
+        for batch in self._batches(ends, batch_size):
+            if len(parts[-1]) >= size:
+                parts.append([])
+            parts[-1].extend(batch.tolist())
+        if len(parts) > 1 and len(parts[-1]) < size:
+            parts[-2].extend(parts.pop())
+        return [np.array(part) for part in parts]
+
     def _batches(self, ends, batch_size):
         """Yield int64 tensors of indices into ``ends``, the longest texts first."""
         order = torch.argsort(ends, descending=True, stable=True)

@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 
+from recbole_whisperlite.cluster import options
 from recbole_whisperlite.errors import UserError
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -20,7 +21,12 @@ _OF_ONE_REQUEST = (
     ("json", "--json"),
     ("sheet", "--sheet"),
 )
-_OF_FILES = (("output", "--output"), ("format", "--format"), ("parts", "--parts"))
+_OF_FILES = (
+    ("output", "--output"),
+    ("format", "--format"),
+    ("parts", "--parts"),
+    ("cluster", "--cluster"),
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -100,6 +106,7 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--parts", action="store_true", help="columns with the parts of each score"
     )
+    options.add_options(group)
     return parser
 
 
@@ -116,6 +123,9 @@ def check(args) -> None:
                 "--requests needs --output: a .csv, .parquet or .jsonl file, or any name "
                 "with --format trec."
             )
+        if args.cluster:
+            options.workers_of(args.cluster)
+            options.memory_of(args.task_memory)
         return
     _refuse(args, _OF_FILES, "needs a file of requests, --requests")
     if args.similar:

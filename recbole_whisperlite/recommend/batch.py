@@ -22,6 +22,7 @@ from recbole_whisperlite.recommend.result_parts import ResultParts
 
 if TYPE_CHECKING:
     from recbole_whisperlite.recommend.recommender import Recommender
+    from recbole_whisperlite.recommend.shards import Elsewhere
 
 #: Requests that are answered and written together.
 CHUNK = 4096
@@ -88,6 +89,7 @@ class Job:
         among: Iterable[str] | None = None,
         where: Mapping[str, object] | None = None,
         exclude_seen: bool = True,
+        elsewhere: Elsewhere | None = None,
     ) -> str:
         """Answer the requests.
 
@@ -96,6 +98,8 @@ class Job:
             model_digest (str): What it is; parts of another one are not used again.
             exclude, among, where, exclude_seen: As for ``Recommender.recommend``, for
                 all requests; a file may exclude more, and overrule ``exclude_seen``.
+            elsewhere (Elsewhere, optional): A cluster, on which each chunk is a task; by
+                default requests are answered here.
 
         Returns:
             str: What was done, in words.
@@ -133,15 +137,37 @@ class Job:
             if done:
                 _note(f"Going on after {done:,} requests of {self.n:,}.")
             rest = itertools.islice(self.requests, done, None)
-            # None: shown on terminals only
-            with tqdm(
-                total=self.n, initial=done, unit=" requests", disable=None
-            ) as bar:
-                while rows := list(itertools.islice(rest, self.chunk)):
-                    answers = self._answer(shop, rows, options, exclude_seen)
-                    parts.add(*_table(rows, answers, self.with_parts))
-                    bar.update(len(rows))
+            chunks = iter(lambda: list(itertools.islice(rest, self.chunk)), [])
+            if elsewhere is None:
+                answered = self._here(shop, chunks, done, options, exclude_seen)
+            else:
+                answered = elsewhere.answer(self, chunks, done, options, exclude_seen)
+            for table, counts in answered:
+                parts.add(table, counts)
             return _in_words(self.n, parts.finish(self.format, shop.model))
+
+    def _here(self, shop, chunks, done, options, exclude_seen):
+        with tqdm(total=self.n, initial=done, unit=" requests", disable=None) as bar:
+            for rows in chunks:
+                yield self.answer(shop, rows, options, exclude_seen)
+                bar.update(len(rows))
+
+    def answer(
+        self, shop: Recommender, rows: list[Asked], options: dict, exclude_seen: bool
+    ) -> tuple[pa.Table, dict[str, int]]:
+        """Return the part of the results for a chunk, as ``ResultParts.add`` takes it.
+
+        Args:
+            shop (Recommender): The model.
+            rows (list of Asked): The chunk.
+            options (dict): ``exclude``, ``among`` and ``where`` for all requests.
+            exclude_seen (bool): For requests that do not say.
+
+        Raises:
+            UserError: If a request cannot be answered; the message says where it is.
+        """
+        answers = self._answer(shop, rows, options, exclude_seen)
+        return _table(rows, answers, self.with_parts)
 
     def _answer(self, shop, rows, options, exclude_seen):
         """Return the answers to a chunk, in its order."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+from pathlib import Path
 
 from recbole_whisperlite.recommend import arguments
 
@@ -116,7 +118,8 @@ def _answer_file(args):
     source, digest = batch.model_on_disk(args.model)
     shop = _load(args, source)
     try:
-        done = job.run(shop, digest, **_options(args, shop))
+        with _somewhere(args, source, digest) as elsewhere:
+            done = job.run(shop, digest, elsewhere=elsewhere, **_options(args, shop))
     except KeyboardInterrupt:
         print(
             "Stopped. The same command goes on where this one stopped.", file=sys.stderr
@@ -124,3 +127,22 @@ def _answer_file(args):
         return 130
     print(f"{args.output}: {done}", file=sys.stderr)
     return 0
+
+
+@contextlib.contextmanager
+def _somewhere(args, source, digest):
+    """Yield where a file is answered: on a cluster, or None for here."""
+    if not args.cluster:
+        yield None
+        return
+    from recbole_whisperlite.cluster.connection import connected
+    from recbole_whisperlite.cluster.options import memory_of
+    from recbole_whisperlite.recommend.shards import Elsewhere
+
+    where = Elsewhere(
+        source, digest, args.pictures, args.own_code, memory_of(args.task_memory)
+    )
+    folder = Path(args.output).absolute().parent
+    with connected(args.cluster, folder, where.files()) as workers:
+        where.workers = workers
+        yield where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import warnings
@@ -12,6 +13,8 @@ import numpy as np
 import yaml
 
 from recbole_whisperlite import config_files
+from recbole_whisperlite.cluster import options
+from recbole_whisperlite.encoder import shards
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.files import check_folder, part_folder
 from recbole_whisperlite.upstream.stock import write_stock
@@ -38,12 +41,16 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--output {args.output}: this folder is not empty.")
     sys.argv = [sys.argv[0], *flags]  # RecBole's Config reads it
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
+    if args.cluster:
+        options.workers_of(args.cluster)
+    memory = options.memory_of(args.task_memory)
     dataset = _dataset(args)
     output = args.output.expanduser().absolute()
     output.parent.mkdir(parents=True, exist_ok=True)
     with part_folder(output) as workshop:
         made = workshop / output.name
-        names = _write(dataset, made, args.images)
+        with _somewhere(args.cluster, output.parent, memory):
+            names = _write(dataset, made, args.images)
         os.rename(made, output)  # over an empty folder, too
     for name in names:
         print(f"  {output / name}")
@@ -53,6 +60,19 @@ def main(argv: list[str]) -> int:
         f"--config_files={output / names[-1]}"
     )
     return 0
+
+
+@contextlib.contextmanager
+def _somewhere(cluster, folder, memory):
+    """Have texts encoded by workers of a cluster meanwhile, where there is one."""
+    if cluster is None:
+        yield
+        return
+    from recbole_whisperlite.cluster.connection import connected
+
+    with connected(cluster, folder) as workers:
+        with shards.encoding_on(workers, memory):
+            yield
 
 
 def _dataset(args):
@@ -168,4 +188,5 @@ def _parser():
     parser.add_argument(
         "--images", action="store_true", help="vectors of pictures, too"
     )
+    options.add_options(parser)
     return parser

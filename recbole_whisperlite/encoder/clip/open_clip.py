@@ -48,6 +48,11 @@ class OpenClip(Encoder):
             lambda short: tower.encode(short, self.batch_size),
         )
 
+    def shards(self, texts: list[str], size: int) -> list[np.ndarray]:
+        """Return parts whose vectors are bit-identical to those of all at once, unless
+        texts are too long and ``long_text`` is ``mean_of_chunks``."""
+        return self.tower.shards(texts, self.batch_size, size)
+
     @functools.cached_property
     def tower(self) -> TextTower:
         """TextTower: The loaded model; loading takes seconds."""

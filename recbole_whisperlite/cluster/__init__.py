@@ -1,0 +1,1 @@
+"""Tasks in other processes and on other machines, by Dask (the extra ``cluster``)."""
