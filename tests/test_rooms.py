@@ -33,6 +33,7 @@ LAYERS = (
     ("compat",),
     ("config_files",),
     ("own_code", "foreign_code"),
+    ("cluster",),
     ("files", "feedback"),
     ("paths", "errors", "renamed", "words"),
 )

@@ -8,14 +8,18 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from recbole_whisperlite.cluster import options
 from recbole_whisperlite.cluster.home import shared_home
 from recbole_whisperlite.cluster.tasks import Workers
-from recbole_whisperlite.cluster.worker import CODE, MEMORY, Site, about, versions
+from recbole_whisperlite.cluster.worker import MEMORY, Site, about, code, versions
 from recbole_whisperlite.errors import UserError
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 # Seconds. A scheduler that does not answer by then is not there.
 _TO_CONNECT, _TO_COME = 10, 20
@@ -46,8 +50,8 @@ def connected(
             several tasks in one process.
     """
     n = options.workers_of(where)
-    sizes = {os.path.abspath(path): os.path.getsize(path) for path in reads}
-    with _started(n) if n else _joined(where) as client:
+    with started(n) if n else joined(where) as client:
+        sizes = {os.path.abspath(path): os.path.getsize(path) for path in reads}
         with shared_home(Path(folder)) as home:
             site = Site.here(home)
             memory = _checked(client, where, site, sizes)
@@ -67,8 +71,8 @@ def _import():
 
 
 @contextlib.contextmanager
-def _started(n):
-    """Start n workers here, which share what memory and processors are free."""
+def started(n: int) -> Iterator[Client]:
+    """Start n workers here, which share the memory that is free and the processors."""
     dask, distributed = _import()
     from distributed.system import MEMORY_LIMIT  # knows limits of containers
 
@@ -108,12 +112,19 @@ def _cores():
 
 
 @contextlib.contextmanager
-def _joined(address):
+def joined(address: str) -> Iterator[Client]:
+    """Connect to a scheduler that has workers.
+
+    Raises:
+        UserError: If it does not answer, or has none.
+    """
     _, distributed = _import()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
         try:
-            client = distributed.Client(address, timeout=_TO_CONNECT, set_as_default=False)
+            client = distributed.Client(
+                address, timeout=_TO_CONNECT, set_as_default=False
+            )
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise UserError(
                 f"--cluster {address}: no Dask scheduler answers there within "
@@ -182,7 +193,7 @@ def _problem(answer, site):
                 f"has {name} {theirs or '(none)'}, and here it is {version or '(none)'}. "
                 "Results could differ: install the same versions everywhere."
             )
-    if answer["code"] != CODE:
+    if answer["code"] != code():
         return (
             "runs another copy of this package's code. Install the same everywhere, and "
             "start the workers anew."

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from recbole_whisperlite.files import remove_leftovers, part_of
+from recbole_whisperlite.files import part_of, remove_leftovers
 
 _TOKEN = "token"
 
@@ -51,6 +51,14 @@ class Home:
         """Return whether the command still runs; cheap enough to ask several times a
         second."""
         return os.path.exists(self.path / _TOKEN)
+
+    def is_first(self, number: int) -> bool:
+        """Return whether no worker has begun a task before; note that one has now."""
+        try:
+            (self.path / f"begun-{number}").touch(exist_ok=False)
+        except OSError:
+            return False
+        return True
 
     def put(self, thing: object) -> Path:
         """Write something for all tasks, pickled, and return its file.

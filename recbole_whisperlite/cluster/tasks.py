@@ -7,7 +7,6 @@ import itertools
 import pickle
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,12 +159,13 @@ class Workers:
         self.check(task.name, task.memory)
         # as bytes, which Dask does not look into
         call = pickle.dumps((function, task.arguments))
-        call = pickle.dumps((self._site, task.name, call))
+        number = next(self._numbers)
+        call = pickle.dumps((self._site, number, task.name, call))
         resources = {} if self.most is None else {MEMORY: task.memory}
         return self._client.submit(
             perform,
             call,
-            key=f"{self._site.home.token}-{next(self._numbers)}",
+            key=f"{self._site.home.token}-{number}",
             resources=resources,
             pure=False,
         )
@@ -208,23 +208,20 @@ class Workers:
 
     @contextlib.contextmanager
     def _telling(self, title, each):
-        """Show what tasks say, and which are run again."""
-        starts = Counter()
+        """Show what tasks say, and which are run again; those that start, if asked for."""
 
         def show(event):
             _, told = event
             if "line" in told:
                 tqdm.write(told["line"], file=sys.stderr)
-                return
-            starts[told["started"]] += 1
-            if each and starts[told["started"]] == 1:
-                print(f"{title}: {told['started']}", file=sys.stderr)
-            if starts[told["started"]] > 1:
+            elif told["again"]:
                 tqdm.write(
-                    f"{title}: a worker died; {told['started']} is run again, on "
+                    f"{title}: a worker was lost; {told['started']} is run again, on "
                     f"{told['worker']}.",
                     file=sys.stderr,
                 )
+            elif each:
+                print(f"{title}: {told['started']}", file=sys.stderr)
 
         topic = self._site.topic
         self._client.subscribe_topic(topic, show)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import io
@@ -66,12 +67,14 @@ def about(site: Site, sizes: dict[str, int], dask_worker=None) -> dict:
     """
     return {
         "versions": versions(),
-        "code": CODE,
+        "code": code(),
         "threads": dask_worker.state.nthreads,
         "memory": dask_worker.state.total_resources.get(MEMORY),
         "sees home": site.home.is_here(_PATIENCE),
         "sees folder": os.path.isdir(site.folder),
-        "other file": next((path for path in sizes if _size(path) != sizes[path]), None),
+        "other file": next(
+            (path for path in sizes if _size(path) != sizes[path]), None
+        ),
     }
 
 
@@ -92,16 +95,15 @@ def _size(path):
     return None
 
 
-def _digest_of_code():
+@functools.cache
+def code() -> str:
+    """Return a digest of this package's sources when this process first asked: a worker may
+    have been started before they were changed."""
     package, whole = Path(__file__).resolve().parent.parent, hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         whole.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
     return whole.hexdigest()
 
-
-#: Of this package's sources when this process began to use them: a worker may have been
-#: started before they were changed.
-CODE = _digest_of_code()
 
 _site = None  # that of the task which runs; a worker runs one at a time
 
@@ -120,8 +122,9 @@ def perform(call: bytes) -> bytes:
     """Perform a task.
 
     Args:
-        call (bytes): Pickled: the :class:`Site` where it has to be as if it ran, what the
-            user is told of it, and, pickled again, the function and its arguments.
+        call (bytes): Pickled: the :class:`Site` where it has to be as if it ran, its
+            number, what the user is told of it, and, pickled again, the function and its
+            arguments.
 
     Returns:
         bytes: The pickled pair of the result and None, or of None and the sentence by
@@ -130,7 +133,7 @@ def perform(call: bytes) -> bytes:
     from distributed import get_worker
 
     worker = get_worker()
-    site, name, call = pickle.loads(call)
+    site, number, name, call = pickle.loads(call)
 
     def tell(event):
         worker.log_event(site.topic, event)
@@ -141,7 +144,8 @@ def perform(call: bytes) -> bytes:
         # the command is gone, or this worker came later and does not see its files
         told = f"The worker {worker.address} does not see the folder {site.home.path}."
         return pickle.dumps((None, told))
-    tell({"started": name, "worker": worker.address})
+    again = not site.home.is_first(number)
+    tell({"started": name, "again": again, "worker": worker.address})
     with _at(site), contextlib.redirect_stderr(_Lines(tell)):
         try:
             function, arguments = pickle.loads(call)

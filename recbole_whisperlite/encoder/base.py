@@ -34,6 +34,9 @@ class Encoder(abc.ABC):
         UserError: If a setting is wrong or a file that it names does not exist.
     """
 
+    #: bool: Whether it may be pickled, and used by several processes.
+    divisible = True
+
     def __init__(self, config: Config | dict, fit_texts: list[str]):
         self.show_progress = options.setting(config, "show_progress") is not False
 
@@ -68,6 +71,10 @@ class Encoder(abc.ABC):
         Raises:
             UserError: If the state is damaged.
         """
+
+    def size(self) -> int:
+        """Return about how many bytes its weights have, or what it was fitted to."""
+        return 500_000_000  # the largest sentence encoders that a CPU is used for
 
     def shards(self, texts: list[str], size: int) -> list[np.ndarray]:
         """Return a division of texts whose parts may be encoded apart from one another.

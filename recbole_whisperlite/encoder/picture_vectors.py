@@ -45,6 +45,8 @@ class ClipPictures(Encoder):
         UserError: If a setting is wrong, or no encoder can encode pictures.
     """
 
+    divisible = False  # workers of its own read the pictures
+
     def __init__(self, config: Config | dict, paths: list[str]):
         super().__init__(config, [])
         named = [each["encoder"] for each in options.each_encoder(config)]

@@ -128,9 +128,7 @@ class TextTower:
                 bar.update(len(batch))
         return vectors
 
-    def shards(
-        self, texts: list[str], batch_size: int, size: int
-    ) -> list[np.ndarray]:
+    def shards(self, texts: list[str], batch_size: int, size: int) -> list[np.ndarray]:
         """Return parts of ``texts`` in which :meth:`encode` makes the same batches.
 
         What a text is padded to, and in how large a batch it is, changes its vector in the

@@ -99,6 +99,9 @@ class Tfidf(Encoder):
         """list of str: The words that it knows."""
         return self.state()["words"].tolist()
 
+    def size(self) -> int:
+        return sum(each.nbytes for each in self.state().values())
+
     def encode(self, texts: list[str]) -> np.ndarray:
         counter, svd = self._fitted
         dim = len(self.state()["words"] if svd is None else svd.components_)

@@ -48,6 +48,10 @@ class OpenClip(Encoder):
             lambda short: tower.encode(short, self.batch_size),
         )
 
+    def size(self) -> int:
+        parameters = self.tower.model.parameters()
+        return sum(each.numel() * each.element_size() for each in parameters)
+
     def shards(self, texts: list[str], size: int) -> list[np.ndarray]:
         """Return parts whose vectors are bit-identical to those of all at once, unless
         texts are too long and ``long_text`` is ``mean_of_chunks``."""
