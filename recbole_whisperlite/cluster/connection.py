@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 # Seconds. A scheduler that does not answer by then is not there.
-_TO_CONNECT, _TO_COME = 10, 20
+_TO_CONNECT, _TO_COME = 10, 10
 # What is left to this process and to others, of what is free.
 _SHARE = 0.9
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -122,9 +122,7 @@ def joined(address: str) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
         try:
-            client = distributed.Client(
-                address, timeout=_TO_CONNECT, set_as_default=False
-            )
+            client = distributed.Client(address, timeout=_TO_CONNECT)
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise UserError(
                 f"--cluster {address}: no Dask scheduler answers there within "

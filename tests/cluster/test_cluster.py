@@ -284,6 +284,25 @@ def test_workers_that_do_not_declare_their_memory_are_told_of(tmp_path, capsys):
     assert "tcp://two:2 does not declare its memory" in capsys.readouterr().err
 
 
+def test_the_workers_of_a_scheduler_are_used(tmp_path, capsys):
+    import distributed
+
+    alone = {"processes": False, "protocol": "tcp", "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, **alone) as cluster:
+        address = cluster.scheduler_address
+        with connection.connected(address, tmp_path) as workers:
+            found = workers.map(square, tasks(range(3)), "square", 3, "number")
+            assert list(found) == [0, 1, 4]
+        assert "does not declare its memory" in capsys.readouterr().err
+        with distributed.Client(cluster) as client:
+            client.retire_workers()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(connection, "_TO_COME", 0.2)
+            with pytest.raises(UserError, match="this scheduler has no workers"):
+                with connection.connected(address, tmp_path):
+                    pass
+
+
 def test_a_scheduler_that_is_not_there_is_refused_soon(tmp_path, monkeypatch):
     monkeypatch.setattr(connection, "_TO_CONNECT", 1)
     with pytest.raises(UserError, match="no Dask scheduler answers there within 1 sec"):
