@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -22,11 +23,13 @@ from recbole_whisperlite.recommend.plus_terms import (
     Nearest,
     Similarity,
     log_normalizer,
+    log_sum,
 )
 from recbole_whisperlite.recommend.refused_words import RefusedWords
 from recbole_whisperlite.recommend.scorer import (
     Asked,
     Batch,
+    Factor,
     NewItems,
     count_arrays,
     csr_arrays,
@@ -132,15 +135,18 @@ class PlusScorer(TextScorer):
         self.memory, self.columns = memory, None
         if memory is not None:
             self.columns = memory.columns(self.known)
+            # those that were not in training have no share of what was chosen then
+            log_popularity = np.where(self.known, self.columns[:, 0], -np.inf)
+            self.log_popularity = log_popularity.astype(np.float32)
+            self.log_total = log_sum(self.log_popularity) if self.known.any() else 0
 
     def _weight(self, name):
         return np.float32(self.weights[name])
 
     def _weight_of_items(self, name):
-        """Return the weight of a term for each item, ``[n_items]``."""
-        seldom = self._weight(name)
-        gain = np.float32(self.weights_of_frequent[name]) - seldom
-        return seldom + gain * self.frequency
+        """Return the weight of a term for items."""
+        frequent = np.float32(self.weights_of_frequent[name])
+        return Factor(self._weight(name), frequent, self.frequency)
 
     def _weights_of_rows(self, histories):
         """Return the weights of :data:`OF_REQUEST` for each row, ``{name: [n]}``; and those
@@ -185,7 +191,29 @@ class PlusScorer(TextScorer):
             return text, ""
         return split_refusals(text, self.negated_names)
 
-    def encode(self, asked: Asked) -> Batch:
+    def log_normalizers(self, logits: np.ndarray) -> np.ndarray:
+        """Return the logs by which the memory makes shares of what the towers expect.
+
+        Args:
+            logits (numpy.ndarray): Scaled embeddings of requests, float32 ``[n, size]``.
+
+        Returns:
+            numpy.ndarray: float32 ``[n]``, each from the embeddings of all items.
+        """
+        return log_normalizer(logits, self.embeddings, self.log_popularity)
+
+    def encode(
+        self,
+        asked: Asked,
+        log_normalizers: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> Batch:
+        """Encode a batch.
+
+        Args:
+            asked (Asked): What is asked.
+            log_normalizers (callable, optional): Stands in for :meth:`log_normalizers`,
+                the only step that reads all items.
+        """
         n = len(asked.requests)
         histories = [each[-self.history_length :] for each in asked.histories]
         w = self._weights_of_rows(histories)
@@ -213,7 +241,10 @@ class PlusScorer(TextScorer):
             of_parts["refused_words"] *= self._weight("refused_words")
             corrections.append(of_parts["refused_words"])
         if self.memory is not None:
-            constant = self._remember(asked, logits, frozen, of_parts, w)
+            log_normalizers = log_normalizers or self.log_normalizers
+            constant = self._remember(
+                asked, logits, log_normalizers, frozen, of_parts, w
+            )
             queries.append(of_parts["popularity"] + of_parts["of_new"])
             corrections += [of_parts[name] for name in self._counted]
         if "zero_shot" in w:
@@ -240,22 +271,17 @@ class PlusScorer(TextScorer):
         """The terms that add counts to what the towers expect."""
         return [name for name in ("memory", "similar_requests") if name in self.weights]
 
-    def _remember(self, asked, logits, frozen, of_parts, w):
+    def _remember(self, asked, logits, log_normalizers, frozen, of_parts, w):
         """Return the constants, ``[n]``; note the queries of the columns of the memory,
         ``[n, 4]``, and what the counts of each term add, csr ``[n, n_items]``."""
         memory = self.memory
-        log_popularity = self.columns[:, 0]
-        of_known = self.embeddings, log_popularity
-        if not self.known.all():  # few rows are copied only where it must be
-            of_known = self.embeddings[self.known], log_popularity[self.known]
-        normalizer = log_normalizer(logits, *of_known)
+        normalizer = log_normalizers(logits)
         popularity = w["prior"] + w["popularity"]
         of_columns = popularity, np.zeros_like(popularity), w["unchosen"], w["seldom"]
         of_parts["popularity"] = np.stack(of_columns, axis=1)
         of_parts["of_new"] = np.zeros_like(of_parts["popularity"])
         # of the popularity as a share of that of all, the divisor is in the constant
-        total = log_normalizer(np.zeros_like(logits[:1]), *of_known)[0]
-        of_parts["shift"] = np.float32(-w["prior"] * total)
+        of_parts["shift"] = np.float32(-w["prior"] * self.log_total)
         constant = np.zeros(len(logits), dtype=np.float32)
         for name in self._counted:
             if name == "memory":

@@ -12,6 +12,8 @@ from recbole_whisperlite.recommend.embed import check_size, unit
 
 # Cosines that are held at once: 64 MB as float32.
 _MOST_COSINES = 2**24
+# Logits that are held at once, few enough to stay in the cache: 1 MB as float32.
+_MOST_LOGITS = 2**18
 # Equal vectors may have cosines that differ by rounding.
 _ROUNDING = np.float32(1e-6)
 
@@ -93,15 +95,31 @@ def log_normalizer(
 
     Args:
         text (numpy.ndarray): Scaled embeddings of the requests, ``[n, size]``.
-        embeddings (numpy.ndarray): Of the items, ``[n_items, size]``.
-        log_popularity (numpy.ndarray): Of the items, ``[n_items]``.
+        embeddings (numpy.ndarray): Of the items, ``[n_items, size]``; read in blocks.
+        log_popularity (numpy.ndarray): Of the items, ``[n_items]``; minus infinity for
+            those that are left out.
     """
-    if not len(embeddings):
+    if not np.isfinite(log_popularity).any():
         return np.zeros(len(text), dtype=np.float32)
-    logits = text @ embeddings.T + log_popularity
-    highest = logits.max(axis=1, keepdims=True)
-    total = np.exp(logits - highest).sum(axis=1, dtype=np.float64)
-    return (highest[:, 0] + np.log(total)).astype(np.float32)
+    embeddings, step = np.asarray(embeddings), max(_MOST_LOGITS // max(len(text), 1), 1)
+    sums = []
+    for begin in range(0, len(embeddings), step):
+        of_block = slice(begin, begin + step)
+        sums.append(log_sum(text @ embeddings[of_block].T + log_popularity[of_block]))
+    return log_sum(np.stack(sums, axis=1))
+
+
+def log_sum(logs: np.ndarray) -> np.ndarray:
+    """Return the log of the sum of the exponentials along the last axis, float32 ``[...]``;
+    minus infinity if there is nothing but that.
+
+    Args:
+        logs (numpy.ndarray): float32 ``[..., n]``.
+    """
+    highest = logs.max(axis=-1, initial=np.finfo(np.float32).min, keepdims=True)
+    total = np.exp(logs - highest).sum(axis=-1, dtype=np.float64)
+    with np.errstate(divide="ignore"):  # of nothing at all
+        return (highest[..., 0] + np.log(total)).astype(np.float32)
 
 
 def half_whitened(

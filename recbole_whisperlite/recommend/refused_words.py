@@ -35,10 +35,14 @@ class RefusedWords:
     def _column_of(self):
         return {word: number for number, word in enumerate(self.words)}
 
+    @cached_property
+    def _items_of_word(self):
+        return self.bags.T.tocsr()
+
     def of(self, refusals: list[str]) -> csr_matrix:
         """Return what refusals take off the products, csr ``[n, n_items]``, below 0."""
         refused = bags_of_words(refusals, self._column_of)
-        found = (refused @ self.table @ self.bags.T).tocsr()
+        found = (refused @ self.table @ self._items_of_word).tocsr()
         found.data = np.float32(-self.most) * np.tanh(
             found.data / np.float32(self.most)
         )

@@ -12,6 +12,9 @@ from scipy.sparse import csr_matrix
 from recbole_whisperlite.recommend.counts import RequestCounts
 from recbole_whisperlite.recommend.top_k import DenseSearch, dense_top_k, exact_top_k
 
+# Items whose rows are read together: what a block of them makes stays in the cache.
+_BLOCK = 2**15
+
 
 class Asked(NamedTuple):
     """A batch of what is asked.
@@ -178,7 +181,7 @@ class LinearScorer(Scorer):
         blocks (tuple): Rows of the items, float32 ``[n_items, dim]`` each; they may be
             memory-mapped.
         factors (tuple): For each block what its inner products are multiplied by, float32
-            ``[n_items]``, or None.
+            ``[n_items]``, or :class:`Factor`, or None.
     """
 
     blocks: tuple[np.ndarray, ...] = ()
@@ -187,18 +190,54 @@ class LinearScorer(Scorer):
     def factors(self) -> tuple[np.ndarray | None, ...]:
         return (None,) * len(self.blocks)
 
-    def _inner(self, batch: Batch) -> np.ndarray:
+    def inner(self, batch: Batch) -> np.ndarray:
+        """Return all but the corrections of :meth:`scores`, float32 ``[n, n_items]``.
+
+        The rows are read once, block by block: two queries of the same rows follow each
+        other while these are in the cache.
+        """
         n = len(batch.asked.requests)
         result = np.zeros((n, self.n_items), dtype=np.float32)
-        for query, rows, factor in zip(batch.queries, self.blocks, self.factors):
-            if query is not None:
-                inner = query @ rows.T
-                result += inner if factor is None else inner * factor
+        parts = self._asked_parts(batch)
+        for begin in range(0, self.n_items, _BLOCK):
+            of_block = slice(begin, begin + _BLOCK)
+            for query, rows, factor in parts:
+                inner = query @ rows[of_block].T
+                if factor is not None:
+                    inner *= factor[of_block]
+                result[:, of_block] += inner
         result += batch.constant[:, None]
         return result
 
+    def inner_at(self, batch: Batch, row: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """Return some of :meth:`inner`, without computing the others.
+
+        Args:
+            batch (Batch): The batch.
+            row (numpy.ndarray): Rows of the batch, int64 ``[n]``.
+            item (numpy.ndarray): An item for each, int64 ``[n]``.
+
+        Returns:
+            numpy.ndarray: float32 ``[n]``.
+        """
+        result = batch.constant[row]
+        for query, rows, factor in self._asked_parts(batch):
+            inner = np.einsum("nd,nd->n", query[row], rows[item])
+            result += inner if factor is None else inner * factor[item]
+        return result
+
+    def _asked_parts(self, batch):
+        """Return the queries that play a part, each with its rows and factor."""
+        parts = zip(batch.queries, self.blocks, self.factors)
+        # as plain arrays: each part of a memmap would be one more Python object
+        return [
+            (query, np.asarray(rows), factor)
+            for query, rows, factor in parts
+            if query is not None and query.any()
+        ]
+
     def scores(self, batch: Batch) -> np.ndarray:
-        result = self._inner(batch)
+        result = self.inner(batch)
         sparse = batch.corrections.tocoo()
         result[sparse.row, sparse.col] += sparse.data
         return result
@@ -206,8 +245,27 @@ class LinearScorer(Scorer):
     def top(
         self, batch: Batch, k: int, allowed: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        inner = np.where(allowed, self._inner(batch), np.float32(-np.inf))
+        inner = self.inner(batch)
+        np.copyto(inner, np.float32(-np.inf), where=~allowed)
         return exact_top_k(DenseSearch(inner), batch.corrections, k)
+
+
+@dataclasses.dataclass(frozen=True)
+class Factor:
+    """Weights of items that lie between two: ``factor[items]`` computes some of them.
+
+    Attributes:
+        seldom (numpy.float32): That of an item that nobody chose.
+        frequent (numpy.float32): That of the item that was chosen most often.
+        frequency (numpy.ndarray): Where between them, from 0 to 1, float32 ``[n_items]``.
+    """
+
+    seldom: np.float32
+    frequent: np.float32
+    frequency: np.ndarray
+
+    def __getitem__(self, items: np.ndarray | slice) -> np.ndarray:
+        return self.seldom + (self.frequent - self.seldom) * self.frequency[items]
 
 
 def products(

@@ -5,6 +5,10 @@ from scipy.sparse import csr_matrix
 
 from recbole_whisperlite.errors import UserError
 
+# The items of a group: so many that the maxima are few, and so few that most of the best
+# are maxima.
+_GROUP = 256
+
 
 class DenseSearch:
     """The inner products of queries with all items, in memory.
@@ -35,16 +39,33 @@ class DenseSearch:
             tuple: Rows and items, int64 ``[n_found]`` each.
         """
         n_items = self._scores.shape[1]
+        least = _no_more_than_best(self._scores, k)
+        good = np.flatnonzero(self._scores >= least[:, None])  # faster than by two axes
+        row, item = np.divmod(good, max(n_items, 1))
+        score = self._scores[row, item]
         if k < n_items:
-            last = np.partition(self._scores, n_items - k, axis=1)[:, n_items - k]
-            found = self._scores >= last[:, None]
-        else:
-            found = np.ones_like(self._scores, dtype=bool)
-        return np.nonzero(found & (self._scores > -np.inf))
+            begin = np.searchsorted(row, np.arange(len(least) + 1))
+            for number, (first, end) in enumerate(zip(begin, begin[1:])):
+                if end - first > k:
+                    of_row = np.partition(score[first:end], end - first - k)
+                    least[number] = of_row[end - first - k]
+        found = (score >= least[row]) & (score > -np.inf)
+        return row[found], item[found]
 
     def at(self, row: np.ndarray, item: np.ndarray) -> np.ndarray:
         """Return single scores, float32, shape: that of ``row`` and ``item``."""
         return self._scores[row, item]
+
+
+def _no_more_than_best(scores, k):
+    """Return a number for each row that is not above its ``k``-th best score, float32
+    ``[n]``: the ``k``-th highest of the maxima of groups, which is fast to find."""
+    n, n_items = scores.shape
+    n_groups = n_items // _GROUP
+    if k > n_groups:
+        return np.full(n, -np.inf, dtype=np.float32)
+    of_groups = scores[:, : n_groups * _GROUP].reshape(n, _GROUP, n_groups).max(axis=1)
+    return np.partition(of_groups, n_groups - k, axis=1)[:, n_groups - k]
 
 
 def exact_top_k(
