@@ -26,6 +26,10 @@ COMMANDS = {
         "export.command",
         "write a trained model as a folder that stands on its own",
     ),
+    "index": (
+        "recommend.stores.command",
+        "build a store of an exported model, for answers from a large catalogue",
+    ),
     "recommend": (
         "recommend.command",
         "ask an exported model: one request, a prompt, or a file of requests",

@@ -34,7 +34,7 @@ class Graph:
         Raises:
             UserError: If usearch is not installed.
         """
-        index = _usearch().Index(
+        index = usearch_library().Index(
             ndim=vectors.shape[1], metric="ip", dtype="f32", expansion_add=_CANDIDATES
         )
         index.add(np.arange(len(vectors)), vectors, log="search graph")
@@ -47,7 +47,7 @@ class Graph:
         Raises:
             UserError: If usearch is not installed.
         """
-        library = _usearch()
+        library = usearch_library()
         try:
             index = library.Index.restore(str(path))
         except (RuntimeError, ValueError):
@@ -82,10 +82,15 @@ class Graph:
 
 def check_installed() -> None:
     """Raise a UserError if usearch is not installed."""
-    _usearch()
+    usearch_library()
 
 
-def _usearch():
+def usearch_library():
+    """Return the module ``usearch.index``.
+
+    Raises:
+        UserError: If usearch is not installed.
+    """
     try:
         import usearch.index
     except ImportError:

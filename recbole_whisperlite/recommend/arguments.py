@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from recbole_whisperlite.cluster import options
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.recommend.stores.address import N_CANDIDATES
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 # options that belong to one way of asking only: (attribute, flag)
@@ -51,6 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="allow the model to import the encoder module that it names",
     )
+    add_store_options(parser)
     group = parser.add_argument_group("who asks, and for what")
     group.add_argument("--user", help="id of the user, whose history is used")
     group.add_argument(
@@ -108,6 +110,25 @@ def make_parser() -> argparse.ArgumentParser:
     )
     options.add_options(group)
     return parser
+
+
+def add_store_options(parser: argparse._ActionsContainer) -> None:
+    """Add the options by which a command asks a store."""
+    parser.add_argument(
+        "--store",
+        default="exact",
+        metavar="STORE",
+        help="where the best items are looked for: exact, usearch, usearch:FOLDER, milvus "
+        "or milvus:URI; built with the command index (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=count,
+        default=N_CANDIDATES,
+        metavar="N",
+        help="how many items such a store looks for at first, to be scored (default: "
+        "%(default)s)",
+    )
 
 
 def check(args) -> None:

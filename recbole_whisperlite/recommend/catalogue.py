@@ -165,7 +165,7 @@ class Catalogue:
                 f"where: {column} holds text ({self.types[column]}), so it has no range. "
                 "Give a value, or a list of values in square brackets."
             )
-        wanted = condition if _is_several(condition) else [condition]
+        wanted = condition if is_several(condition) else [condition]
         try:
             wanted = {id_of(each) for each in wanted}
         except (TypeError, ValueError):
@@ -181,7 +181,7 @@ class Catalogue:
 
     def _meets_number(self, column, condition):
         is_range = isinstance(condition, tuple)
-        given = condition if _is_several(condition) else [condition]
+        given = condition if is_several(condition) else [condition]
         try:
             numbers = [_number(each, is_range) for each in given]
             if is_range and len(numbers) != 2:
@@ -210,7 +210,7 @@ class Catalogue:
         cells = self.table[column].fill_null("").combine_chunks().dictionary_encode()
         each = (cell.split(self.seq_separator) for cell in cells.dictionary.to_pylist())
         if self.types[column] == "float_seq":
-            each = (filter(_is_written_number, values) for values in each)
+            each = (filter(is_written_number, values) for values in each)
         distinct = np.array([any(map(met, values)) for values in each], dtype=bool)
         return distinct[cells.indices.to_numpy()]
 
@@ -266,7 +266,7 @@ class Catalogue:
 
     def _value(self, column, kind, row, value):
         try:
-            if _is_several(value):
+            if is_several(value):
                 if not kind.endswith("_seq"):
                     raise TypeError
                 values = [id_of(each) for each in value]
@@ -341,7 +341,8 @@ def is_list(value: object) -> bool:
     return hasattr(value, "__array__") and getattr(value, "ndim", 0) == 1
 
 
-def _is_several(value):
+def is_several(value: object) -> bool:
+    """Return whether a value is several, in an order or not."""
     return is_list(value) or isinstance(value, (set, frozenset))
 
 
@@ -353,7 +354,8 @@ def _number(value, may_be_none=False):
     return number
 
 
-def _is_written_number(text):
+def is_written_number(text: str) -> bool:
+    """Return whether a text is a finite number."""
     try:
         return bool(np.isfinite(float(text)))
     except ValueError:

@@ -52,7 +52,13 @@ def main(argv: list[str]) -> int:
 def _load(args, source):
     from recbole_whisperlite.recommend.recommender import Recommender
 
-    return Recommender.load(source, pictures=args.pictures, own_code=args.own_code)
+    return Recommender.load(
+        source,
+        pictures=args.pictures,
+        own_code=args.own_code,
+        store=args.store,
+        candidates=args.candidates,
+    )
 
 
 def _options(args, shop):

@@ -245,6 +245,11 @@ def digest(path: Path) -> str:
     return result.hexdigest()
 
 
+def config_of(folder: Path) -> dict:
+    """Return the ``config.json`` of a model that was just read or written."""
+    return json.loads((folder / CONFIG).read_text("utf-8"))
+
+
 def stamp(folder: str | os.PathLike) -> bytes | None:
     """Return what differs between a model and what it is saved as later."""
     with contextlib.suppress(OSError):

@@ -16,12 +16,15 @@ from recbole_whisperlite.encoder import FittedEncoder
 from recbole_whisperlite.errors import UserError, did_you_mean
 from recbole_whisperlite.recommend import hub, likeness, load, question
 from recbole_whisperlite.recommend.answer import Answer, Explanation, Recommendation
-from recbole_whisperlite.recommend.folder import CARD, ModelFolder, stamp
+from recbole_whisperlite.recommend.folder import CARD, ModelFolder, config_of, stamp
 from recbole_whisperlite.recommend.pictures import PictureEncoder
 from recbole_whisperlite.recommend.question import Question
 from recbole_whisperlite.recommend.save import write_model
 from recbole_whisperlite.recommend.scorer import NewItems
 from recbole_whisperlite.recommend.state import State
+from recbole_whisperlite.recommend.stores import opening
+from recbole_whisperlite.recommend.stores.address import N_CANDIDATES, Address
+from recbole_whisperlite.recommend.stores.base import EXACT
 from recbole_whisperlite.recommend.top_k import dense_top_k
 from recbole_whisperlite.recommend.users import Users
 
@@ -59,6 +62,8 @@ class Recommender:
         self._config, self._card, self._folder = config, card, folder
         self._pictures = PictureEncoder(config["encoder"]["settings"])
         self._changing = threading.Lock()
+        # of a store: which one, the keys that are saved, and the changes that are not
+        self._address, self._saved_keys, self._is_saved = None, None, True
 
     @classmethod
     def load(
@@ -69,6 +74,8 @@ class Recommender:
         pictures: str | os.PathLike | None = None,
         own_code: bool = False,
         data_path: str | os.PathLike | None = None,
+        store: str = "exact",
+        candidates: int = N_CANDIDATES,
     ) -> Recommender:
         """Load a model.
 
@@ -85,20 +92,33 @@ class Recommender:
                 names may be imported.
             data_path (str or Path, optional): For a checkpoint: the folder that contains
                 its dataset's folder.
+            store (str): Where the best items are looked for: ``exact`` (every item),
+                ``usearch`` or ``usearch:FOLDER``, ``milvus`` or ``milvus:URI``; those
+                that :meth:`build_store` wrote, for a folder of its own.
+            candidates (int): How many items such a store looks for at first, whose scores
+                are then computed; the more, the fewer are missed.
 
         Returns:
             Recommender: Ready to answer.
 
         Raises:
-            UserError: If there is no such model, or it is damaged.
+            UserError: If there is no such model, or it is damaged; or there is no such
+                store of it, or it is out of date or cannot be reached.
         """
         if not isinstance(source, (str, os.PathLike)):
             raise UserError(
                 f"A model is loaded from a folder, a checkpoint or {hub.PREFIX}"
                 f"<owner>/<name>, not from {source!r}."
             )
-        name = os.path.expanduser(source)
+        name, address = os.path.expanduser(source), Address.of(store)
         options = {"settings": settings, "pictures": pictures, "own_code": own_code}
+        if address.name != "exact":
+            if name.startswith(hub.PREFIX) or os.path.isfile(name):
+                raise UserError(
+                    f"{name} has no store: a model has one in a folder of its own. Write "
+                    f"one with save('shop-model') or export, and build the store there."
+                )
+            options["store"] = address, question.positive(candidates, "candidates")
         if name.startswith(hub.PREFIX):
             return cls.from_pretrained(name, **options)
         if os.path.isfile(name):
@@ -113,7 +133,7 @@ class Recommender:
                 # else a process has saved it meanwhile, and removed what was read
 
     @classmethod
-    def _of_folder(cls, folder, settings, pictures, own_code):
+    def _of_folder(cls, folder, settings, pictures, own_code, store=None):
         with folder.reading():
             encoder = load.read_encoder(folder, settings, own_code)
             catalogue = load.read_catalogue(folder, pictures)
@@ -121,8 +141,55 @@ class Recommender:
             users = load.read_users(folder, len(catalogue))
             config = load.read_config(folder, settings)
             card = folder.card()
-        state = State(catalogue, scorer, users)
-        return cls(state, encoder, config, card, folder.folder.resolve())
+        state, home = State(catalogue, scorer, users), folder.folder.resolve()
+        loaded = cls(state, encoder, config, card, home)
+        if store:
+            loaded._open_store(folder.config, *store)
+        return loaded
+
+    def _open_store(self, config, address, candidates):
+        on_disk = self._on_disk(config)
+        store = opening.open_store(address, on_disk, candidates)
+        self._state = self._state._replace(store=store)
+        self._address, self._saved_keys = (address, on_disk.folder), store.keys
+
+    def _on_disk(self, config):
+        state = self._state
+        return opening.OnDisk(self._folder, config, state.scorer, state.catalogue)
+
+    def build_store(self, store: str, candidates: int = N_CANDIDATES) -> None:
+        """Write a store of the model, as it is in its folder, and ask it from now on.
+
+        Args:
+            store (str): ``usearch``, ``usearch:FOLDER``, ``milvus`` or ``milvus:URI``.
+            candidates (int): As for :meth:`load`.
+
+        Raises:
+            UserError: If the model has changes that are not saved or cannot have a store,
+                or it cannot be written.
+        """
+        address, candidates = Address.of(store), question.positive(
+            candidates, "candidates"
+        )
+        with self._changing:
+            folder = self._saved_in()
+            if address.name == "exact":
+                raise UserError(
+                    "The store exact needs no files: load the model with it."
+                )
+            if not self._is_saved:
+                raise UserError(
+                    "The model has changes that are not saved: save() first."
+                )
+            on_disk = self._on_disk(config_of(folder))
+            opening.build_store(address, on_disk, self._some_histories)
+            self._open_store(on_disk.config, address, candidates)
+
+    def _some_histories(self, n):
+        users = [] if self.users is None else list(self.users)
+        drawn = np.random.default_rng(0).permutation(len(users))[:n]
+        histories = map(self._state.history, (users[each] for each in drawn))
+        return [each for each in histories if len(each)]
 
     @classmethod
     def _of_checkpoint(cls, checkpoint, data_path, options):
@@ -357,7 +424,9 @@ class Recommender:
         step, answers = max(_MOST_SCORES // max(len(allowed), 1), 1), []
         for start in range(0, len(asked), step):
             part = asked.part(start, start + step)
-            answers += _answers(state, part, k, allowed, exclude_seen, like, parts)
+            answers += _answers(
+                state, part, k, allowed, exclude_seen, like, parts, where
+            )
         return answers if asked.several else answers[0]
 
     def similar(
@@ -504,6 +573,7 @@ class Recommender:
                 state = state.without_items(rows)
             if len(frame):
                 state = self._with_items(state, frame)
+            self._is_saved &= state is self._state
             self._state = state
 
     def _with_items(self, state, frame):
@@ -513,7 +583,8 @@ class Recommender:
             pictures = self._pictures.encode(catalogue.pictures(rows))
         new = NewItems(catalogue.texts(rows), pictures)
         scorer = state.scorer.with_items(new)
-        return state._replace(catalogue=catalogue, scorer=scorer)
+        store = state.store.with_items(len(rows))
+        return state._replace(catalogue=catalogue, scorer=scorer, store=store)
 
     def record(self, user: str, item: str, request: str | None = None) -> None:
         """Add a choice to the history of a user, and to the counts of its request.
@@ -533,11 +604,15 @@ class Recommender:
             state = self._state
             row = state.catalogue.row(item)
             users = (state.users or Users.none()).with_choice(user, row)
-            scorer = state.scorer.with_choice(request, row)
-            self._state = state._replace(users=users, scorer=scorer)
+            scorer, store = state.scorer.with_choice(request, row), state.store
+            if scorer is not state.scorer:
+                store = store.with_change(row)
+            self._is_saved = False
+            self._state = state._replace(users=users, scorer=scorer, store=store)
 
     def save(self, folder: str | os.PathLike | None = None) -> Path:
-        """Write the model with all changes.
+        """Write the model with all changes, and to its store what has changed; in another
+        folder it has no store.
 
         Args:
             folder (str or Path, optional): Where; by default where it was loaded from.
@@ -546,7 +621,7 @@ class Recommender:
             Path: The folder.
 
         Raises:
-            UserError: If it cannot be written there.
+            UserError: If it cannot be written there, or the store cannot be changed.
         """
         with self._changing:
             target = Path(folder).expanduser().resolve() if folder else self._saved_in()
@@ -554,7 +629,16 @@ class Recommender:
             kept = target == self._folder and (target / CARD).is_file()
             card = None if kept else self._card
             write_model(target, self._config, self._state, self._encoder, card)
-            self._folder = target
+            self._folder, self._is_saved = target, True
+            if self._address and target == self._address[1]:
+                store = opening.save_store(
+                    self._state.store,
+                    self._address[0],
+                    self._on_disk(config_of(target)),
+                    self._saved_keys,
+                )
+                self._state = self._state._replace(store=store)
+                self._saved_keys = store.keys
         return target
 
 
@@ -573,9 +657,9 @@ def _frame(items):
 
 
 def _answers(
-    state, asked: Question, k, allowed, exclude_seen, like, parts
+    state, asked: Question, k, allowed, exclude_seen, like, parts, where
 ) -> list[Answer]:
-    found = _found(state, asked, k, allowed, exclude_seen, like, parts)
+    found = _found(state, asked, k, allowed, exclude_seen, like, parts, where)
     answers = []
     for request, user, notes, of_row in zip(
         asked.requests, asked.users, asked.notes, found
@@ -586,11 +670,12 @@ def _answers(
 
 
 def _found(
-    state, asked, k, allowed, exclude_seen, like, parts
+    state, asked, k, allowed, exclude_seen, like, parts, where
 ) -> list[list[Recommendation]]:
     if not allowed.any():  # nor need there be anything to compare requests with
         return [[] for _ in range(len(asked))]
-    batch = state.scorer.encode(asked.asked())
+    store = state.store if like is None else EXACT
+    batch = store.encode(state.scorer, asked.asked())
     allowed = allowed[None]
     if exclude_seen and any(map(len, asked.histories)):
         allowed = np.repeat(allowed, len(asked), axis=0)
@@ -599,7 +684,7 @@ def _found(
     k = min(k, state.scorer.n_items)
     if like is not None:
         return _recommendations(state, *likeness.top(state, batch, k, allowed, like))
-    items, scores = state.scorer.top(batch, k, allowed)
+    items, scores = store.top(state.scorer, batch, k, allowed, where)
     of_scores = state.scorer.parts(batch, items) if parts else {}
     return _recommendations(state, items, scores, of_scores)
 

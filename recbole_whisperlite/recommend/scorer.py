@@ -220,10 +220,15 @@ class LinearScorer(Scorer):
         Returns:
             numpy.ndarray: float32 ``[n]``.
         """
-        result = batch.constant[row]
-        for query, rows, factor in self._asked_parts(batch):
-            inner = np.einsum("nd,nd->n", query[row], rows[item])
-            result += inner if factor is None else inner * factor[item]
+        result, parts = batch.constant[row], self._asked_parts(batch)
+        for begin in range(0, len(row), _BLOCK):
+            of_block = slice(begin, begin + _BLOCK)
+            of_queries, of_items = row[of_block], item[of_block]
+            for query, rows, factor in parts:
+                inner = np.einsum("nd,nd->n", query[of_queries], rows[of_items])
+                if factor is not None:
+                    inner *= factor[of_items]
+                result[of_block] += inner
         return result
 
     def _asked_parts(self, batch):

@@ -8,6 +8,7 @@ import numpy as np
 
 from recbole_whisperlite.recommend.catalogue import Catalogue
 from recbole_whisperlite.recommend.scorer import Scorer
+from recbole_whisperlite.recommend.stores.base import EXACT, Store
 from recbole_whisperlite.recommend.users import Users
 
 
@@ -18,11 +19,13 @@ class State(NamedTuple):
         catalogue (Catalogue): The items.
         scorer (Scorer): The model.
         users (Users or None): Their histories; None if they were left out.
+        store (Store): Where the best items are looked for.
     """
 
     catalogue: Catalogue
     scorer: Scorer
     users: Users | None
+    store: Store = EXACT
 
     def history(self, user: str | None) -> np.ndarray:
         """Return the rows of a user's history, int64 ``[n]``."""
@@ -38,4 +41,5 @@ class State(NamedTuple):
             self.catalogue.keep_items(kept),
             self.scorer.keep_items(kept),
             None if self.users is None else self.users.keep_items(new_row),
+            self.store.keep_items(kept),
         )

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from recbole_whisperlite.recommend.arguments import add_store_options
 from recbole_whisperlite.serve import listening
 
 _INSTALLED = ("fastapi", "fastapi_swagger", "prometheus_client", "uvicorn")
@@ -51,6 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="allow the models to import the encoder module that they name",
     )
+    add_store_options(parser)
     return parser
 
 
@@ -81,7 +83,12 @@ def main(argv: list[str]) -> int:
     sources = shops.named(args.model)
     socket = listening.listen(args.host, args.port)
     stored = None if args.feedback == _NONE else Feedback(args.feedback)
-    options = {"pictures": args.pictures, "own_code": args.own_code}
+    options = {
+        "pictures": args.pictures,
+        "own_code": args.own_code,
+        "store": args.store,
+        "candidates": args.candidates,
+    }
     models = shops.Shops(sources, options)
     app = make_app(models, rules, stored, args.log_requests)
     for shop in models:

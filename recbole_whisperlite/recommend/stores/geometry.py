@@ -1,0 +1,119 @@
+"""The one vector of an item whose inner product with that of a query ranks items."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from recbole_whisperlite.recommend.scorer import Batch, LinearScorer
+
+# Items of which the mean and the longest vector are found at once.
+_AT_ONCE = 2**14
+# No part of a query is taken to be shorter than this, compared with the longest part.
+_LEAST_SCALE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """How the blocks of a :class:`LinearScorer` become one vector an item.
+
+    Side by side, the rows of the blocks, each times its factor, have the inner product of
+    the score with the queries side by side. Three changes keep the order of items and make
+    it an order of distances, in which a graph can be searched: the mean of all items is
+    subtracted, which takes the same off each score; each column is multiplied by the usual
+    size of a query there, and that of the query divided by it, so that items are near each
+    other if queries score them alike; and a last column makes all items equally long
+    (Bachrach et al. 2014, "Speeding up the Xbox recommender system using a Euclidean
+    transformation for inner-product spaces").
+
+    Attributes:
+        mean (numpy.ndarray): Of the items, side by side, float32 ``[dim]``.
+        scale (numpy.ndarray): float32 ``[dim]``, above 0.
+        length (float): Of the vector of every item; longer ones are cut in the last
+            column.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    length: float
+
+    @classmethod
+    def of(cls, scorer: LinearScorer, sample: Batch) -> Geometry:
+        """Return the geometry for the queries of a sample, ``n`` of them."""
+        widths = [rows.shape[1] for rows in scorer.blocks]
+        n = len(sample.constant)
+        queries = _side_by_side(sample.queries, widths, n)
+        scale = _sizes(queries, widths)
+        total, longest = np.zeros(len(scale)), 0.0
+        n_items = scorer.n_items
+        for begin in range(0, n_items, _AT_ONCE):
+            rows = _rows(scorer, np.arange(begin, min(begin + _AT_ONCE, n_items)))
+            total += rows.sum(axis=0, dtype=np.float64)
+        mean = (total / max(n_items, 1)).astype(np.float32)
+        for begin in range(0, n_items, _AT_ONCE):
+            rows = _rows(scorer, np.arange(begin, min(begin + _AT_ONCE, n_items)))
+            squares = (((rows - mean) * scale) ** 2).sum(axis=1)
+            longest = max(longest, float(squares.max()))
+        return cls(mean, scale, float(np.sqrt(longest)))
+
+    @property
+    def dim(self) -> int:
+        """int: The length of a vector."""
+        return len(self.mean) + 1
+
+    def items(self, scorer: LinearScorer, items: np.ndarray) -> np.ndarray:
+        """Return the vectors of items, float32 ``[len(items), dim]``."""
+        vectors = (_rows(scorer, items) - self.mean) * self.scale
+        left = self.length**2 - (vectors**2).sum(axis=1, keepdims=True)
+        return np.concatenate([vectors, np.sqrt(np.maximum(left, 0))], axis=1)
+
+    def queries(self, scorer: LinearScorer, parts: tuple, n: int) -> np.ndarray:
+        """Return the vectors of queries, float32 ``[n, dim]``, of length 1 or 0.
+
+        Args:
+            scorer (LinearScorer): The model.
+            parts (tuple): The queries by block, as in :class:`Batch`; those at the end
+                may be left out.
+            n (int): How many.
+        """
+        widths = [rows.shape[1] for rows in scorer.blocks]
+        queries = _side_by_side(parts, widths, n) / self.scale
+        length = np.linalg.norm(queries, axis=1, keepdims=True)
+        queries /= np.maximum(length, np.float32(1e-12))
+        return np.concatenate([queries, np.zeros((n, 1), np.float32)], axis=1)
+
+
+def _side_by_side(parts, widths, n):
+    result = np.zeros((n, sum(widths)), dtype=np.float32)
+    begin = 0
+    for part, width in zip(parts, widths):
+        if part is not None:
+            result[:, begin : begin + width] = part
+        begin += width
+    return result
+
+
+def _rows(scorer, items):
+    parts = []
+    for rows, factor in zip(scorer.blocks, scorer.factors):
+        part = np.asarray(rows)[items]
+        parts.append(part if factor is None else part * factor[items][:, None])
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _sizes(queries, widths):
+    """Return the usual size of a query in each column: one for all columns of a vector, and
+    one for each of a few numbers that mean different things."""
+    squares, sizes, begin = (queries.astype(np.float64) ** 2).mean(axis=0), [], 0
+    for width in widths:
+        of_block = squares[begin : begin + width]
+        begin += width
+        sizes.append(of_block if width <= _FEW else np.full(width, of_block.mean()))
+    sizes = np.sqrt(np.concatenate(sizes))
+    largest = sizes.max(initial=0) or 1.0
+    return np.maximum(sizes, _LEAST_SCALE * largest).astype(np.float32)
+
+
+# The memory has so many columns; no vectors of texts are that short.
+_FEW = 4
