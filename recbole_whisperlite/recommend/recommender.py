@@ -144,14 +144,38 @@ class Recommender:
         state, home = State(catalogue, scorer, users), folder.folder.resolve()
         loaded = cls(state, encoder, config, card, home)
         if store:
-            loaded._open_store(folder.config, *store)
+            loaded._ask_store(folder.config, *store)
         return loaded
 
-    def _open_store(self, config, address, candidates):
-        on_disk = self._on_disk(config)
-        store = opening.open_store(address, on_disk, candidates)
-        self._state = self._state._replace(store=store)
-        self._address, self._saved_keys = (address, on_disk.folder), store.keys
+    def open_store(self, store: str, candidates: int = N_CANDIDATES) -> None:
+        """Ask a store from now on, as :meth:`load` does.
+
+        Args:
+            store (str), candidates (int): As for :meth:`load`.
+
+        Raises:
+            UserError: If the model has changes that are not saved, or there is no such
+                store of it, or it is out of date or cannot be reached.
+        """
+        address = Address.of(store)
+        candidates = question.positive(candidates, "candidates")
+        with self._changing:
+            folder = self._unchanged_in()
+            self._ask_store(config_of(folder), address, candidates)
+
+    def _ask_store(self, config, address, candidates):
+        on_disk, opened = self._on_disk(config), EXACT
+        if address.name != "exact":
+            opened = opening.open_store(address, on_disk, candidates)
+            self._address = address, on_disk.folder
+            self._saved_keys = opened.keys
+        self._state = self._state._replace(store=opened)
+
+    def _unchanged_in(self):
+        folder = self._saved_in()
+        if not self._is_saved:
+            raise UserError("The model has changes that are not saved: save() first.")
+        return folder
 
     def _on_disk(self, config):
         state = self._state
@@ -171,19 +195,12 @@ class Recommender:
         address, candidates = Address.of(store), question.positive(
             candidates, "candidates"
         )
+        if address.name == "exact":
+            raise UserError("The store exact needs no files: load the model with it.")
         with self._changing:
-            folder = self._saved_in()
-            if address.name == "exact":
-                raise UserError(
-                    "The store exact needs no files: load the model with it."
-                )
-            if not self._is_saved:
-                raise UserError(
-                    "The model has changes that are not saved: save() first."
-                )
-            on_disk = self._on_disk(config_of(folder))
+            on_disk = self._on_disk(config_of(self._unchanged_in()))
             opening.build_store(address, on_disk, self._some_histories)
-            self._open_store(on_disk.config, address, candidates)
+            self._ask_store(on_disk.config, address, candidates)
 
     def _some_histories(self, n):
         users = [] if self.users is None else list(self.users)
@@ -630,7 +647,7 @@ class Recommender:
             card = None if kept else self._card
             write_model(target, self._config, self._state, self._encoder, card)
             self._folder, self._is_saved = target, True
-            if self._address and target == self._address[1]:
+            if self._state.store is not EXACT and target == self._address[1]:
                 store = opening.save_store(
                     self._state.store,
                     self._address[0],

@@ -214,21 +214,23 @@ class LinearScorer(Scorer):
 
         Args:
             batch (Batch): The batch.
-            row (numpy.ndarray): Rows of the batch, int64 ``[n]``.
+            row (numpy.ndarray): Rows of the batch, which rise, int64 ``[n]``.
             item (numpy.ndarray): An item for each, int64 ``[n]``.
 
         Returns:
             numpy.ndarray: float32 ``[n]``.
         """
         result, parts = batch.constant[row], self._asked_parts(batch)
-        for begin in range(0, len(row), _BLOCK):
-            of_block = slice(begin, begin + _BLOCK)
-            of_queries, of_items = row[of_block], item[of_block]
-            for query, rows, factor in parts:
-                inner = np.einsum("nd,nd->n", query[of_queries], rows[of_items])
-                if factor is not None:
-                    inner *= factor[of_items]
-                result[of_block] += inner
+        ends = np.searchsorted(row, np.arange(len(batch.constant) + 1))
+        for number, (first, end) in enumerate(zip(ends, ends[1:])):
+            for begin in range(first, end, _BLOCK):
+                of_block = slice(begin, min(begin + _BLOCK, end))
+                items = item[of_block]
+                for query, rows, factor in parts:
+                    inner = rows[items] @ query[number]
+                    if factor is not None:
+                        inner *= factor[items]
+                    result[of_block] += inner
         return result
 
     def _asked_parts(self, batch):

@@ -11,6 +11,8 @@ from recbole_whisperlite.recommend.scorer import Batch, LinearScorer
 
 #: So few allowed items are all scored: an index would find others first.
 FEW = 20_000
+# More than this share of a catalogue is scored faster in order than item by item.
+_MANY = 0.2
 # How much longer each search is, if one did not find enough.
 _LONGER = 4
 
@@ -70,8 +72,9 @@ def top(
     if not is_filtered:
         wanted = np.ceil(wanted * n_items / np.maximum(n_allowed, 1)).astype(np.int64)
     is_few = (n_allowed <= few) | (wanted > most)
-    if is_few.any():
-        rows = np.flatnonzero(is_few)
+    in_order = is_few & (n_allowed > _MANY * n_items)
+    rows = np.flatnonzero(is_few & ~in_order)
+    if len(rows):
         row, item = np.nonzero(allowed[rows])
         rank(rows, rows[row], item)
     rows = np.flatnonzero(~is_few)
@@ -94,6 +97,7 @@ def top(
         if number >= most:
             break
         number = min(number * _LONGER, most)
+    rows = np.union1d(rows, np.flatnonzero(in_order))
     if len(rows):
         every_item, every_score = scorer.top(batch, k, allowed)
         items[rows], scores[rows] = every_item[rows], every_score[rows]
