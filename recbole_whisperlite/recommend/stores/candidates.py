@@ -22,7 +22,7 @@ def top(
     batch: Batch,
     k: int,
     allowed: np.ndarray,
-    find: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]],
+    find: Callable[[np.ndarray, int], np.ndarray],
     besides: np.ndarray,
     *,
     n_candidates: int,
@@ -45,8 +45,7 @@ def top(
         k (int): How many.
         allowed (numpy.ndarray): bool ``[n, n_items]`` or ``[1, n_items]``.
         find (callable): From rows of the batch, int64 ``[m]``, and a number to their items
-            of the highest inner products, int64 ``[m, number]``, -1 for none; and whether
-            there are no others, bool ``[m]``.
+            of the highest inner products, int64 ``[m, number]``, -1 for none.
         besides (numpy.ndarray): Items that ``find`` does not know, int64.
         n_candidates (int): How many allowed items are looked for at first.
         most (int): How many ``find`` can find. If it had to find more to find
@@ -72,15 +71,10 @@ def top(
     if not is_filtered:
         wanted = np.ceil(wanted * n_items / np.maximum(n_allowed, 1)).astype(np.int64)
     is_few = (n_allowed <= few) | (wanted > most)
-    in_order = is_few & (n_allowed > _MANY * n_items)
-    rows = np.flatnonzero(is_few & ~in_order)
-    if len(rows):
-        row, item = np.nonzero(allowed[rows])
-        rank(rows, rows[row], item)
     rows = np.flatnonzero(~is_few)
     number = int(wanted[rows].max(initial=1))
     while len(rows):
-        found, is_all = find(rows, number)
+        found = find(rows, number)
         row, item = np.repeat(rows, found.shape[1]), found.ravel()
         row, item = row[item >= 0], item[item >= 0]
         raised_row, raised_item = corrections.raised(rows)
@@ -93,12 +87,16 @@ def top(
         )
         lowest = np.full(n, np.inf, dtype=np.float32)
         np.minimum.at(lowest, row, scorer.inner_at(batch, row, item))
-        rows = rows[~(is_all | (scores[rows, -1] >= lowest[rows]))]
-        if number >= most:
+        rows = rows[scores[rows, -1] < lowest[rows]]
+        if number >= min(most, n_items):
             break
         number = min(number * _LONGER, most)
-    rows = np.union1d(rows, np.flatnonzero(in_order))
-    if len(rows):
+    rows = np.union1d(rows, np.flatnonzero(is_few))
+    in_order = n_allowed[rows] > _MANY * n_items
+    if len(one_by_one := rows[~in_order]):
+        row, item = np.nonzero(allowed[one_by_one])
+        rank(one_by_one, one_by_one[row], item)
+    if len(rows := rows[in_order]):
         every_item, every_score = scorer.top(batch, k, allowed)
         items[rows], scores[rows] = every_item[rows], every_score[rows]
     return items, scores

@@ -55,7 +55,7 @@ class IndexedStore(Store):
 
         def find(logits):
             n = len(logits), self.n_candidates
-            return self._find(scorer, (logits,), *n, None)[0]
+            return self._find(scorer, (logits,), *n, None)
 
         sums = _sampled_sum(scorer)
         return scorer.encode(asked, lambda logits: sums.of(scorer, logits, find))
@@ -87,8 +87,7 @@ class IndexedStore(Store):
 
     def _find(self, scorer, parts, n, number, where):
         queries = self.geometry.queries(scorer, parts, n)
-        keys = self.index.search(queries, number, where)
-        return self.keys.rows(keys), (keys < 0).any(axis=1)
+        return self.keys.rows(self.index.search(queries, number, where))
 
     def with_items(self, n: int) -> IndexedStore:
         return dataclasses.replace(self, keys=self.keys.with_items(n))
@@ -113,10 +112,8 @@ class IndexedStore(Store):
             UserError: If the index cannot be reached, or written.
         """
         keys, rows = self.keys.complete(), self.keys.missing
-        additions = functools.partial(additions, self.geometry, scorer, keys, rows)
-        index = self.index.changed(
-            self.keys.gone(before), additions, len(rows), catalogue
-        )
+        added = functools.partial(additions, self.geometry, scorer, keys, rows)
+        index = self.index.changed(self.keys.gone(before), added, len(rows), catalogue)
         return dataclasses.replace(self, index=index, keys=keys)
 
 
