@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import uuid
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,6 +119,7 @@ class Home:
             "n_keys": keys.n_given,
             "rows": {"file": name, "digest": digest(self.folder / name)},
         }
+        about["digest"] = _hash(about)
         with whole_file(self.folder / ABOUT) as file:
             file.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
         for path in self.folder.glob("rows-*.npz"):
@@ -150,9 +152,12 @@ class Home:
             )
         try:
             about = json.loads((self.folder / ABOUT).read_text("utf-8"))
+            is_whole = about.pop("digest") == _hash(about)
             of = about["format"], about["version"], about["store"]
             made_of = Fingerprint(**about["model"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            self._refuse(build)
+        if not is_whole:
             self._refuse(build)
         if of != (FORMAT, VERSION, self.name):
             raise UserError(
@@ -171,17 +176,15 @@ class Home:
             )
         try:
             path = self.folder / about["rows"]["file"]
-            if digest(path) != about["rows"]["digest"]:
-                self._refuse(build)
+            is_whole = digest(path) == about["rows"]["digest"]
             with np.load(path, allow_pickle=False) as arrays:
                 geometry = Geometry(arrays["mean"], arrays["scale"], about["length"])
                 keys = Keys(arrays["keys"], about["n_keys"])
-            fits = geometry.mean.shape == geometry.scale.shape == (dim,)
-            if not fits or keys.of_row.shape != (n_items,):
-                self._refuse(build)
-            return about["index"], geometry, keys
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             self._refuse(build)
+        if not is_whole or len(keys.of_row) != n_items or len(geometry.mean) != dim:
+            self._refuse(build)
+        return about["index"], geometry, keys
 
     def _refuse(self, build):
         raise UserError(

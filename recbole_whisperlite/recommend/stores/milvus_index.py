@@ -92,7 +92,7 @@ class MilvusIndex(Index):
                 client.create_collection(
                     name,
                     schema=_schema(client, dim, columns, catalogue.types),
-                    index_params=_index(client),
+                    index_params=_index(client, uri),
                     properties={_VERSION: stored["version"]},
                 )
                 _insert(client, name, additions, columns, catalogue)
@@ -229,9 +229,13 @@ def _schema(client, dim, columns, types):
     return schema
 
 
-def _index(client):
+def _index(client, uri):
+    """Return the index of the vectors: the server's choice; embedded, which would choose a
+    graph that finds too little among few that meet a condition, every vector is read.
+    """
+    kind = "FLAT" if uri.endswith(".db") else "AUTOINDEX"
     params = client.prepare_index_params()
-    params.add_index(_VECTOR, index_type="AUTOINDEX", metric_type="IP")
+    params.add_index(_VECTOR, index_type=kind, metric_type="IP")
     return params
 
 
