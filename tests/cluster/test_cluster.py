@@ -288,7 +288,9 @@ def test_the_workers_of_a_scheduler_are_used(tmp_path, capsys):
     import distributed
 
     alone = {"processes": False, "protocol": "tcp", "dashboard_address": None}
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, **alone) as cluster:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, **alone
+    ) as cluster:
         address = cluster.scheduler_address
         with connection.connected(address, tmp_path) as workers:
             found = workers.map(square, tasks(range(3)), "square", 3, "number")

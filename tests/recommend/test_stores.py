@@ -26,6 +26,8 @@ from recbole_whisperlite.serve.shops import Shop
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=60)
 N = 1500
+#: The share of the items of every answer that a store must find: embedded, Milvus finds all.
+LEAST = {"usearch": 0.97, "milvus": 1.0}
 
 
 def needs(store):
@@ -262,9 +264,9 @@ def test_a_large_shop_answers_as_by_every_item(large, store, monkeypatch):
     requests, users = questions()
     expected = exact.recommend(requests, users)
     monkeypatch.setattr(PlusScorer, "top", None)  # which scores every item
-    same_items(shop.recommend(requests, users), expected, 0.99)
+    same_items(shop.recommend(requests, users), expected, LEAST[store])
     one_by_one = [shop.recommend(r, u) for r, u in zip(requests, users)]
-    same_items(one_by_one, expected, 0.99)
+    same_items(one_by_one, expected, LEAST[store])
     shutil.rmtree(large / f"store-{store}")
 
 
@@ -278,7 +280,7 @@ def test_filters_are_met_and_lose_nothing(large, store):
     ):
         options = {"where": where, "exclude": ["i5", "i7"]}
         found = shop.recommend(requests, users, **options)
-        same_items(found, exact.recommend(requests, users, **options), 0.99)
+        same_items(found, exact.recommend(requests, users, **options), LEAST[store])
     shutil.rmtree(large / f"store-{store}")
 
 
