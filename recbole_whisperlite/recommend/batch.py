@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -22,10 +22,23 @@ from recbole_whisperlite.recommend.result_parts import ResultParts
 
 if TYPE_CHECKING:
     from recbole_whisperlite.recommend.recommender import Recommender
-    from recbole_whisperlite.recommend.shards import Elsewhere
 
 #: Requests that are answered and written together.
 CHUNK = 4096
+
+
+class Elsewhere(Protocol):
+    """Another place than this process that answers requests: :mod:`.shards`."""
+
+    def answer(
+        self,
+        job: Job,
+        chunks: Iterable[list[Asked]],
+        done: int,
+        options: dict,
+        exclude_seen: bool,
+    ) -> Iterator[tuple[pa.Table, dict[str, int]]]:
+        """Yield the answers to each chunk, in order."""
 
 
 def model_on_disk(source: str) -> tuple[str, str]:

@@ -180,7 +180,8 @@ def test_vectors_of_a_cluster_are_those_of_one_process(workers, monkeypatch, tex
 def test_parts_are_encoded_as_the_whole_is(texts, name):
     encoder = encoder_of(name, texts)
     expected, parts = encoder.encode(texts), encoder.shards(texts, 150)
-    assert len(parts) == 4 and min(map(len, parts)) >= 150
+    # of batches of texts, whose number depends on the encoder
+    assert len(parts) >= 3 and min(map(len, parts)) >= 150
     assert sorted(np.concatenate(parts).tolist()) == [*range(len(texts))]
     for part in parts:
         found = encoder.encode([texts[row] for row in part])
