@@ -466,7 +466,7 @@ def test_a_password_in_an_address_is_not_shown(small):
     needs("milvus")
     built(small, "milvus")
     said = refused(small, "milvus:http://root:secret@127.0.0.1:9")
-    assert "secret" not in said.replace("--store milvus:http://root:secret@", "")
+    assert "secret" not in said and "--store milvus:http://127.0.0.1:9" in said
 
 
 def test_a_collection_that_another_copy_of_the_model_changed_is_refused(small):

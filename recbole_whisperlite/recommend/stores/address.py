@@ -12,6 +12,12 @@ N_CANDIDATES = 256
 NAMES = ("exact", "usearch", "milvus")
 
 
+def without_password(place: str) -> str:
+    """Return an address without the name and password that it may have, to be shown."""
+    scheme, separator, rest = place.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else place
+
+
 class Address(NamedTuple):
     """Which store, and where.
 
@@ -40,7 +46,8 @@ class Address(NamedTuple):
         return cls(name, place)
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.place}" if self.place else self.name
+        place = without_password(self.place)
+        return f"{self.name}:{place}" if place else self.name
 
     def folder(self, model: Path) -> Path:
         """Return where the files of the store of a model are: beside those of the model,

@@ -19,6 +19,7 @@ from recbole_whisperlite.recommend.catalogue import (
     is_several,
     is_written_number,
 )
+from recbole_whisperlite.recommend.stores.address import without_password
 from recbole_whisperlite.recommend.stores.index import Additions, Index
 
 #: The environment variable of the token that a server may want.
@@ -55,10 +56,10 @@ class MilvusIndex(Index):
             there = self._client.has_collection(name)
             of = self._client.describe_collection(name) if there else {}
         if not there:
-            raise UserError(f"{_shown(uri)} has no collection {name}.")
+            raise UserError(f"{without_password(uri)} has no collection {name}.")
         if of.get("properties", {}).get(_VERSION) != stored["version"]:
             raise UserError(
-                f"The collection {name} of {_shown(uri)} was changed for another copy of "
+                f"The collection {name} of {without_password(uri)} was changed for another copy of "
                 "the model."
             )
         with self._asking():
@@ -117,8 +118,7 @@ class MilvusIndex(Index):
                 anns_field=_VECTOR,
                 limit=k,
                 filter=expression(where or {}, self._stored["columns"], self._types),
-                # as many are looked at, by indexes that do not look at all
-                search_params={"metric_type": "IP", "params": {"ef": k}},
+                search_params={"metric_type": "IP"},
                 consistency_level="Strong",
             )
         found = np.full((len(queries), k), -1, dtype=np.int64)
@@ -188,16 +188,10 @@ def _refusing(uri) -> Iterator[None]:
     except (library.MilvusException, OSError, ValueError, ImportError) as error:
         said = " ".join(str(getattr(error, "message", "") or error).split())[:200]
         raise UserError(
-            f"Milvus cannot be asked at {_shown(uri)}: {said.rstrip('.')}. Check that it "
+            f"Milvus cannot be asked at {without_password(uri)}: {said.rstrip('.')}. Check that it "
             f"runs there, and the token in {TOKEN} if it wants one; --store exact needs "
             "no Milvus."
         ) from None
-
-
-def _shown(uri):
-    """Return an address without the password that it may have."""
-    scheme, separator, rest = uri.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def _columns(catalogue):
