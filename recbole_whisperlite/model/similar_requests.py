@@ -115,7 +115,20 @@ def _sums(vectors, trained, counts, max_neighbors):
         own = column[begin : begin + step]
         row = torch.where(own >= 0)[0]
         cosine[row, own[row]] = 0
-        least = cosine.topk(k, dim=1)[0][:, -1:] - ROUNDING
-        cosine.masked_fill_((cosine < least) | (cosine <= 0), 0)
-        blocks.append(csr_matrix(cosine.numpy() ** 2) @ counts)
+        row, similar, value = _largest(cosine, k)
+        entries = value.numpy() ** 2, (row.numpy(), similar.numpy())
+        blocks.append(csr_matrix(entries, shape=cosine.shape) @ counts)
     return vstack(blocks)
+
+
+def _largest(cosine, k):
+    r"""Row, column and value of the ``k`` largest cosines above 0 of each row, and of all that
+    are as large as the last of them, shape: [n_kept] each."""
+    # more than k, since most that tie for the last place are few
+    value, column = cosine.topk(min(2 * k, cosine.shape[1]), dim=1)
+    least = value[:, k - 1 : k] - ROUNDING
+    kept = (value >= least) & (value > 0)
+    if value.shape[1] < cosine.shape[1] and kept[:, -1].any():
+        kept = (cosine >= least) & (cosine > 0)
+        return *torch.where(kept), cosine[kept]
+    return torch.where(kept)[0], column[kept], value[kept]

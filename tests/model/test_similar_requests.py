@@ -84,6 +84,10 @@ def test_all_that_are_as_similar_as_the_last_one_count():
     found = scores(SimilarRequests(vectors, REQUEST, ITEM, N_ITEMS, 1))
     both = scores(SimilarRequests(vectors, REQUEST, ITEM, N_ITEMS, 2))
     assert_close_relative(found[4], both[4])
+    vectors[[1, 4]] = vectors[3]  # more of them than are looked for at first
+    found = scores(SimilarRequests(vectors, REQUEST, ITEM, N_ITEMS, 1))
+    every = scores(SimilarRequests(vectors, REQUEST, ITEM, N_ITEMS, 3))
+    assert_close_relative(found, every)
 
 
 @pytest.mark.parametrize("request_", [REQUEST * 0, REQUEST.clip(max=1)])
