@@ -311,7 +311,7 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.parametrize("where", CONDITIONS, ids=str)
+@pytest.mark.parametrize("where", CONDITIONS)
 def test_milvus_understands_conditions_as_the_catalogue_does(milvus_shop, where):
     state = milvus_shop._state
     queries = np.ones((1, state.store.geometry.dim), dtype=np.float32)
