@@ -10,6 +10,7 @@ and export. Peak memory is that of the process from the start of a step to its e
 
 import argparse
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def measure(folder, model, settings):
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_logger, init_seed
 
+    from recbole_whisperlite.export.model import export_model
+
     steps = Steps()
     config = Config(
         model,
@@ -84,6 +87,9 @@ def measure(folder, model, settings):
         "evaluation",
         lambda: trainer.evaluate(test, load_best_model=False, show_progress=False),
     )
+    with tempfile.TemporaryDirectory(dir=folder.parent) as exported:
+        model = (trainer.config, network, test, None, None, f"{exported}/model")
+        steps("export", lambda: export_model(*model))
     steps.found["queries"] = len(test.queries)
     return steps.found
 
