@@ -236,7 +236,7 @@ def recall(found, expected):
     return round(float(np.mean(shares)), 4)
 
 
-def measure(folder, stores, n_questions, candidates):
+def measure(folder, stores, n_questions, candidates, built):
     rng = np.random.default_rng(1)
     requests = texts(rng, n_questions)
     if "Plus" in folder.name:  # a tenth rules something out
@@ -261,8 +261,9 @@ def measure(folder, stores, n_questions, candidates):
         gc.collect()
         shop, of_store = Recommender.load(folder), {}
         begin = time.perf_counter()
-        shop.build_store(store)
-        of_store["build_s"] = round(time.perf_counter() - begin, 1)
+        if not built:
+            shop.build_store(store)
+            of_store["build_s"] = round(time.perf_counter() - begin, 1)
         begin = time.perf_counter()
         # what load does after the model itself is loaded
         shop.open_store(store, candidates)
@@ -294,13 +295,16 @@ def main():
     parser.add_argument("--stores", default="usearch", help="comma-separated")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--candidates", type=int, default=256)
+    parser.add_argument(
+        "--built", action="store_true", help="open the stores that are there"
+    )
     parser.add_argument("--folder", type=Path, default=Path("dataset"))
     args = parser.parse_args()
     folder = args.folder.absolute() / f"store-speed-{args.model}-{args.items}"
     if not folder.is_dir():
         make(args.model, args.items, args.size, folder)
     stores = [each for each in args.stores.split(",") if each]
-    found = measure(folder, stores, args.questions, args.candidates)
+    found = measure(folder, stores, args.questions, args.candidates, args.built)
     print(json.dumps({**vars(args), "folder": str(folder), **found}, default=str))
 
 

@@ -285,6 +285,8 @@ def read_catalogue(
                 f"The pictures of this model are not in {pictures}. Say where they are "
                 "with pictures=… (--pictures)."
             )
+    # of a column in several chunks, all of it would be copied for each answer
+    table = table.combine_chunks()
     return Catalogue(table, id_field, list(text_fields), types, pictures, separator)
 
 
