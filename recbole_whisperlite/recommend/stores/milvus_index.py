@@ -166,8 +166,10 @@ def _library():
             "The store milvus needs the package pymilvus, which is not installed: pip "
             "install 'recbole-whisperlite[milvus]'. The store exact works without it."
         ) from None
-    # it logs whatever it raises, with a traceback
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    # it logs whatever it raises, with a traceback, and so does the embedded server of what
+    # it does not know
+    for name in ("pymilvus", "grpc._server"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return pymilvus
 
 
