@@ -20,6 +20,7 @@ from recbole_whisperlite.recommend.plus_scorer import PlusScorer
 from recbole_whisperlite.recommend.recommender import Recommender
 from recbole_whisperlite.recommend.stores import candidates
 from recbole_whisperlite.recommend.stores.geometry import Geometry
+from recbole_whisperlite.recommend.stores.indexed import completed
 from recbole_whisperlite.recommend.stores.keys import Keys
 from recbole_whisperlite.recommend.stores.log_sums import SampledSum
 from recbole_whisperlite.serve.shops import Shop
@@ -181,6 +182,23 @@ def test_one_vector_of_an_item_ranks_as_all_of_its_blocks_do():
         np.testing.assert_allclose(slope * found[row] + shift, expected[row], atol=1e-3)
 
 
+def test_a_few_items_that_are_much_longer_are_left_out_of_an_index():
+    scorer = shops.scorer("WhisperLite")
+    rows = np.random.default_rng(0).normal(size=(500, 6)).astype("f4")
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[[7, 300]] *= 9
+    scorer.embeddings = rows
+    batch = scorer.encode(shops.Asked(["red dress"], [np.array([], dtype=int)]))
+    geometry = Geometry.of(scorer, batch)
+    keys = completed(Keys.none(500), geometry, scorer)
+    # one in a hundred may be: as many as are nearest to the others stay
+    assert {7, 300} <= {*keys.besides.tolist()} and len(keys.besides) <= 5
+    others = np.setdiff1d(np.arange(500), keys.besides)
+    assert len({*keys.of_row[others].tolist()}) == len(others) == keys.n_given
+    found = np.linalg.norm(geometry.items(scorer, others), axis=1)
+    np.testing.assert_allclose(found, geometry.length, 1e-5)
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["add", "keep", "change", "write"]), st.integers(0, 99))
 )
@@ -189,7 +207,7 @@ STEPS = st.lists(
 @PROPERTY
 @given(STEPS)
 def test_keys_lead_to_the_items_that_an_index_has(steps):
-    keys = before = Keys.first(4)
+    keys = before = Keys.none(4).complete(np.zeros(4, dtype=bool))
     catalogue, index, number = [*range(4)], dict(enumerate(range(4))), 4
     for step, value in steps:
         if step == "add":
@@ -208,18 +226,20 @@ def test_keys_lead_to_the_items_that_an_index_has(steps):
         elif step == "write":
             for key in keys.gone(before).tolist():
                 del index[key]
-            new, keys = keys.missing, keys.complete()
+            left_out = (keys.missing + value) % 3 == 0
+            new, keys = keys.missing[~left_out], keys.complete(left_out)
             for row in new.tolist():
                 assert int(keys.of_row[row]) not in index
                 index[int(keys.of_row[row])] = catalogue[row]
             before = keys
-            assert sorted(index.values()) == sorted(catalogue)
+            assert len(index) == len(catalogue) - len(keys.besides)
+            assert {*index.values()} <= {*catalogue} and not len(keys.missing)
         rows = keys.rows(np.array([-1, *index], dtype=int))
         assert rows[0] == -1
         for row, item in zip(rows[1:].tolist(), index.values()):
             assert row == (catalogue.index(item) if item in catalogue else -1)
         there = {*rows[1:].tolist()} - {-1}
-        assert {*keys.missing.tolist()} == {*range(len(catalogue))} - there
+        assert {*keys.besides.tolist()} == {*range(len(catalogue))} - there
 
 
 def test_the_normalizer_is_estimated_from_what_stands_out_and_a_sample(large):

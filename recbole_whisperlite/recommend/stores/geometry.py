@@ -12,6 +12,9 @@ from recbole_whisperlite.recommend.scorer import Batch, LinearScorer
 _AT_ONCE = 2**14
 # No part of a query is taken to be shorter than this, compared with the longest part.
 _LEAST_SCALE = 1e-3
+# How many items may be long: this share, and no more than can be scored for each request;
+# and how much longer than all others the longest is then.
+_LONG_SHARE, _MOST_LONG, _STANDS_OUT = 0.01, 4096, 1.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +30,14 @@ class Geometry:
     (Bachrach et al. 2014, "Speeding up the Xbox recommender system using a Euclidean
     transformation for inner-product spaces").
 
+    Where a few items are much longer than all others, which popular ones are, those others
+    would seem all alike beside them, and a graph lead to few of the long ones. So these are
+    left out of indexes, and are candidates of every request.
+
     Attributes:
         mean (numpy.ndarray): Of the items, side by side, float32 ``[dim]``.
         scale (numpy.ndarray): float32 ``[dim]``, above 0.
-        length (float): Of the vector of every item; longer ones are cut in the last
-            column.
+        length (float): Of the vector of every item but the long ones.
     """
 
     mean: np.ndarray
@@ -45,22 +51,32 @@ class Geometry:
         n = len(sample.constant)
         queries = _side_by_side(sample.queries, widths, n)
         scale = _sizes(queries, widths)
-        total, longest = np.zeros(len(scale)), 0.0
-        n_items = scorer.n_items
-        for begin in range(0, n_items, _AT_ONCE):
-            rows = _rows(scorer, np.arange(begin, min(begin + _AT_ONCE, n_items)))
-            total += rows.sum(axis=0, dtype=np.float64)
+        total, n_items = np.zeros(len(scale)), scorer.n_items
+        for items in _parts(n_items):
+            total += _rows(scorer, items).sum(axis=0, dtype=np.float64)
         mean = (total / max(n_items, 1)).astype(np.float32)
-        for begin in range(0, n_items, _AT_ONCE):
-            rows = _rows(scorer, np.arange(begin, min(begin + _AT_ONCE, n_items)))
-            squares = (((rows - mean) * scale) ** 2).sum(axis=1)
-            longest = max(longest, float(squares.max()))
-        return cls(mean, scale, float(np.sqrt(longest)))
+        lengths = cls(mean, scale, np.inf).lengths(scorer)
+        n_long = min(int(_LONG_SHARE * n_items), _MOST_LONG)
+        longest = np.partition(lengths, n_items - 1 - n_long)[n_items - 1 - n_long :]
+        few_stand_out = longest.max() > _STANDS_OUT * longest[0]
+        return cls(mean, scale, float(longest[0] if few_stand_out else longest.max()))
 
     @property
     def dim(self) -> int:
         """int: The length of a vector."""
         return len(self.mean) + 1
+
+    def lengths(
+        self, scorer: LinearScorer, items: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the lengths of items, all by default, without the last column: the long
+        ones are above :attr:`length`; float32 ``[len(items)]``."""
+        items = np.arange(scorer.n_items) if items is None else items
+        result = np.zeros(len(items), dtype=np.float32)
+        for part in _parts(len(items)):
+            vectors = (_rows(scorer, items[part]) - self.mean) * self.scale
+            result[part] = np.linalg.norm(vectors, axis=1)
+        return result
 
     def items(self, scorer: LinearScorer, items: np.ndarray) -> np.ndarray:
         """Return the vectors of items, float32 ``[len(items), dim]``."""
@@ -82,6 +98,12 @@ class Geometry:
         length = np.linalg.norm(queries, axis=1, keepdims=True)
         queries /= np.maximum(length, np.float32(1e-12))
         return np.concatenate([queries, np.zeros((n, 1), np.float32)], axis=1)
+
+
+def _parts(n):
+    """Yield the numbers below ``n``, some at a time."""
+    for begin in range(0, n, _AT_ONCE):
+        yield np.arange(begin, min(begin + _AT_ONCE, n))
 
 
 def _side_by_side(parts, widths, n):

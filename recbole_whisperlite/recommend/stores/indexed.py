@@ -31,7 +31,7 @@ class IndexedStore(Store):
     """Finds candidates in an index.
 
     Items that were added or have changed since the index was written are candidates of
-    every request; those that are gone are not.
+    every request, as are long ones (see :class:`Geometry`); those that are gone are not.
 
     Attributes:
         name (str): As of :class:`Store`.
@@ -78,7 +78,7 @@ class IndexedStore(Store):
             k,
             allowed,
             find,
-            self.keys.missing,
+            self.keys.besides,
             n_candidates=self.n_candidates,
             most=self.index.most,
             is_filtered=bool(where) and self.index.filters,
@@ -111,10 +111,16 @@ class IndexedStore(Store):
         Raises:
             UserError: If the index cannot be reached, or written.
         """
-        keys, rows = self.keys.complete(), self.keys.missing
+        keys = completed(self.keys, self.geometry, scorer)
+        rows = self.keys.missing[keys.of_row[self.keys.missing] >= 0]
         added = functools.partial(additions, self.geometry, scorer, keys, rows)
         index = self.index.changed(self.keys.gone(before), added, len(rows), catalogue)
         return dataclasses.replace(self, index=index, keys=keys)
+
+
+def completed(keys: Keys, geometry: Geometry, scorer: LinearScorer) -> Keys:
+    """Return keys with those of the items that an index is to get."""
+    return keys.complete(geometry.lengths(scorer, keys.missing) > geometry.length)
 
 
 def _sampled_sum(scorer):

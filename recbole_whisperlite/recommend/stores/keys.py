@@ -14,7 +14,7 @@ class Keys:
 
     Attributes:
         of_row (numpy.ndarray): int64 ``[n_items]``; -1 for an item that the store does
-            not have as the model has it now.
+            not have as the model has it now, -2 for one that it is not to have.
         n_given (int): How many keys were given so far; the next is this one.
     """
 
@@ -22,20 +22,25 @@ class Keys:
     n_given: int
 
     @classmethod
-    def first(cls, n_items: int) -> Keys:
-        """Return the keys of a store that was just built: the numbers of the rows."""
-        return cls(np.arange(n_items), n_items)
+    def none(cls, n_items: int) -> Keys:
+        """Return the keys of a store that has nothing yet."""
+        return cls(np.full(n_items, -1, dtype=np.int64), 0)
 
     @cached_property
     def _row_of(self):
         row_of = np.full(self.n_given + 1, -1, dtype=np.int64)  # the last: of key -1
-        row_of[self.of_row] = np.arange(len(self.of_row))
-        row_of[-1] = -1
+        rows = np.flatnonzero(self.of_row >= 0)
+        row_of[self.of_row[rows]] = rows
         return row_of
 
     @cached_property
     def missing(self) -> np.ndarray:
-        """numpy.ndarray: The rows that the store does not have as they are, int64."""
+        """numpy.ndarray: The rows that the store is to get, int64."""
+        return np.flatnonzero(self.of_row == -1)
+
+    @cached_property
+    def besides(self) -> np.ndarray:
+        """numpy.ndarray: The rows that the store does not have, int64."""
         return np.flatnonzero(self.of_row < 0)
 
     def rows(self, keys: np.ndarray) -> np.ndarray:
@@ -62,8 +67,10 @@ class Keys:
         of_row[row] = -1
         return Keys(of_row, self.n_given)
 
-    def complete(self) -> Keys:
-        """Return the keys with new ones for the rows that have none."""
-        of_row = self.of_row.copy()
-        of_row[self.missing] = self.n_given + np.arange(len(self.missing))
-        return Keys(of_row, self.n_given + len(self.missing))
+    def complete(self, left_out: np.ndarray) -> Keys:
+        """Return the keys with new ones for :attr:`missing`, but for those of them that
+        the store is not to have, bool ``[n_missing]``."""
+        of_row, rows = self.of_row.copy(), self.missing[~left_out]
+        of_row[self.missing[left_out]] = -2
+        of_row[rows] = self.n_given + np.arange(len(rows))
+        return Keys(of_row, self.n_given + len(rows))

@@ -16,7 +16,11 @@ from recbole_whisperlite.recommend.scorer import Asked, Batch, Scorer
 from recbole_whisperlite.recommend.stores.address import N_CANDIDATES, Address
 from recbole_whisperlite.recommend.stores.geometry import Geometry
 from recbole_whisperlite.recommend.stores.home import Fingerprint, Home
-from recbole_whisperlite.recommend.stores.indexed import IndexedStore, additions
+from recbole_whisperlite.recommend.stores.indexed import (
+    IndexedStore,
+    additions,
+    completed,
+)
 from recbole_whisperlite.recommend.stores.keys import Keys
 from recbole_whisperlite.recommend.text_scorer import TextScorer
 
@@ -96,8 +100,9 @@ def build_store(
     home.make(may_hold_more=home.folder.parent == model.folder)
     before = home.index()
     geometry = Geometry.of(scorer, _sample(model, histories))
-    keys = Keys.first(len(model.catalogue))
-    added = functools.partial(additions, geometry, scorer, keys, keys.of_row)
+    keys = completed(Keys.none(len(model.catalogue)), geometry, scorer)
+    rows = np.flatnonzero(keys.of_row >= 0)
+    added = functools.partial(additions, geometry, scorer, keys, rows)
     try:
         if address.name == "usearch":
             index = _usearch().UsearchIndex.create(home.folder, geometry.dim, added)
