@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -15,47 +14,16 @@ from tqdm import tqdm
 import recbole_whisperlite
 from recbole_whisperlite.clip import output as checks
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.recommend import hub, result_parts
-from recbole_whisperlite.recommend.folder import CONFIG, digest
+from recbole_whisperlite.recommend import result_parts
 from recbole_whisperlite.recommend.requests_file import Asked, RequestsFile
 from recbole_whisperlite.recommend.result_parts import ResultParts
 
 if TYPE_CHECKING:
     from recbole_whisperlite.recommend.recommender import Recommender
+    from recbole_whisperlite.recommend.shards import Elsewhere
 
 #: Requests that are answered and written together.
 CHUNK = 4096
-
-
-class Elsewhere(Protocol):
-    """Another place than this process that answers requests: :mod:`.shards`."""
-
-    def answer(
-        self,
-        job: Job,
-        chunks: Iterable[list[Asked]],
-        done: int,
-        options: dict,
-        exclude_seen: bool,
-    ) -> Iterator[tuple[pa.Table, dict[str, int]]]:
-        """Yield the answers to each chunk, in order."""
-
-
-def model_on_disk(source: str) -> tuple[str, str]:
-    """Return where a model is, downloaded if need be, and the hash of what it is.
-
-    Args:
-        source (str): As for ``Recommender.load``.
-
-    Raises:
-        UserError: If there is nothing, or it cannot be downloaded.
-    """
-    if source.startswith(hub.PREFIX):
-        source = os.fspath(hub.download(source))
-    path = Path(source)
-    if path.is_dir():
-        path /= CONFIG  # has the digests of all other files
-    return source, digest(path) if path.is_file() else ""
 
 
 class Job:
@@ -154,7 +122,9 @@ class Job:
             if elsewhere is None:
                 answered = self._here(shop, chunks, done, options, exclude_seen)
             else:
-                answered = elsewhere.answer(self, chunks, done, options, exclude_seen)
+                answered = elsewhere.answer(
+                    *(self.answer, chunks, options, exclude_seen), self.n, done
+                )
             for table, counts in answered:
                 parts.add(table, counts)
             return _in_words(self.n, parts.finish(self.format, shop.model))

@@ -116,12 +116,12 @@ def _show(args, shop, answer):
 
 
 def _answer_file(args):
-    from recbole_whisperlite.recommend import batch
+    from recbole_whisperlite.recommend import batch, shards
 
     job = batch.Job(
         args.requests, args.output, args.format, k=args.k, with_parts=args.parts
     )
-    source, digest = batch.model_on_disk(args.model)
+    source, digest = shards.model_on_disk(args.model)
     shop = _load(args, source)
     try:
         with _somewhere(args, source, digest) as elsewhere:

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from recbole_whisperlite.errors import UserError
-from recbole_whisperlite.recommend import batch, result_parts
+from recbole_whisperlite.recommend import batch, result_parts, shards
 from recbole_whisperlite.recommend.result_parts import ResultParts, falling
 
 REQUESTS = [
@@ -266,13 +266,13 @@ def test_an_item_with_spaces_fits_no_run_file(tmp_path):
 
 
 def test_a_model_is_known_by_what_it_is(shop_model, tmp_path, monkeypatch):
-    source, digest = batch.model_on_disk(str(shop_model))
+    source, digest = shards.model_on_disk(str(shop_model))
     assert source == str(shop_model)
     copy = tmp_path / "copy"
     shutil.copytree(shop_model, copy)
-    assert batch.model_on_disk(str(copy)) == (str(copy), digest)
+    assert shards.model_on_disk(str(copy)) == (str(copy), digest)
     # downloaded once, and loaded from there
-    monkeypatch.setattr(batch.hub, "download", lambda name: copy)
-    assert batch.model_on_disk("hf-hub:shop/model") == (str(copy), digest)
+    monkeypatch.setattr(shards.hub, "download", lambda name: copy)
+    assert shards.model_on_disk("hf-hub:shop/model") == (str(copy), digest)
     (copy / "config.json").write_text("{}")
-    assert batch.model_on_disk(str(copy))[1] != digest
+    assert shards.model_on_disk(str(copy))[1] != digest
