@@ -74,6 +74,11 @@ class Home:
         return path
 
 
+def get(path: Path) -> object:
+    """Return what :meth:`Home.put` wrote to a file."""
+    return pickle.loads(path.read_bytes())
+
+
 @contextlib.contextmanager
 def shared_home(folder: Path) -> Iterator[Home]:
     """Make a home in a folder, and remove it in the end.

@@ -6,7 +6,6 @@ import contextlib
 import contextvars
 import copy
 import functools
-import pickle
 from collections.abc import Iterator
 from logging import getLogger
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recbole_whisperlite.cluster import home
 from recbole_whisperlite.cluster.tasks import Task, WorkerDied, Workers
 
 if TYPE_CHECKING:
@@ -101,4 +101,4 @@ def _encode(path: Path, texts: list[str]) -> np.ndarray:
 @functools.lru_cache(maxsize=1)
 def _loaded(path):
     """Return the encoder, which keeps its weights from one task to the next."""
-    return pickle.loads(path.read_bytes())
+    return home.get(path)
