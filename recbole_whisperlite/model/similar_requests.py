@@ -6,18 +6,12 @@ What was chosen for requests in other words
 
 import numpy as np
 import torch
-import torch.nn as nn
 from scipy.sparse import csr_matrix, vstack
 
-from recbole_whisperlite.model.score import Score
 from recbole_whisperlite.model.terms import (
     MOST_COSINES,
-    Candidates,
-    Prior,
-    SparseRows,
+    SmoothedCounts,
     count_pairs,
-    smoothed,
-    smoothed_at,
 )
 from recbole_whisperlite.model.whitening import HalfWhitening
 
@@ -27,7 +21,7 @@ SIMILAR_COUNT = 1.0
 ROUNDING = 1e-6
 
 
-class SimilarRequests(nn.Module):
+class SimilarRequests(SmoothedCounts):
     r"""SimilarRequests scores items by how often they were chosen for similar requests.
 
     .. math::
@@ -52,52 +46,16 @@ class SimilarRequests(nn.Module):
     """
 
     def __init__(self, vectors, request, item, n_items, max_neighbors):
-        super(SimilarRequests, self).__init__()
         asked = request > 0
         request, item = request[asked], item[asked]
         trained = np.unique(request)
-        self.whitening = HalfWhitening(vectors, trained)
-        whitened = self.whitening(vectors)
+        whitening = HalfWhitening(vectors, trained)
+        whitened = whitening(vectors)
         whitened[0] = 0
         counts = count_pairs(request, item, (len(vectors), n_items))[trained]
         sums = csr_matrix(_sums(whitened, trained, counts, max_neighbors))
-        self.sum = SparseRows(sums)
-        total = torch.from_numpy(np.asarray(sums.sum(axis=1)).ravel()).float()
-        self.register_buffer("total", total, persistent=False)
-
-    def forward(
-        self, request: torch.LongTensor, candidates: Candidates, prior: Prior
-    ) -> Score:
-        r"""Score candidates.
-
-        Args:
-            request (torch.LongTensor): shape: [n]
-            candidates (Candidates): The items
-            prior (Prior): Of these requests and candidates
-
-        Returns:
-            Score: shape: [n, n_candidates]
-        """
-        found = self.sum(request, candidates)
-        return smoothed(found, self.total[request], prior, SIMILAR_COUNT)
-
-    def at(
-        self,
-        request: torch.LongTensor,
-        item: torch.LongTensor,
-        log_prior: torch.FloatTensor,
-    ) -> torch.FloatTensor:
-        r"""Score single items that are not new, with another prior.
-
-        Args:
-            request, item (torch.LongTensor): shape: [n]
-            log_prior (torch.FloatTensor): shape: [n]
-
-        Returns:
-            torch.FloatTensor: shape: [n]
-        """
-        found = self.sum.at(request, item)
-        return smoothed_at(found, self.total[request], log_prior, SIMILAR_COUNT)
+        super(SimilarRequests, self).__init__(sums, SIMILAR_COUNT)
+        self.whitening = whitening
 
 
 def _sums(vectors, trained, counts, max_neighbors):

@@ -321,7 +321,77 @@ class Prior(NamedTuple):
         return logits + popularity - self.log_normalizer[row, 0]
 
 
-class RequestMemory(nn.Module):
+class SmoothedCounts(nn.Module):
+    r"""SmoothedCounts scores items by counts of each request, with a prior for what they do not
+    say.
+
+    .. math::
+        \log \frac{n(r, i) + a\, P(i|r)}{\sum_j n(r, j) + a}
+
+    A new item has the prior alone: whatever was counted, was counted without it.
+
+    Args:
+        - count(scipy.sparse.csr_matrix): :math:`n`, shape: [n_requests, n_items]
+        - prior_count(float): :math:`a`, in the unit of the counts
+    """
+
+    def __init__(self, count, prior_count):
+        super(SmoothedCounts, self).__init__()
+        self.count, self.prior_count = SparseRows(count), prior_count
+        total = torch.from_numpy(np.asarray(count.sum(axis=1)).ravel()).float()
+        self.register_buffer("total", total, persistent=False)
+
+    def forward(
+        self, request: torch.LongTensor, candidates: Candidates, prior: Prior
+    ) -> Score:
+        r"""Score candidates.
+
+        Args:
+            request (torch.LongTensor): shape: [n]
+            candidates (Candidates): The items
+            prior (Prior): Of these requests and candidates
+
+        Returns:
+            Score: shape: [n, n_candidates]
+        """
+        count = self.count(request, candidates)
+        count = count.only(~prior.is_new[count.position])
+        # log((n + a P) / a) = log P + log(1 + n / (a P))
+        log_prior = prior.at(count.row, count.position) + math.log(self.prior_count)
+        gain = F.softplus(count.value.log() - log_prior)
+        total = self.total[request] + self.prior_count
+        share = math.log(self.prior_count) - torch.log(total)
+        known = (~prior.is_new).to(share.dtype)
+        return prior.score() + Score(
+            Product(share.unsqueeze(1), known.unsqueeze(1)), count._replace(value=gain)
+        )
+
+    def at(
+        self,
+        request: torch.LongTensor,
+        item: torch.LongTensor,
+        log_prior: torch.FloatTensor,
+        left_out: int = 0,
+    ) -> torch.FloatTensor:
+        r"""Score single items that are not new.
+
+        Args:
+            request, item (torch.LongTensor): shape: [n]
+            log_prior (torch.FloatTensor): shape: [n]
+            left_out (int): How many choices of each item with its request are not counted
+
+        Returns:
+            torch.FloatTensor: shape: [n]
+        """
+        count = self.count.at(request, item) - left_out
+        log_prior = log_prior + math.log(self.prior_count)
+        # the logarithm of 0 would have no gradient
+        log_count = count.clamp(min=torch.finfo(count.dtype).tiny).log()
+        total = self.total[request] - left_out + self.prior_count
+        return torch.logaddexp(log_count, log_prior) - torch.log(total)
+
+
+class RequestMemory(SmoothedCounts):
     r"""RequestMemory scores items by how often they occur with the same request text.
 
     .. math::
@@ -343,93 +413,15 @@ class RequestMemory(nn.Module):
     """
 
     def __init__(self, request, item, n_requests, n_items):
-        super(RequestMemory, self).__init__()
         asked = request > 0
-        request, item = request[asked], item[asked]
-        self.count = SparseRows(count_pairs(request, item, (n_requests, n_items)))
-        total = torch.from_numpy(np.bincount(request, minlength=n_requests)).float()
-        self.register_buffer("total", total, persistent=False)
-
-    def forward(
-        self, request: torch.LongTensor, candidates: Candidates, prior: Prior
-    ) -> Score:
-        r"""Score candidates.
-
-        Args:
-            request (torch.LongTensor): shape: [n]
-            candidates (Candidates): The items
-            prior (Prior): Of these requests and candidates
-
-        Returns:
-            Score: shape: [n, n_candidates]
-        """
-        count = self.count(request, candidates)
-        return smoothed(count, self.total[request], prior, PRIOR_COUNT)
-
-    def at(
-        self,
-        request: torch.LongTensor,
-        item: torch.LongTensor,
-        log_prior: torch.FloatTensor,
-        left_out: int = 0,
-    ) -> torch.FloatTensor:
-        r"""Score single items that are not new.
-
-        Args:
-            request, item (torch.LongTensor): shape: [n]
-            log_prior (torch.FloatTensor): shape: [n]
-            left_out (int): How many choices of each item with its request are not counted
-
-        Returns:
-            torch.FloatTensor: shape: [n]
-        """
-        count = self.count.at(request, item) - left_out
-        total = self.total[request] - left_out
-        return smoothed_at(count, total, log_prior, PRIOR_COUNT)
+        count = count_pairs(request[asked], item[asked], (n_requests, n_items))
+        super(RequestMemory, self).__init__(count, PRIOR_COUNT)
 
     def without_choice(self, request: torch.LongTensor) -> torch.FloatTensor:
         r"""By how much other items gain, but for new ones, when a choice with the request is
         left out, shape: [n]."""
-        total = self.total[request] + PRIOR_COUNT
+        total = self.total[request] + self.prior_count
         return total.log() - (total - 1).log()
-
-
-def smoothed(
-    count: Sparse, total: torch.FloatTensor, prior: Prior, prior_count: float
-) -> Score:
-    r"""The logarithm of shares with a Dirichlet prior, which is all that new items have.
-
-    Args:
-        count (Sparse): Of items, shape: [n, n_candidates]
-        total (torch.FloatTensor): Of all items, shape: [n]
-        prior (Prior): Of the same rows and candidates
-        prior_count (float): What the prior counts, in the unit of ``count``
-
-    Returns:
-        Score: shape: [n, n_candidates]
-    """
-    count = count.only(~prior.is_new[count.position])
-    # log((n + a P) / a) = log P + log(1 + n / (a P))
-    log_prior = prior.at(count.row, count.position) + math.log(prior_count)
-    gain = F.softplus(count.value.log() - log_prior)
-    share = math.log(prior_count) - torch.log(total + prior_count)
-    known = (~prior.is_new).to(share.dtype)
-    return prior.score() + Score(
-        Product(share.unsqueeze(1), known.unsqueeze(1)), count._replace(value=gain)
-    )
-
-
-def smoothed_at(
-    count: torch.FloatTensor,
-    total: torch.FloatTensor,
-    log_prior: torch.FloatTensor,
-    prior_count: float,
-) -> torch.FloatTensor:
-    r"""As :func:`smoothed`, at single cells of items that are not new, shape: [n]."""
-    log_prior = log_prior + math.log(prior_count)
-    # the logarithm of 0 would have no gradient
-    log_count = count.clamp(min=torch.finfo(count.dtype).tiny).log()
-    return torch.logaddexp(log_count, log_prior) - torch.log(total + prior_count)
 
 
 class Neighbors(nn.Module):

@@ -87,7 +87,7 @@ def test_all_that_are_as_similar_as_the_last_one_count():
     # seven, of which six are alike: more than are looked for at first
     vectors = VECTORS[[0, 1, 2, 2, 2, 2, 2, 2]]
     rows = vectors, np.arange(1, 8), np.array([1, 2, 3, 4, 5, 1, 2]), N_ITEMS
-    few, many = (SimilarRequests(*rows, n).sum for n in (1, 5))
+    few, many = (SimilarRequests(*rows, n).count for n in (1, 5))
     assert len(few.value) > 20 and torch.equal(few.item, many.item)
     assert_close_relative(few.value, many.value)
 

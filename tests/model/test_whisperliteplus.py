@@ -457,7 +457,7 @@ def test_training_has_the_terms_of_counts_without_the_own_choice(name, made_new)
         catalogue = popularity.masked_fill(every.item == 0, -torch.inf)
         normalizer = torch.logsumexp(towers + catalogue, dim=1)
         similar = torch.zeros(6, 8)
-        sparse = model.similar_requests.sum(torch.arange(6), every)
+        sparse = model.similar_requests.count(torch.arange(6), every)
         similar[sparse.row, sparse.position] = sparse.value
         for k in range(n):
             own = popularity.clone()
