@@ -302,12 +302,15 @@ class Prior(NamedTuple):
     - log_popularity(torch.FloatTensor): shape: [1, n_candidates]
     - log_normalizer(torch.FloatTensor): shape: [n, 1]
     - is_new(torch.BoolTensor): Whether an item is new, shape: [n_candidates]
+    - item_e(torch.FloatTensor): The embeddings of the candidates, for other products with
+      them: in training each goes through the tower once. shape: [n_candidates, size]
     """
 
     logits: torch.FloatTensor
     log_popularity: torch.FloatTensor
     log_normalizer: torch.FloatTensor
     is_new: torch.BoolTensor
+    item_e: torch.FloatTensor | None = None
 
     def score(self) -> Score:
         r"""Score: At every candidate."""

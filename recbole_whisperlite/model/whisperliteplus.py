@@ -461,18 +461,12 @@ class WhisperLitePlus(WhisperLite):
             yield "zero_shot", Score(Product(wish, vectors))
         if self.use_refusals:
             refusal_e = -self.logit_scale.exp() * self._refusal_e(request)
-            yield "refusals", Score(Product(refusal_e, self._item_e(candidates)))
+            yield "refusals", Score(Product(refusal_e, prior.item_e))
         if self.use_refused_words and not self.training:
             # they were counted with the very choices that training has as targets
             meant, avoided = self.refused_words(request, candidates)
             yield "meant", Score(meant)
             yield "avoided", Score(avoided)
-
-    def _item_e(self, candidates):
-        r"""Embeddings of candidates, shape: [n_candidates, embedding_size]"""
-        return (
-            self.items.embed_all() if candidates.is_all else self.items(candidates.item)
-        )
 
     def prior(
         self,
@@ -492,10 +486,13 @@ class WhisperLitePlus(WhisperLite):
         """
         # each distinct text goes through its tower once
         request_e = self.logit_scale.exp() * self.requests(request)
-        item_e = self._item_e(candidates)
+        # of all items without a copy of what is remembered
+        of_all = candidates.is_all
+        item_e = self.items.embed_all() if of_all else self.items(candidates.item)
         logits = torch.matmul(request_e, item_e.transpose(0, 1)).float()
         log_popularity, is_new = self.popularity(candidates, made_new)
-        prior = Prior(logits, log_popularity, torch.zeros_like(logits[:, :1]), is_new)
+        nothing = torch.zeros_like(logits[:, :1])
+        prior = Prior(logits, log_popularity, nothing, is_new, item_e)
         if self.use_memory:
             normalizer = self._log_normalizer(
                 request_e, prior, candidates, made_new, log_inclusion
@@ -680,11 +677,11 @@ class WhisperLitePlus(WhisperLite):
     def _training_logits(self, interaction, batch, own, positives):
         r"""Logits of the candidates of a batch for some of its rows, with the choice of each
         left out, shape: [n, n_candidates]."""
-        candidates, log_inclusion, made_new = batch[2:5]
+        candidates, made_new = batch.candidates, batch.made_new
         rest = tuple(each[own] for each in batch.rest)
         # requests with the same text differ only by the choice that is left out
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
-        prior = self.prior(request, candidates, made_new, log_inclusion)
+        prior = self.prior(request, candidates, made_new, batch.log_inclusion)
         weights, of_request, of_user = self.weights, Score(), Score()
         for name, term in self.request_terms(request, candidates, prior):
             of_request = of_request + weights[name] * term
