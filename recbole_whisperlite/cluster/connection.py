@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Seconds. A scheduler that does not answer by then is not there.
 _TO_CONNECT, _TO_COME = 10, 10
+# Seconds that workers which were started here are given to end.
+_CLOSING = 10
 # What is left to this process and to others, of what is free.
 _SHARE = 0.9
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -90,19 +93,25 @@ def started(n: int) -> Iterator[Client]:
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(config))
-        cluster = stack.enter_context(
-            distributed.LocalCluster(
-                n_workers=n,
-                threads_per_worker=1,
-                memory_limit=memory,
-                resources={MEMORY: memory},
-                # others on this machine could connect, and have their code run
-                security=True,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
+        cluster = distributed.LocalCluster(
+            n_workers=n,
+            threads_per_worker=1,
+            memory_limit=memory,
+            resources={MEMORY: memory},
+            # others on this machine could connect, and have their code run
+            security=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
         )
+        stack.callback(_close, cluster)
         yield stack.enter_context(distributed.Client(cluster))
+
+
+def _close(cluster):
+    """Close a cluster. Dask sometimes waits for ever after a worker has died; what it still
+    waits for after some seconds ends with this process."""
+    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+        cluster.close(timeout=_CLOSING)
 
 
 def _cores():

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import time
 from pathlib import Path
 
 import numpy as np
@@ -321,6 +322,27 @@ def test_what_is_no_cluster_is_refused(text, capsys):
         options.workers_of(text)
     assert cli.main(["benchmark", "--model=Pop", f"--cluster={text}"]) == 2
     assert "neither local:N" in capsys.readouterr().err
+
+
+def test_workers_that_do_not_end_are_not_waited_for(tmp_path, monkeypatch):
+    import asyncio
+
+    import distributed
+
+    close = distributed.LocalCluster._close
+    left = []
+
+    async def never(self):
+        left.append(self)
+        await asyncio.sleep(1000)
+
+    monkeypatch.setattr(distributed.LocalCluster, "_close", never)
+    monkeypatch.setattr(connection, "_CLOSING", 0.5)
+    with connection.connected("local:1", tmp_path):
+        begin = time.monotonic()
+    assert left and time.monotonic() - begin < 10
+    monkeypatch.setattr(distributed.LocalCluster, "_close", close)
+    left[0].close(timeout=10)
 
 
 def test_sizes_are_read_as_they_are_written():
