@@ -156,13 +156,20 @@ def _first_line(error):
 @contextlib.contextmanager
 def _quiet():
     """Silence what Dask logs here; whatever matters is told in a sentence."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    # Dask gives several of its loggers a level of their own
+    names = [name for name in logging.root.manager.loggerDict if _is_dasks(name)]
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _is_dasks(name):
+    return name.partition(".")[0] == "distributed" or name == "tornado.application"
 
 
 def _checked(client, where, site, sizes):

@@ -138,8 +138,8 @@ def perform(call: bytes) -> bytes:
     def tell(event):
         worker.log_event(site.topic, event)
 
-    # RecBole imports ray, which warns that it is not in the main thread
-    logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
+    # RecBole imports ray, which sets levels of its own
+    logging.getLogger("ray._private.worker").addFilter(_is_worth_telling)
     if not site.home.is_here(_PATIENCE):
         # the command is gone, or this worker came later and does not see its files
         told = f"The worker {worker.address} does not see the folder {site.home.path}."
@@ -152,6 +152,11 @@ def perform(call: bytes) -> bytes:
             return pickle.dumps((function(*arguments), None))
         except UserError as error:
             return pickle.dumps((None, str(error)))
+
+
+def _is_worth_telling(record):
+    """Not that ray, which nobody uses here, is imported outside of the main thread."""
+    return "SIGTERM handler" not in record.getMessage()
 
 
 @contextlib.contextmanager
