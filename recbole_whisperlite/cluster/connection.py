@@ -85,6 +85,8 @@ def started(n: int) -> Iterator[Client]:
     config = {
         # a variable that is set here comes before these
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, threads),
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
         # results are small; a worker that paused for ever would help nobody
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
@@ -100,7 +102,9 @@ def started(n: int) -> Iterator[Client]:
             resources={MEMORY: memory},
             # others on this machine could connect, and have their code run
             security=True,
-            dashboard_address=None,
+            # no pages, and what serves them is reached from here only
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
         stack.callback(_close, cluster)
@@ -175,6 +179,9 @@ def _is_dasks(name):
 def _checked(client, where, site, sizes):
     """Return the memory that each worker has declared, ``{address: bytes or None}``."""
     found = client.run(about, site, sizes, on_error="return")
+    gone = [worker for worker in found if isinstance(found[worker], OSError)]
+    for worker in gone[: len(found) - 1]:  # it left while it was asked
+        del found[worker]
     for worker, answer in found.items():
         problem = _problem(answer, site)
         if problem:

@@ -43,18 +43,21 @@ class Site:
         folder (str): The working directory, for relative paths.
         environment (dict): Variables of this package.
         topic (str): Under which tasks tell what they have to say.
+        code (str): See :func:`code`.
     """
 
     home: Home
     folder: str
     environment: dict[str, str]
     topic: str
+    code: str
 
     @classmethod
     def here(cls, home: Home) -> Site:
         """Return that of this process."""
         ours = {k: v for k, v in os.environ.items() if k.startswith(_PREFIX)}
-        return cls(home, os.getcwd(), ours, f"recbole-whisperlite-{home.token}")
+        topic = f"recbole-whisperlite-{home.token}"
+        return cls(home, os.getcwd(), ours, topic, code())
 
 
 def about(site: Site, sizes: dict[str, int], dask_worker=None) -> dict:
@@ -140,9 +143,12 @@ def perform(call: bytes) -> bytes:
 
     # RecBole imports ray, which sets levels of its own
     logging.getLogger("ray._private.worker").addFilter(_is_worth_telling)
-    if not site.home.is_here(_PATIENCE):
-        # the command is gone, or this worker came later and does not see its files
-        told = f"The worker {worker.address} does not see the folder {site.home.path}."
+    # a worker that came after the others were asked what they are
+    if not site.home.is_here(_PATIENCE) or code() != site.code:
+        told = (
+            f"The worker {worker.address}, which came later, does not see the folder "
+            f"{site.home.path.parent} or has another copy of this package's code."
+        )
         return pickle.dumps((None, told))
     again = not site.home.is_first(number)
     tell({"started": name, "again": again, "worker": worker.address})

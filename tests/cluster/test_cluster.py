@@ -272,6 +272,22 @@ def test_a_worker_that_could_give_other_results_is_refused(tmp_path, told, probl
                 pass
 
 
+def test_a_worker_that_leaves_while_it_is_asked_is_no_reason_to_refuse(tmp_path):
+    class Client:
+        def run(self, *_, **__):
+            return {
+                "tcp://one:1": OSError("in comm: stream is closed"),
+                "two": answer(),
+            }
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            connection, "joined", lambda address: contextlib.nullcontext(Client())
+        )
+        with connection.connected("tcp://one:8786", tmp_path) as workers:
+            assert workers.most == 10**9
+
+
 def test_workers_that_do_not_declare_their_memory_are_told_of(tmp_path, capsys):
     class Client:
         def run(self, *_, **__):
