@@ -94,6 +94,7 @@ def started(n: int) -> Iterator[Client]:
         "distributed.worker.memory.terminate": 0.95,
     }
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
         stack.enter_context(dask.config.set(config))
         cluster = distributed.LocalCluster(
             n_workers=n,
