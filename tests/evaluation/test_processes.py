@@ -36,7 +36,8 @@ def gather(rank, processes, folder):
 
 
 def test_rows_of_all_processes_come_in_the_order_of_the_queries(tmp_path):
-    mp.spawn(gather, (2, str(tmp_path)), nprocs=2)
+    # forked, so that nothing is imported twice
+    mp.start_processes(gather, (2, str(tmp_path)), nprocs=2, start_method="fork")
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
         assert found.tolist() == [[n, n * n] for n in range(5)]
