@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 # The most scores in one batch of full ranking: 16 MB as float32.
 MAX_SCORES = 2**22
-
+# Of a large catalogue, whose vectors every batch reads: so many queries, and 128 MB.
+LEAST_QUERIES, MOST_SCORES = 32, 2**25
 
 # After so many rounds of drawing, what is missing is drawn from what is left.
 _MOST_ROUNDS = 20
@@ -248,7 +249,7 @@ class RequestFullSortEvalDataLoader(RequestEvalMixin, FullSortEvalDataLoader):
 
     def _init_batch_size_and_step(self):
         item_num = self._dataset.item_num
-        limit = MAX_SCORES
+        limit = min(max(MAX_SCORES, LEAST_QUERIES * item_num), MOST_SCORES)
         if self.config["MODEL_TYPE"] == ModelType.CONTEXT:
             # Context models score one row per (query, item): batches as in RecBole.
             limit = self.config["eval_batch_size"]

@@ -80,23 +80,29 @@ class SparseRows(nn.Module):
         matrix = csr_matrix(matrix)
         matrix.sort_indices()
         begin = torch.from_numpy(matrix.indptr.astype(np.int64))
-        item = torch.from_numpy(matrix.indices.astype(np.int64))
-        value = torch.from_numpy(matrix.data.astype(np.float32))
+        # a large matrix has hundreds of millions of entries: eight bytes each
+        item = torch.from_numpy(matrix.indices.astype(np.int32, copy=False))
+        value = torch.from_numpy(matrix.data.astype(np.float32, copy=False))
         self.register_buffer("begin", begin, persistent=False)
         self.register_buffer("item", item, persistent=False)
         self.register_buffer("value", value, persistent=False)
         self.n_items = matrix.shape[1]
-        row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        key = torch.from_numpy(row * self.n_items + matrix.indices)
-        self.register_buffer("key", key, persistent=False)
+        self.longest = int(np.diff(matrix.indptr).max(initial=0))
 
     def at(self, row: torch.LongTensor, item: torch.LongTensor) -> torch.FloatTensor:
         r"""Look up single values of the matrix, shape: that of ``row`` and ``item``."""
-        key = row * self.n_items + item
-        if len(self.key) == 0:
-            return torch.zeros_like(key, dtype=self.value.dtype)
-        index = torch.searchsorted(self.key, key).clamp_(max=len(self.key) - 1)
-        return self.value[index] * (self.key[index] == key)
+        if not self.longest:
+            return torch.zeros_like(item, dtype=self.value.dtype)
+        # a binary search within each row, for the first entry that is not before the item
+        low, end = self.begin[row], self.begin[row + 1]
+        high, last = end, len(self.item) - 1
+        for _ in range(self.longest.bit_length()):
+            middle = (low + high) // 2
+            before = (low < high) & (self.item[middle.clamp(max=last)] < item)
+            low = torch.where(before, middle + 1, low)
+            high = torch.where(before, high, middle)
+        found = low.clamp(max=last)
+        return self.value[found] * ((low < end) & (self.item[found] == item))
 
     def forward(
         self, row: torch.LongTensor, candidates: Candidates, largest: bool = False
@@ -120,7 +126,9 @@ class SparseRows(nn.Module):
         entry, length = self._entries(row.flatten())
         out_row = torch.repeat_interleave(out_row, length)
         position = self.item.index_select(0, entry)
-        if not candidates.is_all:
+        if candidates.is_all:
+            position = position.long()
+        else:
             position = candidates.position.index_select(0, position)
             known = (position >= 0).nonzero().squeeze(1)
             entry, out_row, position = (
@@ -146,7 +154,7 @@ class SparseRows(nn.Module):
         """
         entry, length = self._entries(row)
         return F.embedding_bag(
-            self.item[entry],
+            self.item[entry].long(),
             table,
             torch.cumsum(length, dim=0) - length,
             mode="sum",
