@@ -6,19 +6,15 @@ What was chosen for requests in other words
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix, vstack
 
-from recbole_whisperlite.model.terms import (
-    MOST_COSINES,
-    SmoothedCounts,
-    count_pairs,
-)
+from recbole_whisperlite.model.nearest import assembled, nearest
+from recbole_whisperlite.model.terms import SmoothedCounts, count_pairs, largest
 from recbole_whisperlite.model.whitening import HalfWhitening
 
 #: The weight of the prior, in choices for requests that are alike.
 SIMILAR_COUNT = 1.0
-#: Requests that are as similar as the last one that counts, but for rounding, count too.
-ROUNDING = 1e-6
+#: The most sums :math:`m` that are kept of all requests together.
+MOST_SUMS = 2**27
 
 
 class SimilarRequests(SmoothedCounts):
@@ -53,40 +49,20 @@ class SimilarRequests(SmoothedCounts):
         whitened = whitening(vectors)
         whitened[0] = 0
         counts = count_pairs(request, item, (len(vectors), n_items))[trained]
-        sums = csr_matrix(_sums(whitened, trained, counts, max_neighbors))
+        sums = _sums(whitened, trained, counts, max_neighbors)
         super(SimilarRequests, self).__init__(sums, SIMILAR_COUNT)
         self.whitening = whitening
 
 
 def _sums(vectors, trained, counts, max_neighbors):
     r"""The sums :math:`m`, shape: [n_requests, n_items]."""
-    k = min(max_neighbors, len(trained))
-    if not k:
-        return csr_matrix((len(vectors), counts.shape[1]))
-    of_trained = vectors[trained].T
-    column = torch.full((len(vectors),), -1)
-    column[trained] = torch.arange(len(trained))
-    step = max(MOST_COSINES // len(trained), 1)
-    blocks = []
-    for begin in range(0, len(vectors), step):
-        cosine = vectors[begin : begin + step] @ of_trained
-        own = column[begin : begin + step]
-        row = torch.where(own >= 0)[0]
-        cosine[row, own[row]] = 0
-        row, similar, value = _largest(cosine, k)
-        entries = value.numpy() ** 2, (row.numpy(), similar.numpy())
-        blocks.append(csr_matrix(entries, shape=cosine.shape) @ counts)
-    return vstack(blocks)
-
-
-def _largest(cosine, k):
-    r"""Row, column and value of the ``k`` largest cosines above 0 of each row, and of all that
-    are as large as the last of them, shape: [n_kept] each."""
-    # more than k, since most that tie for the last place are few
-    value, column = cosine.topk(min(2 * k, cosine.shape[1]), dim=1)
-    least = value[:, k - 1 : k] - ROUNDING
-    kept = (value >= least) & (value > 0)
-    if value.shape[1] < cosine.shape[1] and kept[:, -1].any():
-        kept = (cosine >= least) & (cosine > 0)
-        return *torch.where(kept), cosine[kept]
-    return torch.where(kept)[0], column[kept], value[kept]
+    row_of = torch.full((len(vectors),), -1)
+    row_of[trained] = torch.arange(len(trained))
+    # of each request of many the largest sums only: a gigabyte is enough
+    most = max(MOST_SUMS // len(vectors), 1)
+    trained, blocks = torch.from_numpy(trained), []
+    for found in nearest(vectors, trained, max_neighbors, "similar requests"):
+        found = found._replace(column=row_of[found.column])
+        squares = found.matrix(len(trained)).power(2)
+        blocks.append((found.row.numpy(), largest(squares @ counts, most)))
+    return assembled(blocks, (len(vectors), counts.shape[1]))

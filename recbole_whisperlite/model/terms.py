@@ -19,6 +19,7 @@ from scipy.sparse import csr_matrix, diags
 
 from recbole.data.interaction import Interaction
 
+from recbole_whisperlite.model.nearest import as_near, assembled, nearest
 from recbole_whisperlite.model.score import Product, Score, Sparse
 from recbole_whisperlite.model.whitening import HalfWhitening
 
@@ -29,8 +30,6 @@ PRIOR_COUNT = 20.0
 UNSEEN = 0.1
 # The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
-#: The most cosines in memory at once: 64 MB as float32.
-MOST_COSINES = 2**24
 
 
 class Candidates:
@@ -464,7 +463,7 @@ class Neighbors(nn.Module):
         shared, n, user_weight = _item_graph(user, item, (n_users, n_items), 0.5)
         inverse_norm = _inverse_root(n)
         cosine = _NEIGHBOR_SCALE * diags(inverse_norm) @ shared @ diags(inverse_norm)
-        cosine = _largest(csr_matrix(cosine), max_neighbors)
+        cosine = largest(csr_matrix(cosine), max_neighbors)
         if item_now is not None:  # after the choice among equals, which is made by id
             cosine, inverse_norm = _renumbered(cosine, inverse_norm, item_now, n_now)
         self.scaled_cosine = SparseRows(cosine)
@@ -528,7 +527,7 @@ def shared_users(
     shared, _, _ = _item_graph(user, item, (n_users, n_items), 1.0)
     root = _inverse_root(np.asarray(shared.sum(axis=1)).ravel())
     normal = csr_matrix(diags(root) @ shared @ diags(root), dtype=np.float32)
-    return _largest(normal, max_neighbors)
+    return largest(normal, max_neighbors)
 
 
 class Transitions(nn.Module):
@@ -648,24 +647,19 @@ class NearestItem(nn.Module):
 
     def __init__(self, vectors, max_neighbors, known_items=None):
         super(NearestItem, self).__init__()
-        known = slice(1, None) if known_items is None else known_items[known_items > 0]
-        known = torch.arange(len(vectors))[known]
-        rows, columns, values = [], [], []
-        step = max(MOST_COSINES // len(vectors), 1)
-        for begin in range(1, len(vectors), step):
-            row = torch.arange(begin, min(begin + step, len(vectors)))
-            cosine = torch.matmul(vectors[row], vectors.transpose(0, 1))
-            cosine[torch.arange(len(row)), row] = 0
-            cosine[:, 0] = 0
-            least = cosine[:, known].topk(min(max_neighbors, len(known)), dim=1)[0]
-            kept = (cosine >= least[:, -1:]) & (cosine > 0)
-            of_row, column = torch.where(kept)
-            rows.append(row[of_row].numpy())
-            columns.append(column.numpy())
-            values.append(cosine[kept].numpy())
-        rows, columns, values = map(np.concatenate, (rows, columns, values))
-        shape = len(vectors), len(vectors)
-        self.cosine = SparseRows(csr_matrix((values, (rows, columns)), shape=shape))
+        is_known = torch.ones(len(vectors), dtype=torch.bool)
+        if known_items is not None:
+            is_known[:] = False
+            is_known[known_items] = True
+        is_known[0] = False  # padding
+        known, others = torch.where(is_known)[0], torch.where(~is_known)[0][1:]
+        k, blocks, n = min(max_neighbors, len(known)), [], len(vectors)
+        for found in nearest(vectors, known, k, "items that are alike"):
+            near = found.matrix(n)
+            if len(others):
+                near = near + as_near(vectors, others, found, k).matrix(n)
+            blocks.append((found.row.numpy(), near))
+        self.cosine = SparseRows(assembled(blocks, (n, n)))
 
     def forward(self, history: torch.LongTensor, candidates: Candidates) -> Sparse:
         r"""Score candidates.
@@ -710,9 +704,11 @@ def _renumbered(matrix, values, now, n):
     return renumbered, result
 
 
-def _largest(matrix, k):
-    r"""Keep the ``k`` largest values of each row."""
+def largest(matrix: csr_matrix, k: int) -> csr_matrix:
+    r"""Keep the ``k`` largest values of each row of a sparse matrix."""
     length = np.diff(matrix.indptr)
+    if length.max(initial=0) <= k:
+        return matrix
     row = np.repeat(np.arange(matrix.shape[0]), length)
     order = np.lexsort((-matrix.data, row))
     rank = np.arange(len(row)) - np.repeat(matrix.indptr[:-1], length)

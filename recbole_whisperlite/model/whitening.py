@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 # The number of principal components.
 _N_COMPONENTS = 256
+# Vectors that are held in double precision at once.
+_STEP = 2**16
 # Components with less of the largest variance than this are rounding.
 _LEAST_VARIANCE = 1e-6
 
@@ -34,10 +36,12 @@ class HalfWhitening(nn.Module):
         known = slice(None) if known is None else torch.from_numpy(known)
         has_vector = vectors[known].any(dim=1)
         mean = vectors[known].sum(dim=0) / has_vector.sum().clamp(min=1)
-        centred = self._centred(vectors[known], mean)
         # in double precision, for the same components on any processor
-        of_known = centred.double()
-        covariance = (of_known.T @ of_known) / max(len(of_known), 1)
+        covariance = 0
+        for part in vectors[known].split(_STEP):
+            centred = self._centred(part, mean).double()
+            covariance = covariance + centred.T @ centred
+        covariance = covariance / max(len(has_vector), 1)
         variance, component = torch.linalg.eigh(covariance)
         kept = variance > _LEAST_VARIANCE * variance.max()
         variance = variance[kept][-_N_COMPONENTS:]
@@ -55,5 +59,11 @@ class HalfWhitening(nn.Module):
         Returns:
             torch.FloatTensor: Of unit length, or 0 as the vector; shape: [n, n_components]
         """
-        whitened = self._centred(vectors, self.mean).double() @ self.projection
-        return F.normalize(whitened.float(), dim=1)
+        parts = [
+            F.normalize(
+                (self._centred(part, self.mean).double() @ self.projection).float(),
+                dim=1,
+            )
+            for part in vectors.split(_STEP)
+        ]
+        return torch.cat(parts)

@@ -485,7 +485,7 @@ def test_many_items_are_compared_in_parts(monkeypatch):
     vectors[0] = 0
     history = [[n, 50 - n] for n in range(1, 50)]
     whole = nearest(vectors, history, k=5)
-    monkeypatch.setattr("recbole_whisperlite.model.terms.MOST_COSINES", 350)
+    monkeypatch.setattr("recbole_whisperlite.model.nearest.MOST_COSINES", 350)
     assert_close_relative(nearest(vectors, history, k=5), whole)
     assert ((whole > 0).sum(dim=1) <= 10).all()
 
