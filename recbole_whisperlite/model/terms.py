@@ -19,7 +19,6 @@ from scipy.sparse import csr_matrix, diags
 
 from recbole.data.interaction import Interaction
 
-from recbole_whisperlite.model.nearest import as_near, assembled, nearest
 from recbole_whisperlite.model.score import Product, Score, Sparse
 from recbole_whisperlite.model.whitening import HalfWhitening
 
@@ -628,50 +627,6 @@ class LikeHistory(nn.Module):
         return F.embedding_bag(
             history, self.vectors, mode="sum", per_sample_weights=weight
         )
-
-
-class NearestItem(nn.Module):
-    r"""NearestItem compares items with that item of the history which is most like it.
-
-    The score is the largest cosine of an item with an item of the history; it is 0 where
-    the two are not among each other's nearest, as most pairs are not. Where a mean looks
-    for one garment between a coat and a bathing suit, this finds the next coat.
-
-    Args:
-        - vectors(torch.FloatTensor): Of the items, of unit length, shape: [n_items, dim]
-        - max_neighbors(int): The number of nearest items kept of each item
-        - known_items(numpy.ndarray): Items that may be kept whatever the others are, for a
-          model that is loaded with new ones, shape: [n_known]; of the others those that are
-          at least as near. Default: all
-    """
-
-    def __init__(self, vectors, max_neighbors, known_items=None):
-        super(NearestItem, self).__init__()
-        is_known = torch.ones(len(vectors), dtype=torch.bool)
-        if known_items is not None:
-            is_known[:] = False
-            is_known[known_items] = True
-        is_known[0] = False  # padding
-        known, others = torch.where(is_known)[0], torch.where(~is_known)[0][1:]
-        k, blocks, n = min(max_neighbors, len(known)), [], len(vectors)
-        for found in nearest(vectors, known, k, "items that are alike"):
-            near = found.matrix(n)
-            if len(others):
-                near = near + as_near(vectors, others, found, k).matrix(n)
-            blocks.append((found.row.numpy(), near))
-        self.cosine = SparseRows(assembled(blocks, (n, n)))
-
-    def forward(self, history: torch.LongTensor, candidates: Candidates) -> Sparse:
-        r"""Score candidates.
-
-        Args:
-            history (torch.LongTensor): Items, padded by 0, shape: [n, length]
-            candidates (Candidates): The items
-
-        Returns:
-            Sparse: shape: [n, n_candidates]
-        """
-        return self.cosine(history, candidates, largest=True)
 
 
 def _item_graph(user, item, shape, power):

@@ -18,6 +18,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_whisperlite.errors import UserError
 from recbole_whisperlite.model.loss import SampledSoftmaxLoss
+from recbole_whisperlite.model.nearest import NearestItem
 from recbole_whisperlite.model.refused_words import RefusedWords
 from recbole_whisperlite.model.score import Product, Score, Sparse
 from recbole_whisperlite.model.similar_requests import SimilarRequests
@@ -25,7 +26,6 @@ from recbole_whisperlite.model.similarity import LearnedSimilarity
 from recbole_whisperlite.model.terms import (
     Candidates,
     LikeHistory,
-    NearestItem,
     Neighbors,
     Popularity,
     Prior,

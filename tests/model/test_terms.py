@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from close import assert_close_relative
 from scipy.sparse import random as random_sparse
 
-from recbole_whisperlite.model.score import Score, Sparse
+from recbole_whisperlite.model.nearest import NearestItem
+from recbole_whisperlite.model.score import Score
 from recbole_whisperlite.model.terms import (
     Candidates,
     LikeHistory,
-    NearestItem,
     Neighbors,
     Popularity,
     Prior,
