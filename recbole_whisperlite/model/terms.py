@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, vstack
 
 from recbole.data.interaction import Interaction
 
@@ -27,6 +27,8 @@ from recbole_whisperlite.model.whitening import HalfWhitening
 PRIOR_COUNT = 20.0
 #: Added to the count of every item in popularity, so that none is 0.
 UNSEEN = 0.1
+# The most pairs of a user's items that are counted at once: some 200 MB.
+_MOST_PAIRS = 2**24
 # The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
 
@@ -459,10 +461,9 @@ class Neighbors(nn.Module):
         self, user, item, n_users, n_items, max_neighbors, item_now=None, n_now=None
     ):
         super(Neighbors, self).__init__()
-        shared, n, user_weight = _item_graph(user, item, (n_users, n_items), 0.5)
-        inverse_norm = _inverse_root(n)
-        cosine = _NEIGHBOR_SCALE * diags(inverse_norm) @ shared @ diags(inverse_norm)
-        cosine = largest(csr_matrix(cosine), max_neighbors)
+        graph = _ItemGraph(user, item, (n_users, n_items), 0.5)
+        inverse_norm, user_weight = _inverse_root(graph.n_users), graph.user_weight
+        cosine = graph.nearest(inverse_norm, max_neighbors, _NEIGHBOR_SCALE)
         if item_now is not None:  # after the choice among equals, which is made by id
             cosine, inverse_norm = _renumbered(cosine, inverse_norm, item_now, n_now)
         self.scaled_cosine = SparseRows(cosine)
@@ -523,10 +524,8 @@ def shared_users(
     Returns:
         scipy.sparse.csr_matrix: float32, shape: [n_items, n_items]
     """
-    shared, _, _ = _item_graph(user, item, (n_users, n_items), 1.0)
-    root = _inverse_root(np.asarray(shared.sum(axis=1)).ravel())
-    normal = csr_matrix(diags(root) @ shared @ diags(root), dtype=np.float32)
-    return largest(normal, max_neighbors)
+    graph = _ItemGraph(user, item, (n_users, n_items), 1.0)
+    return graph.nearest(_inverse_root(graph.degree), max_neighbors)
 
 
 class Transitions(nn.Module):
@@ -629,16 +628,52 @@ class LikeHistory(nn.Module):
         )
 
 
-def _item_graph(user, item, shape, power):
-    r"""The items that users join, each pair of a user's n items by 1 / (n - 1) ** power;
-    the number of users of each item; and the weight of each user."""
-    user_items = (count_pairs(user, item, shape) > 0).astype(np.float32)
-    n_of_item = np.asarray(user_items.sum(axis=0)).ravel()
-    n_of_user = np.asarray(user_items.sum(axis=1)).ravel()
-    weight = 1 / np.maximum(n_of_user - 1, 1) ** power
-    shared = user_items.T @ diags(weight) @ user_items
-    shared.setdiag(0)
-    return shared, n_of_item, weight
+class _ItemGraph:
+    r"""The items that users join, each pair of a user's n items by 1 / (n - 1) ** power.
+
+    It has many more edges than are kept, so that only some rows are in memory at once.
+
+    - n_users(numpy.ndarray): Of each item, shape: [n_items]
+    - degree(numpy.ndarray): The sum of the edges of each item, shape: [n_items]
+    - user_weight(numpy.ndarray): What a pair of a user's items counts, shape: [n_users]
+    """
+
+    def __init__(self, user, item, shape, power):
+        user_items = (count_pairs(user, item, shape) > 0).astype(np.float32)
+        self.n_users = np.asarray(user_items.sum(axis=0)).ravel()
+        n_of_user = np.asarray(user_items.sum(axis=1)).ravel()
+        self.user_weight = 1 / np.maximum(n_of_user - 1, 1) ** power
+        self.degree = user_items.T @ ((n_of_user - 1) * self.user_weight)
+        self._users = (user_items.T @ diags(self.user_weight)).tocsr()
+        self._items = user_items
+        n_pairs = np.cumsum(user_items.T @ n_of_user, dtype=np.float64)
+        cuts = np.arange(_MOST_PAIRS, n_pairs[-1], _MOST_PAIRS)
+        bounds = np.unique([0, *np.searchsorted(n_pairs, cuts), shape[1]])
+        self._blocks = [*zip(bounds[:-1], bounds[1:])]
+
+    def _rows(self, begin, end):
+        rows = self._users[begin:end] @ self._items
+        rows.setdiag(0, k=begin)
+        rows.sort_indices()  # of equal edges those to the first items are kept
+        return rows
+
+    def nearest(self, root: np.ndarray, k: int, factor: float = 1.0) -> csr_matrix:
+        r"""Return the ``k`` largest edges of each item, divided by the norms of both.
+
+        Args:
+            root (numpy.ndarray): One by the norm of each item, shape: [n_items]
+            k (int): How many
+            factor (float): Of all edges
+
+        Returns:
+            scipy.sparse.csr_matrix: float32, shape: [n_items, n_items]
+        """
+        blocks = []
+        for begin, end in self._blocks:
+            rows = factor * diags(root[begin:end]) @ self._rows(begin, end)
+            rows = csr_matrix(rows @ diags(root), dtype=np.float32)
+            blocks.append(largest(rows, k))
+        return vstack(blocks, format="csr")
 
 
 def _inverse_root(values):

@@ -280,6 +280,20 @@ def test_only_the_largest_neighbors_of_each_item_are_kept():
         assert expected[row, kept].min() >= expected[row, ~kept].max()
 
 
+@pytest.mark.parametrize("most", [1, 50])
+def test_many_pairs_of_items_are_counted_in_parts(most, monkeypatch):
+    rng = np.random.default_rng(0)
+    user, item = rng.integers(1, 30, 200), rng.integers(1, 12, 200)
+    item[item == 5] = 6  # nobody chose 5
+    whole = Neighbors(user, item, 30, 12, 3).scaled_cosine
+    shared = shared_users(user, item, 30, 12, 3)
+    monkeypatch.setattr("recbole_whisperlite.model.terms._MOST_PAIRS", most)
+    parts = Neighbors(user, item, 30, 12, 3).scaled_cosine
+    for name in ("begin", "item", "value"):
+        assert torch.equal(getattr(parts, name), getattr(whole, name))
+    assert (shared_users(user, item, 30, 12, 3) != shared).nnz == 0
+
+
 @pytest.mark.parametrize("candidate", [[1, 2, 3, 4, 5], [3, 2]])
 def test_the_own_choice_is_taken_out_of_the_number_of_users(candidate):
     """The denominators keep it: they belong to the items, not to the row."""
