@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 from sklearn.cluster import MiniBatchKMeans
 from tqdm import tqdm
 
-from recbole_whisperlite.model.score import Sparse
+from recbole_whisperlite.model.score import ByRows, Sparse
 from recbole_whisperlite.model.terms import Candidates, SparseRows
 
 #: The most cosines in memory at once: 64 MB as float32.
@@ -179,7 +179,9 @@ class NearestItem(nn.Module):
             blocks.append((found.row.numpy(), near))
         self.cosine = SparseRows(assembled(blocks, (n, n)))
 
-    def forward(self, history: torch.LongTensor, candidates: Candidates) -> Sparse:
+    def forward(
+        self, history: torch.LongTensor, candidates: Candidates
+    ) -> Sparse | ByRows:
         r"""Score candidates.
 
         Args:
@@ -187,8 +189,11 @@ class NearestItem(nn.Module):
             candidates (Candidates): The items
 
         Returns:
-            Sparse: shape: [n, n_candidates]
+            Sparse or ByRows: shape: [n, n_candidates]
         """
+        found = self.cosine.by_rows(history, candidates, largest=True)
+        if found is not None:
+            return found
         return self.cosine(history, candidates, largest=True)
 
 

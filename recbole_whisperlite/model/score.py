@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import torch
 
+# The most numbers that are written out by rows at once: 2 MB, which a processor has close by.
+_AT_ONCE = 2**19
+
 
 class Sparse(NamedTuple):
     r"""A matrix that is 0 but for some cells, each of which is there once.
@@ -74,9 +77,19 @@ class Product(NamedTuple):
     key: torch.FloatTensor
 
 
+class ByRows:
+    r"""A matrix that is written out some rows at a time, so that no more of it is in memory
+    than fits there with the sum that it is added to. It has no gradient.
+    """
+
+    def rows(self, part: slice) -> torch.FloatTensor:
+        r"""Return some rows, which may be changed, shape: [n_part, n_candidates]."""
+        raise NotImplementedError
+
+
 class Score:
     r"""A sum of weighted matrices of the same shape; each is a tensor that can be broadcast to
-    it, a :class:`Sparse` or a :class:`Product`.
+    it, a :class:`Sparse`, a :class:`Product` or :class:`ByRows`.
 
     A weight is a number (a float or a tensor of no dimension), or one for each candidate,
     shape: [n_candidates].
@@ -121,12 +134,14 @@ class Score:
         Returns:
             torch.FloatTensor: float32, shape: ``shape``
         """
-        vectors, matrices, products, cells = 0.0, {}, [], []
+        vectors, matrices, products, cells, by_rows = 0.0, {}, [], [], []
         for weight, part in self._parts:
             if isinstance(part, Sparse):
                 cells.append((weight, part))
             elif isinstance(part, Product):
                 products.append((weight, part))
+            elif isinstance(part, ByRows):
+                by_rows.append((weight, part))
             elif 1 in part.shape and tuple(part.shape) != tuple(shape):
                 vectors = vectors + weight * part
             else:  # the same matrix in several terms is added once
@@ -134,8 +149,8 @@ class Score:
                 matrices[id(part)] = total + weight, part
         for weight, part in matrices.values():
             # what mixed precision made narrow is added up in float32
-            part = weight * part.float()
-            result = part if result is None else result.add_(part)
+            part = part.float()
+            result = weight * part if result is None else _add(result, part, weight)
         if isinstance(vectors, torch.Tensor):
             if result is None:
                 result = vectors.float().expand(shape).clone()
@@ -154,11 +169,33 @@ class Score:
                 result = torch.matmul(query, key).float()
             else:
                 result = result.addmm_(query, key)
-        if result is None:
+        if result is None and cells:
             result = cells[0][1].value.new_zeros(shape)
+        if by_rows:
+            result = _added_by_rows(result, shape, by_rows)
         for weight, sparse in cells:
             if isinstance(weight, torch.Tensor) and weight.dim():
                 weight = weight[sparse.position]
             value = (weight * sparse.value).to(result.dtype)
             result.view(-1).scatter_add_(0, sparse.cell, value)
         return result
+
+
+def _added_by_rows(result, shape, weighted):
+    r"""Add weighted matrices of the kind :class:`ByRows` to a matrix, or to 0 for None."""
+    if result is None:
+        result = weighted[0][1].rows(slice(0)).new_zeros(shape)
+    # a graphics card would rather have all at once
+    step = max(len(result) if result.is_cuda else _AT_ONCE // shape[1], 1)
+    for begin in range(0, len(result), step):
+        part = slice(begin, begin + step)
+        for weight, matrix in weighted:
+            _add(result[part], matrix.rows(part), weight)
+    return result
+
+
+def _add(result, part, weight):
+    r"""Add a weighted matrix in place."""
+    if isinstance(weight, torch.Tensor):
+        return result.addcmul_(part, weight)
+    return result.add_(part, alpha=weight)

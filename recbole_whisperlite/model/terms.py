@@ -9,6 +9,7 @@ its target, which is therefore left out of all counts.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.sparse import csr_matrix, diags, vstack
 
 from recbole.data.interaction import Interaction
 
-from recbole_whisperlite.model.score import Product, Score, Sparse
+from recbole_whisperlite.model.score import ByRows, Product, Score, Sparse
 from recbole_whisperlite.model.whitening import HalfWhitening
 
 #: The weight of the towers, in interactions: a request text with as many interactions of its
@@ -31,6 +32,8 @@ UNSEEN = 0.1
 _MOST_PAIRS = 2**24
 # The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
+# A cell that is found among others takes as long as this many that are only written out.
+_WRITTEN_OUT = 32
 
 
 class Candidates:
@@ -140,6 +143,45 @@ class SparseRows(nn.Module):
             _each_once(found, candidates.buffers(n_rows), largest) if several else found
         )
 
+    def by_rows(
+        self,
+        row: torch.LongTensor,
+        candidates: Candidates,
+        largest: bool = False,
+        then: Callable[[torch.FloatTensor], torch.FloatTensor] = torch.positive,
+    ) -> ByRows | None:
+        r"""The same as :meth:`forward`, where so many cells are not 0 that it is faster to
+        write out all of them.
+
+        Args:
+            row (torch.LongTensor): The rows to sum, shape: [n, length]
+            candidates, largest: See there
+            then (Callable): What to do with the sums; it leaves 0 as it is
+
+        Returns:
+            ByRows: shape: [n, n_candidates], or None
+        """
+        if torch.is_grad_enabled() or not candidates.is_all:
+            return None
+        n_entries = int((self.begin[row + 1] - self.begin[row]).sum())
+        if n_entries * _WRITTEN_OUT < len(row) * len(candidates):
+            return None
+        return _SumsByRows(self, row, largest, then)
+
+    def written_out(
+        self, row: torch.LongTensor, largest: bool = False
+    ) -> torch.FloatTensor:
+        r"""The same as :meth:`forward` for rows of shape [n, length] and all columns, as a
+        dense matrix, shape: [n, n_items]."""
+        entry, length = self._entries(row.flatten())
+        first = torch.arange(len(row), device=row.device) * self.n_items
+        first = first.unsqueeze(1).expand_as(row).flatten()
+        cell = torch.repeat_interleave(first, length)
+        cell += self.item.index_select(0, entry)
+        value = self.value.index_select(0, entry)
+        total = value.new_zeros(len(row) * self.n_items)
+        return _put(total, cell, value, largest).view(len(row), self.n_items)
+
     def weighted_sum(
         self, row: torch.LongTensor, table: torch.FloatTensor
     ) -> torch.FloatTensor:
@@ -170,18 +212,32 @@ class SparseRows(nn.Module):
         return number + torch.repeat_interleave(begin - first, length), length
 
 
+class _SumsByRows(ByRows):
+    r"""Sums of rows of :class:`SparseRows`, some at a time."""
+
+    def __init__(self, table, row, largest, then):
+        self.table, self.row, self.largest, self.then = table, row, largest, then
+
+    def rows(self, part: slice) -> torch.FloatTensor:
+        return self.then(self.table.written_out(self.row[part], self.largest))
+
+
+def _put(total, cell, value, largest):
+    r"""Put the sum or the largest of values into the cells of a flat matrix of 0."""
+    if largest:
+        return total.scatter_reduce_(0, cell, value, reduce="amax")
+    if total.is_cuda:  # where the order of additions in scatter_add_ is random
+        return total.index_put_((cell,), value, accumulate=True)
+    return total.scatter_add_(0, cell, value)
+
+
 def _each_once(found, buffers, largest):
     r"""Cells that may be there several times, each once with its sum or largest value."""
     cell, (total, last) = found.cell, buffers
     number = torch.arange(len(cell), dtype=torch.int, device=cell.device)
     last.scatter_(0, cell, number)
     once = last.index_select(0, cell) == number
-    if largest:
-        total.scatter_reduce_(0, cell, found.value, reduce="amax")
-    elif total.is_cuda:  # where the order of additions in scatter_add_ is random
-        total.index_put_((cell,), found.value, accumulate=True)
-    else:
-        total.scatter_add_(0, cell, found.value)
+    _put(total, cell, found.value, largest)
     found = found.only(once)
     cell = found.cell
     found = found._replace(value=total.index_select(0, cell))
@@ -479,7 +535,7 @@ class Neighbors(nn.Module):
         candidates: Candidates,
         positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
         user: torch.LongTensor | None = None,
-    ) -> Sparse:
+    ) -> Sparse | ByRows:
         r"""Score candidates.
 
         Args:
@@ -492,8 +548,12 @@ class Neighbors(nn.Module):
             user (torch.LongTensor): With ``positives``, the user of each row, shape: [n]
 
         Returns:
-            Sparse: shape: [n, n_candidates]
+            Sparse or ByRows: shape: [n, n_candidates]
         """
+        if positives is None:
+            found = self.scaled_cosine.by_rows(history, candidates, then=torch.log1p_)
+            if found is not None:
+                return found
         score = self.scaled_cosine(history, candidates)
         if positives is not None:
             row, position = positives
@@ -619,13 +679,21 @@ class LikeHistory(nn.Module):
         Returns:
             torch.FloatTensor: shape: [n, dim]; 0 where there is no history
         """
+        return F.embedding_bag(
+            history,
+            self.vectors,
+            mode="sum",
+            per_sample_weights=self.weights(history, attention),
+        )
+
+    def weights(
+        self, history: torch.LongTensor, attention: torch.FloatTensor
+    ) -> torch.FloatTensor:
+        r"""The weights of the mean, shape: [n, length]; 0 for no item."""
         weight = attention.masked_fill(history == 0, -torch.inf)
         weight = torch.softmax(weight, dim=1).nan_to_num()
         # mixed precision makes the weights of another type
-        weight = weight.to(self.vectors.dtype)
-        return F.embedding_bag(
-            history, self.vectors, mode="sum", per_sample_weights=weight
-        )
+        return weight.to(self.vectors.dtype)
 
 
 class _ItemGraph:

@@ -93,6 +93,33 @@ def test_the_largest_of_several_rows_is_taken_and_0_where_there_is_none(matrix, 
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("largest", [False, True])
+def test_written_out_by_rows_it_is_the_same_matrix(matrix, largest):
+    row = torch.tensor([[1, 2, 3], [5, 5, 0], [4, 4, 4]])
+    every = Candidates(torch.arange(9), 9)
+    rows, weight = SparseRows(matrix), torch.rand(9)
+    with torch.no_grad():
+        found = rows.by_rows(row, every, largest, then=torch.log1p_)
+    expected = rows(row, every, largest)
+    expected = expected._replace(value=expected.value.log1p())
+    found, expected = (
+        (weight * Score(each)).dense((3, 9)) for each in (found, expected)
+    )
+    assert_close_relative(found, expected)
+
+
+def test_few_cells_and_those_that_have_a_gradient_are_not_written_out(matrix):
+    row, every = torch.tensor([[1, 2]]), Candidates(torch.arange(9), 9)
+    assert SparseRows(matrix).by_rows(row, every) is None
+    with torch.no_grad():
+        assert SparseRows(matrix).by_rows(row, every) is not None
+        some = Candidates(torch.arange(8), 9)
+        assert SparseRows(matrix).by_rows(row, some) is None
+        every = Candidates(torch.arange(900), 900)
+        matrix.resize(7, 900)
+        assert SparseRows(matrix).by_rows(row, every) is None
+
+
 # -------------------------------------------------------------------- popularity
 
 
