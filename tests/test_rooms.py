@@ -111,7 +111,7 @@ def test_no_module_comes_back_to_itself():
         ("model.whisperlite", 6),
         *((f"model.{name}", 8) for name in ("bm25", "zeroshot", "requestpop")),
         *((f"model.{name}", 8) for name in ("latefusion", "whisper", "graphrec")),
-        ("model.whisperliteplus", 15),
+        ("model.whisperliteplus", 17),
         *((f"model.{name}", 12) for name in ("zam", "tem", "queryseqrec", "twostage")),
     ],
 )

@@ -8,7 +8,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from recbole_whisperlite.model.terms import SparseRows
+from recbole_whisperlite.model.kept import Kept, state_of
+from recbole_whisperlite.model.score import Product, Score
+from recbole_whisperlite.model.terms import Candidates, SparseRows
 
 # Positions from the end of a history that have weights of their own.
 _N_POSITIONS = 4
@@ -59,6 +61,12 @@ class LearnedSimilarity(nn.Module):
         self.key_offset = nn.Embedding(n_then, size)
         self.bias = nn.Embedding(n_then, 1)
         self.position = nn.Parameter(torch.zeros(_N_POSITIONS))
+        # of all items, in evaluation
+        self._keys = Kept()
+
+    def train(self, mode=True):
+        self._keys.forget()
+        return super(LearnedSimilarity, self).train(mode)
 
     def reset_parameters(self):
         r"""Start almost at 0, so that the other terms are what training begins with."""
@@ -118,6 +126,40 @@ class LearnedSimilarity(nn.Module):
             return history
         drawn = torch.rand(history.shape, device=history.device)
         return history.masked_fill(drawn < self.dropout_prob, 0)
+
+    def forward(
+        self,
+        history: torch.LongTensor,
+        distance: torch.LongTensor,
+        candidates: Candidates,
+        is_new: torch.BoolTensor,
+        made_new: torch.BoolTensor | None = None,
+    ) -> Score:
+        r"""Score candidates.
+
+        In evaluation the keys of all items are kept for the next batch.
+
+        Args:
+            history, distance, is_new: As for :meth:`summarize`
+            candidates (Candidates): The items
+            made_new (torch.BoolTensor): In training, the candidates that are treated as
+                new, shape: [n_candidates]
+
+        Returns:
+            Score: shape: [n, n_candidates]
+        """
+        if self.training or torch.is_grad_enabled() or not candidates.is_all:
+            of_candidates = is_new[candidates.item]
+            if made_new is not None:
+                of_candidates = of_candidates | made_new
+            key, bias = self.keys(candidates.item, of_candidates)
+        else:
+            key, bias = self._keys(
+                state_of([is_new, *self.parameters(), *self.buffers()]),
+                lambda: self.keys(candidates.item, is_new),
+            )
+        query = self.summarize(history, distance, is_new)
+        return Score(Product(query, key), bias.unsqueeze(0))
 
     def summarize(self, history, distance, is_new):
         r"""The weighted sum of the queries of histories.

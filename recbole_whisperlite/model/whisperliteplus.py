@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from recbole.data.interaction import Interaction
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model.item_products import ItemProducts
+from recbole_whisperlite.model.kept import MOST_KEPT, KeptRows, state_of
 from recbole_whisperlite.model.loss import SampledSoftmaxLoss
 from recbole_whisperlite.model.nearest import NearestItem
 from recbole_whisperlite.model.refused_words import RefusedWords
@@ -195,6 +197,9 @@ class WhisperLitePlus(WhisperLite):
         of_vectors = self.use_history or self.use_similarity
         self.use_zero_shot = of_vectors and self.use_text and not self.use_image
 
+        # of the whole catalogue, in evaluation
+        self._request_logits, self._item_products = KeptRows(), ItemProducts()
+
         # define layers and loss
         self.softmax = SampledSoftmaxLoss()
         choices = dataset.training_choices()
@@ -293,6 +298,10 @@ class WhisperLitePlus(WhisperLite):
         # for users without a history
         fitted = weight.expand(3, -1) * torch.nan
         self.register_buffer("fitted_weight", fitted.clone())
+
+    def train(self, mode=True):
+        self._request_logits.forget()
+        return super(WhisperLitePlus, self).train(mode)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         r"""Return the parameters with their learning rates, for an optimizer.
@@ -590,18 +599,24 @@ class WhisperLitePlus(WhisperLite):
             yield "transitions", Score(_without(transitions, made_new))
         if self.use_history:
             attention = self._attention(interaction[self.REQUEST], history)
-            mean = self.like_history(history, attention)
-            vectors = candidates.rows_of(self.like_history.vectors)
-            yield "history", Score(Product(mean, vectors))
+            yield "history", Score(self._like_history(history, attention, candidates))
             yield "nearest", Score(self.nearest(history, candidates))
         if self.use_similarity:
             is_new = self.popularity.is_new
-            query = self.similarity.summarize(remembered, distance, is_new)
-            is_new = is_new[candidates.item]
-            if made_new is not None:
-                is_new = is_new | made_new
-            key, bias = self.similarity.keys(candidates.item, is_new)
-            yield "similarity", Score(Product(query, key), bias.unsqueeze(0))
+            yield "similarity", self.similarity(
+                remembered, distance, candidates, is_new, made_new
+            )
+
+    def _like_history(self, history, attention, candidates):
+        r"""The products of candidates with the mean of each history."""
+        vectors = self.like_history.vectors
+        if candidates.is_all:
+            weight = self.like_history.weights(history, attention)
+            found = self._item_products.summed(history, weight, vectors)
+            if found is not None:
+                return found
+        mean = self.like_history(history, attention)
+        return Product(mean, candidates.rows_of(vectors))
 
     def _other_user_items(self, interaction, candidates, positives):
         r"""The candidates that are items of the user other than the target: the number of a
@@ -696,16 +711,19 @@ class WhisperLitePlus(WhisperLite):
         logits = F.embedding(index, of_request.dense(prior.logits.shape))
         return of_user.added_to(logits, logits.shape)
 
-    def _logits(self, interaction, candidates):
-        r"""Logits of items for the user and request of each row, shape: [n, n_items]."""
-        # requests with the same text differ only by their users
-        request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
+    def _of_requests(self, asked, candidates):
+        r"""Logits of items without what depends on the user, shape: [n, n_items].
+
+        Args:
+            asked (torch.LongTensor): Requests; for users without a history, to whom other
+                weights apply, each plus the number of requests, shape: [n]
+            candidates (Candidates): The items
+        """
+        n_requests = len(self.requests.vectors)
+        request, alone = asked % n_requests, torch.where(asked >= n_requests)[0]
+        gain = self._gain_without_history() if len(alone) else {}
         weights, shape = self.weights, (len(request), len(candidates))
-        gain, without = self._gain_without_history(), None
-        if gain:
-            without = torch.where(interaction[self.HISTORY_LENGTH] == 0)[0]
-            gain = gain if len(without) else {}
-        of_request, of_words, gained, of_user = Score(), Score(), Score(), Score()
+        of_request, of_words, gained = Score(), Score(), Score()
         for name, term in self.request_terms(request, candidates):
             if name in gain:
                 gained = gained + gain[name] * term
@@ -718,9 +736,35 @@ class WhisperLitePlus(WhisperLite):
         if self.use_refused_words:
             of_words = torch.tanh(WORDS_FACTOR / MOST_BY_WORDS * of_words.dense(shape))
             logits = logits + self.refusal_strength * MOST_BY_WORDS * of_words
-        logits = logits[index]
         if gain:
-            logits[without] += gained.dense(shape)[index[without]]
+            logits[alone] += gained.dense(shape)[alone]
+        return logits
+
+    def _kept_of_requests(self, asked, candidates):
+        r"""The same; what several batches of an evaluation ask is scored once."""
+        shape = 2 * len(self.requests.vectors), len(candidates)
+        evaluates = not (self.training or torch.is_grad_enabled())
+        if not (evaluates and candidates.is_all) or math.prod(shape) > MOST_KEPT:
+            return self._of_requests(asked, candidates)
+        state = state_of([*self.parameters(), *self.buffers()])
+        table = self._request_logits.table(
+            (self.refusal_strength, state),
+            asked,
+            shape,
+            lambda new: self._of_requests(new, candidates),
+        )
+        return table[asked]
+
+    def _logits(self, interaction, candidates):
+        r"""Logits of items for the user and request of each row, shape: [n, n_items]."""
+        request, n_requests = interaction[self.REQUEST], len(self.requests.vectors)
+        if self._gain_without_history():
+            alone = interaction[self.HISTORY_LENGTH] == 0
+            request = request + n_requests * alone
+        # requests with the same text differ only by their users
+        asked, index = torch.unique(request, return_inverse=True)
+        logits = self._kept_of_requests(asked, candidates)
+        logits, weights, of_user = logits[index], self.weights, Score()
         for name, term in self.user_terms(interaction, candidates):
             weight = weights[name]
             weight = candidates.rows_of(weight) if weight.dim() else weight

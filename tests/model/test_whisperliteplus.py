@@ -214,6 +214,57 @@ def test_where_no_request_rules_anything_out_there_is_no_such_weight():
     assert torch.equal(rank(model, EXAM), rank(plain, EXAM))
 
 
+def scores_of(model):
+    """As :func:`rank`, but the mode of the model stays as it is."""
+    with torch.no_grad():
+        return model.full_sort_predict(EXAM).view(len(EXAM), -1)
+
+
+def changes(model):
+    """What may change between two batches."""
+    yield from dict(model.named_parameters()).values()
+    yield model.fitted_weight
+    yield model.like_history.vectors
+
+
+def test_what_is_kept_for_the_next_batch_is_never_out_of_date():
+    model = trained()
+    model.fitted_weight.copy_(model.term_weight.detach())
+    before = rank(model, EXAM)
+    for tensor in changes(model):
+        with torch.no_grad():
+            tensor += 0.1
+        after = scores_of(model)
+        assert torch.equal(after, rank(model, EXAM))  # which drops all of it
+    assert not torch.allclose(before, after)
+    model.refusal_strength += 1
+    assert torch.equal(scores_of(model), rank(model, EXAM))
+    assert not torch.equal(scores_of(model), after)
+    other = trained(use_refusals=True)
+    assert not torch.equal(rank(other, EXAM), scores_of(model))
+    other.load_state_dict(model.state_dict())
+    model.refusal_strength = other.refusal_strength
+    model.like_history.vectors -= 0.1  # of the dataset
+    assert_close_relative(scores_of(other), scores_of(model))
+
+
+def test_a_request_is_scored_once_in_an_evaluation(monkeypatch):
+    model, asked = trained().eval(), []
+    memory = model.memory.forward
+
+    def count(request, *args):
+        asked.extend(request.tolist())
+        return memory(request, *args)
+
+    monkeypatch.setattr(model.memory, "forward", count)
+    expected = scores_of(model)
+    assert sorted(asked) == sorted({*EXAM["request"].tolist()})
+    for row in range(len(EXAM)):
+        with torch.no_grad():
+            assert_close_relative(model.full_sort_predict(EXAM[[row]]), expected[row])
+    assert sorted(asked) == sorted({*EXAM["request"].tolist()})
+
+
 def test_evidence_is_not_in_the_checkpoint():
     learned = set(build(People(), **PLAIN).state_dict())
     everything = set(build(People(), use_similarity=False).state_dict())
