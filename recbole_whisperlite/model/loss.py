@@ -117,16 +117,12 @@ class SampledSoftmaxLoss(nn.Module):
     def forward(self, logits, target, log_inclusion=None, excluded=None):
         if len(target) == 0:
             return logits.sum() * 0.0  # the mean over no pairs would be NaN
-        column = logits if log_inclusion is None else logits - log_inclusion
+        column = logits.clone() if log_inclusion is None else logits - log_inclusion
         if excluded is not None:
-            infinite = logits.new_tensor(-torch.inf)
-            column = column.index_put(excluded, infinite)
-        own = _take(
-            logits.flatten(),
-            target
-            + torch.arange(0, logits.numel(), logits.shape[1], device=target.device),
-        )
-        return (torch.logsumexp(column, dim=1) - own).mean()
+            # what has no share of the softmax has no gradient that could be left out
+            column.detach().index_put_(excluded, logits.new_tensor(-torch.inf))
+        loss = F.cross_entropy(column, target)
+        return loss if log_inclusion is None else loss - log_inclusion[target].mean()
 
 
 def _take(values, index):

@@ -177,8 +177,29 @@ class Score:
             if isinstance(weight, torch.Tensor) and weight.dim():
                 weight = weight[sparse.position]
             value = (weight * sparse.value).to(result.dtype)
-            result.view(-1).scatter_add_(0, sparse.cell, value)
+            result = _CellsAdded.apply(result, sparse.cell, value)
         return result
+
+
+class _CellsAdded(torch.autograd.Function):
+    r"""Add values to cells of a matrix in place, each at most once.
+
+    The gradient of an addition to a view of it would copy that of the whole matrix.
+    """
+
+    @staticmethod
+    def forward(ctx, result, cell, value):
+        ctx.save_for_backward(cell)
+        ctx.mark_dirty(result)
+        result.view(-1).scatter_add_(0, cell, value)
+        return result
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (cell,), of_value = ctx.saved_tensors, None
+        if ctx.needs_input_grad[2]:
+            of_value = gradient.reshape(-1).index_select(0, cell)
+        return gradient, None, of_value
 
 
 def _added_by_rows(result, shape, weighted):
