@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from recbole_whisperlite.model.kept import MOST_KEPT, KeptRows, state_of
 from recbole_whisperlite.model.score import ByRows
+from recbole_whisperlite.model.terms import without_padding
 
 # How many numbers of a vector cost as much to multiply as one item of a history to add.
 _NUMBERS_OF_AN_ITEM = 16
@@ -72,13 +73,11 @@ class _SumsOfRows(ByRows):
 
     def rows(self, part: slice) -> torch.FloatTensor:
         index, weight = self.index[part], self.weight[part]
-        # a weight of 0 takes as long as any other
-        present = index > 0
-        length = present.sum(dim=1)
+        present, begin = without_padding(index)
         return F.embedding_bag(
             index[present],
             self.table,
-            torch.cumsum(length, dim=0) - length,
+            begin,
             mode="sum",
             per_sample_weights=weight[present].to(self.table.dtype),
         )

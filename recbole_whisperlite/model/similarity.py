@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from recbole_whisperlite.model.kept import Kept, state_of
 from recbole_whisperlite.model.score import Product, Score
-from recbole_whisperlite.model.terms import Candidates, SparseRows
+from recbole_whisperlite.model.terms import Candidates, SparseRows, without_padding
 
 # Positions from the end of a history that have weights of their own.
 _N_POSITIONS = 4
@@ -173,12 +173,14 @@ class LearnedSimilarity(nn.Module):
         Returns:
             torch.FloatTensor: shape: [n, size]; 0 where there is no history
         """
-        present = history > 0
+        present, begin = without_padding(history)
         weight = self.position.exp()[distance.clamp(0, _N_POSITIONS - 1)] * present
-        item, index = torch.unique(history, return_inverse=True)
+        item, index = torch.unique(history[present], return_inverse=True)
         query = self.queries(item, is_new[item])
         # the sum of n items has a root of n for its length; the weights are only relative
         root = present.sum(dim=1, keepdim=True).sqrt()
         weight = weight * root / weight.sum(dim=1, keepdim=True).clamp(min=_LEAST)
-        weight = weight.to(query.dtype)  # which differ in mixed precision
-        return F.embedding_bag(index, query, mode="sum", per_sample_weights=weight)
+        weight = weight[present].to(query.dtype)  # which differ in mixed precision
+        return F.embedding_bag(
+            index, query, begin, mode="sum", per_sample_weights=weight
+        )

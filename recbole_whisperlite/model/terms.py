@@ -276,6 +276,23 @@ def padded_histories(
     return [each[index].masked_fill(step >= length, 0) for each in values]
 
 
+def without_padding(
+    history: torch.LongTensor,
+) -> tuple[torch.BoolTensor, torch.LongTensor]:
+    r"""Return where histories have items, and the offsets for ``F.embedding_bag`` of these
+    alone: most histories are much shorter than the longest, and padding takes as long.
+
+    Args:
+        history (torch.LongTensor): Items, 0 for none, shape: [n, length]
+
+    Returns:
+        tuple: shape: [n, length] and [n]
+    """
+    present = history > 0
+    length = present.sum(dim=1)
+    return present, torch.cumsum(length, dim=0) - length
+
+
 def count_pairs(
     row: np.ndarray, item: np.ndarray, shape: tuple[int, int]
 ) -> csr_matrix:
@@ -557,13 +574,17 @@ class Neighbors(nn.Module):
         score = self.scaled_cosine(history, candidates)
         if positives is not None:
             row, position = positives
-            item = candidates.item[position].unsqueeze(1)
+            history = history[row]
+            present, _ = without_padding(history)
+            item = candidates.item[position].unsqueeze(1).expand_as(history)[present]
+            of_user = self.user_weight[user[row]].unsqueeze(1)
+            before, of_user = history[present], of_user.expand_as(history)[present]
             # what the row's own user contributes
-            own = _NEIGHBOR_SCALE * self.inverse_norm[history[row]]
-            own = own * self.inverse_norm[item]
-            own = own * self.user_weight[user[row]].unsqueeze(1)
-            full = self.scaled_cosine.at(history[row], item.expand_as(own))
-            score = score.replaced(*positives, (full - own).clamp_(min=0).sum(dim=1))
+            own = _NEIGHBOR_SCALE * self.inverse_norm[before] * self.inverse_norm[item]
+            others = self.scaled_cosine.at(before, item) - own * of_user
+            value = torch.zeros_like(history, dtype=others.dtype)
+            value[present] = others.clamp_(min=0)
+            score = score.replaced(row, position, value.sum(dim=1))
         return score._replace(value=score.value.log1p())
 
 
@@ -679,11 +700,13 @@ class LikeHistory(nn.Module):
         Returns:
             torch.FloatTensor: shape: [n, dim]; 0 where there is no history
         """
+        present, begin = without_padding(history)
         return F.embedding_bag(
-            history,
+            history[present],
             self.vectors,
+            begin,
             mode="sum",
-            per_sample_weights=self.weights(history, attention),
+            per_sample_weights=self.weights(history, attention)[present],
         )
 
     def weights(

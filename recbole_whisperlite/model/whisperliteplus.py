@@ -37,6 +37,7 @@ from recbole_whisperlite.model.terms import (
     count_pairs,
     padded_histories,
     shared_users,
+    without_padding,
 )
 from recbole_whisperlite.model.tower import unit
 from recbole_whisperlite.model.whisperlite import WhisperLite
@@ -420,14 +421,18 @@ class WhisperLitePlus(WhisperLite):
         return items, distance, thinned
 
     def _attention(self, request, history):
-        r"""Logits of the attention of requests over their histories, shape: [n, length]."""
+        r"""Logits of the attention of requests over their histories, shape: [n, length]; 0
+        where a history has no item."""
         request, request_index = torch.unique(request, return_inverse=True)
-        item, item_index = torch.unique(history, return_inverse=True)
+        present, _ = without_padding(history)
+        item, item_index = torch.unique(history[present], return_inverse=True)
         cosine = torch.matmul(
             unit(self.requests(request)), unit(self.items(item)).transpose(0, 1)
         )
-        index = request_index.unsqueeze(1) * len(item) + item_index
-        return ATTENTION_SCALE * F.embedding(index, cosine.view(-1, 1)).squeeze(2)
+        row = request_index.unsqueeze(1).expand_as(history)[present]
+        found = F.embedding(row * len(item) + item_index, cosine.view(-1, 1)).squeeze(1)
+        attention = found.new_zeros(history.shape).masked_scatter(present, found)
+        return ATTENTION_SCALE * attention
 
     def request_terms(
         self,
