@@ -6,7 +6,7 @@ the history of the user, and what a request rules out.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -420,14 +420,23 @@ class WhisperLitePlus(WhisperLite):
         thinned = self.similarity.thinned(items) if self.use_similarity else items
         return items, distance, thinned
 
-    def _attention(self, request, history):
+    def _embed_of(self, candidates, history):
+        r"""In training: a function from ids of candidates, and of items of histories, to their
+        embeddings, each of which goes through the tower once."""
+        item = torch.unique(torch.cat([candidates.item, history[history > 0]]))
+        place = torch.empty_like(candidates.position)
+        place[item] = torch.arange(len(item), device=item.device)
+        embedding = self.items.embed(item)
+        return lambda item: F.embedding(place[item], embedding)
+
+    def _attention(self, request, history, embed):
         r"""Logits of the attention of requests over their histories, shape: [n, length]; 0
         where a history has no item."""
         request, request_index = torch.unique(request, return_inverse=True)
         present, _ = without_padding(history)
         item, item_index = torch.unique(history[present], return_inverse=True)
         cosine = torch.matmul(
-            unit(self.requests(request)), unit(self.items(item)).transpose(0, 1)
+            unit(self.requests(request)), unit(embed(item)).transpose(0, 1)
         )
         row = request_index.unsqueeze(1).expand_as(history)[present]
         found = F.embedding(row * len(item) + item_index, cosine.view(-1, 1)).squeeze(1)
@@ -488,6 +497,7 @@ class WhisperLitePlus(WhisperLite):
         candidates: Candidates,
         made_new: torch.BoolTensor | None = None,
         log_inclusion: torch.FloatTensor | None = None,
+        embed: Callable[[torch.LongTensor], torch.FloatTensor] | None = None,
     ) -> Prior:
         r"""Return what towers and popularity expect of items.
 
@@ -497,12 +507,14 @@ class WhisperLitePlus(WhisperLite):
             made_new (torch.BoolTensor): In training, see :class:`Popularity`
             log_inclusion (torch.FloatTensor): In training, as for
                 :class:`SampledSoftmaxLoss`, shape: [n_candidates]
+            embed (Callable): Returns the embeddings of items. Default: their tower
         """
         # each distinct text goes through its tower once
         request_e = self.logit_scale.exp() * self.requests(request)
-        # of all items without a copy of what is remembered
-        of_all = candidates.is_all
-        item_e = self.items.embed_all() if of_all else self.items(candidates.item)
+        if embed is None and candidates.is_all:
+            item_e = self.items.embed_all()  # without a copy of what is remembered
+        else:
+            item_e = (embed or self.items)(candidates.item)
         logits = torch.matmul(request_e, item_e.transpose(0, 1)).float()
         log_popularity, is_new = self.popularity(candidates, made_new)
         nothing = torch.zeros_like(logits[:, :1])
@@ -576,6 +588,7 @@ class WhisperLitePlus(WhisperLite):
         positives: tuple[torch.LongTensor, torch.LongTensor] | None = None,
         made_new: torch.BoolTensor | None = None,
         rest: tuple[torch.LongTensor, ...] = (),
+        embed: Callable[[torch.LongTensor], torch.FloatTensor] | None = None,
     ) -> Iterator[tuple[str, Score]]:
         r"""Yield the terms that depend on the user: name, and score of shape
         [n, n_candidates].
@@ -585,6 +598,7 @@ class WhisperLitePlus(WhisperLite):
             candidates (Candidates): The items
             positives, made_new: In training, see :class:`Neighbors` and :class:`Popularity`
             rest: In training, see :class:`Batch`; drawn here if it is empty
+            embed (Callable): As for :meth:`prior`
         """
         if not self.reads_history:
             return
@@ -603,7 +617,9 @@ class WhisperLitePlus(WhisperLite):
             transitions = self.transitions(latest, candidates, positives)
             yield "transitions", Score(_without(transitions, made_new))
         if self.use_history:
-            attention = self._attention(interaction[self.REQUEST], history)
+            attention = self._attention(
+                interaction[self.REQUEST], history, embed or self.items
+            )
             yield "history", Score(self._like_history(history, attention, candidates))
             yield "nearest", Score(self.nearest(history, candidates))
         if self.use_similarity:
@@ -701,12 +717,15 @@ class WhisperLitePlus(WhisperLite):
         rest = tuple(each[own] for each in batch.rest)
         # requests with the same text differ only by the choice that is left out
         request, index = torch.unique(interaction[self.REQUEST], return_inverse=True)
-        prior = self.prior(request, candidates, made_new, batch.log_inclusion)
+        embed = None
+        if self.use_history and rest:
+            embed = self._embed_of(candidates, rest[0])
+        prior = self.prior(request, candidates, made_new, batch.log_inclusion, embed)
         weights, of_request, of_user = self.weights, Score(), Score()
         for name, term in self.request_terms(request, candidates, prior):
             of_request = of_request + weights[name] * term
         for name, term in self.user_terms(
-            interaction, candidates, positives, made_new, rest
+            interaction, candidates, positives, made_new, rest, embed
         ):
             of_user = of_user + weights[name] * term
         if self.use_memory:

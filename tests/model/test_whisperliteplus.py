@@ -529,8 +529,9 @@ def test_training_has_the_terms_of_counts_without_the_own_choice(name, made_new)
             assert_close_relative(found[k, 1:], 2 * expected[1:], size=10)
 
 
-def test_the_items_of_a_batch_go_through_their_tower_once():
-    model = build(People(), use_history=False)
+@pytest.mark.parametrize("use_history", [True, False])
+def test_the_items_of_a_batch_go_through_their_tower_once(use_history):
+    model = build(People(), use_history=use_history)
     assert model.use_refusals
     seen = []
     model.items.tower.register_forward_hook(lambda *args: seen.append(len(args[1][0])))
