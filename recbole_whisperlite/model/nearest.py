@@ -116,7 +116,8 @@ def as_near(
     for part in position.split(max(MOST_COSINES // len(others), 1)):
         own = found.row[part]
         cosine = torch.matmul(vectors[own], of_others)
-        kept = (cosine >= least[part]) & (cosine > 0) & (own.unsqueeze(1) != others)
+        kept = (cosine >= least[part] - ROUNDING) & (cosine > 0)
+        kept &= own.unsqueeze(1) != others
         of, column = torch.where(kept)
         parts.append((part[of], others[column], cosine[kept]))
     return Nearest(found.row, *map(torch.cat, zip(*parts)))
