@@ -35,7 +35,7 @@ ROUNDING = 1e-6
 # By so many vectors, for each cluster and in all, the clusters are found at most.
 _SAMPLE, _MOST_SAMPLED = 64, 2**17
 # Vectors whose nearest are looked for at once in clusters.
-_STEP = 2**16
+_STEP = 2**15
 _SEED = 2020
 
 

@@ -15,6 +15,8 @@ from recbole_whisperlite.model.whitening import HalfWhitening
 SIMILAR_COUNT = 1.0
 #: The most sums :math:`m` that are kept of all requests together.
 MOST_SUMS = 2**27
+# Requests whose sums are all in memory at once.
+_AT_ONCE = 2**12
 
 
 class SimilarRequests(SmoothedCounts):
@@ -64,5 +66,8 @@ def _sums(vectors, trained, counts, max_neighbors):
     for found in nearest(vectors, trained, max_neighbors, "similar requests"):
         found = found._replace(column=row_of[found.column])
         squares = found.matrix(len(trained)).power(2)
-        blocks.append((found.row.numpy(), largest(squares @ counts, most)))
+        for begin in range(0, len(found.row), _AT_ONCE):
+            rows = slice(begin, begin + _AT_ONCE)
+            sums = largest(squares[rows] @ counts, most)
+            blocks.append((found.row[rows].numpy(), sums))
     return assembled(blocks, (len(vectors), counts.shape[1]))

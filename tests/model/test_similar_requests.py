@@ -6,6 +6,7 @@ import torch
 from close import assert_close_relative
 from test_terms import ALL, ITEM, N_ITEMS, N_REQUESTS, REQUEST, as_prior
 
+from recbole_whisperlite.model import similar_requests
 from recbole_whisperlite.model.similar_requests import SimilarRequests
 from recbole_whisperlite.model.whitening import HalfWhitening
 
@@ -104,3 +105,23 @@ def test_a_request_without_a_vector_is_like_no_other():
     vectors[[2, 4]] = 0
     found = scores(SimilarRequests(vectors, REQUEST, ITEM, N_ITEMS, 5))
     assert_close_relative(found[[0, 2, 4]], LOG_PRIOR[[0, 2, 4]])
+
+
+def test_of_many_requests_the_largest_sums_are_kept(monkeypatch):
+    rng = np.random.default_rng(5)
+    vectors = torch.from_numpy(rng.normal(size=(20, 4))).float()
+    choices = rng.integers(1, 20, 200), rng.integers(1, N_ITEMS, 200)
+
+    def sums():
+        term = SimilarRequests(vectors, *choices, N_ITEMS, 3)
+        row = torch.arange(20).repeat_interleave(N_ITEMS)
+        item = torch.arange(N_ITEMS).repeat(20)
+        return term.count.at(row, item).view(20, N_ITEMS).numpy()
+
+    whole = sums()
+    monkeypatch.setattr(similar_requests, "_AT_ONCE", 3)
+    np.testing.assert_array_equal(sums(), whole)
+    monkeypatch.setattr(similar_requests, "MOST_SUMS", 2 * len(vectors))
+    second = np.sort(whole, axis=1)[:, [-2]]
+    assert (whole > 0).sum(axis=1).max() > 2
+    np.testing.assert_array_equal(sums(), np.where(whole >= second, whole, 0))
