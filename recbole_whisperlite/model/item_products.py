@@ -5,11 +5,10 @@ Products of histories and items, from those of the single items of a history
 """
 
 import torch
-import torch.nn.functional as F
 
 from recbole_whisperlite.model.kept import MOST_KEPT, KeptRows, state_of
 from recbole_whisperlite.model.score import ByRows
-from recbole_whisperlite.model.terms import without_padding
+from recbole_whisperlite.model.terms import weighted_sums
 
 # How many numbers of a vector cost as much to multiply as one item of a history to add.
 _NUMBERS_OF_AN_ITEM = 16
@@ -66,18 +65,12 @@ class ItemProducts:
 
 
 class _SumsOfRows(ByRows):
-    r"""Weighted sums of rows of a table, 0 for none."""
+    r"""Weighted sums of rows of a table, those of the items of histories."""
 
-    def __init__(self, index, weight, table):
-        self.index, self.weight, self.table = index, weight, table
+    def __init__(self, history, weight, table):
+        self.history, self.weight, self.table = history, weight, table
 
     def rows(self, part: slice) -> torch.FloatTensor:
-        index, weight = self.index[part], self.weight[part]
-        present, begin = without_padding(index)
-        return F.embedding_bag(
-            index[present],
-            self.table,
-            begin,
-            mode="sum",
-            per_sample_weights=weight[present].to(self.table.dtype),
-        )
+        history, weight = self.history[part], self.weight[part].to(self.table.dtype)
+        present = history > 0
+        return weighted_sums(present, history[present], weight, self.table)

@@ -6,11 +6,10 @@ A learned similarity of histories and items
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 
 from recbole_whisperlite.model.kept import Kept, state_of
 from recbole_whisperlite.model.score import Product, Score
-from recbole_whisperlite.model.terms import Candidates, SparseRows, without_padding
+from recbole_whisperlite.model.terms import Candidates, SparseRows, weighted_sums
 
 # Positions from the end of a history that have weights of their own.
 _N_POSITIONS = 4
@@ -173,14 +172,12 @@ class LearnedSimilarity(nn.Module):
         Returns:
             torch.FloatTensor: shape: [n, size]; 0 where there is no history
         """
-        present, begin = without_padding(history)
+        present = history > 0
         weight = self.position.exp()[distance.clamp(0, _N_POSITIONS - 1)] * present
         item, index = torch.unique(history[present], return_inverse=True)
         query = self.queries(item, is_new[item])
         # the sum of n items has a root of n for its length; the weights are only relative
         root = present.sum(dim=1, keepdim=True).sqrt()
         weight = weight * root / weight.sum(dim=1, keepdim=True).clamp(min=_LEAST)
-        weight = weight[present].to(query.dtype)  # which differ in mixed precision
-        return F.embedding_bag(
-            index, query, begin, mode="sum", per_sample_weights=weight
-        )
+        weight = weight.to(query.dtype)  # which differ in mixed precision
+        return weighted_sums(present, index, weight, query)

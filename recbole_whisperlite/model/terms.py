@@ -276,21 +276,33 @@ def padded_histories(
     return [each[index].masked_fill(step >= length, 0) for each in values]
 
 
-def without_padding(
-    history: torch.LongTensor,
-) -> tuple[torch.BoolTensor, torch.LongTensor]:
-    r"""Return where histories have items, and the offsets for ``F.embedding_bag`` of these
-    alone: most histories are much shorter than the longest, and padding takes as long.
+def weighted_sums(
+    present: torch.BoolTensor,
+    row: torch.LongTensor,
+    weight: torch.FloatTensor,
+    table: torch.FloatTensor,
+) -> torch.FloatTensor:
+    r"""Sum rows of a table, one for each item of a history, by weights.
+
+    Padding is left out before: most histories are much shorter than the longest.
 
     Args:
-        history (torch.LongTensor): Items, 0 for none, shape: [n, length]
+        present (torch.BoolTensor): Where histories have items, shape: [n, length]
+        row (torch.LongTensor): Of the table, for each of these, shape: [n_present]
+        weight (torch.FloatTensor): Of the type of the table, shape: [n, length]
+        table (torch.FloatTensor): shape: [n_rows, dim]
 
     Returns:
-        tuple: shape: [n, length] and [n]
+        torch.FloatTensor: shape: [n, dim]; 0 where there is no history
     """
-    present = history > 0
     length = present.sum(dim=1)
-    return present, torch.cumsum(length, dim=0) - length
+    return F.embedding_bag(
+        row,
+        table,
+        torch.cumsum(length, dim=0) - length,
+        mode="sum",
+        per_sample_weights=weight[present],
+    )
 
 
 def count_pairs(
@@ -575,7 +587,7 @@ class Neighbors(nn.Module):
         if positives is not None:
             row, position = positives
             history = history[row]
-            present, _ = without_padding(history)
+            present = history > 0  # padding takes as long as items
             item = candidates.item[position].unsqueeze(1).expand_as(history)[present]
             of_user = self.user_weight[user[row]].unsqueeze(1)
             before, of_user = history[present], of_user.expand_as(history)[present]
@@ -700,14 +712,8 @@ class LikeHistory(nn.Module):
         Returns:
             torch.FloatTensor: shape: [n, dim]; 0 where there is no history
         """
-        present, begin = without_padding(history)
-        return F.embedding_bag(
-            history[present],
-            self.vectors,
-            begin,
-            mode="sum",
-            per_sample_weights=self.weights(history, attention)[present],
-        )
+        present, weight = history > 0, self.weights(history, attention)
+        return weighted_sums(present, history[present], weight, self.vectors)
 
     def weights(
         self, history: torch.LongTensor, attention: torch.FloatTensor

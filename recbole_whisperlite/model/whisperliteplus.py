@@ -37,7 +37,6 @@ from recbole_whisperlite.model.terms import (
     count_pairs,
     padded_histories,
     shared_users,
-    without_padding,
 )
 from recbole_whisperlite.model.tower import unit
 from recbole_whisperlite.model.whisperlite import WhisperLite
@@ -433,7 +432,7 @@ class WhisperLitePlus(WhisperLite):
         r"""Logits of the attention of requests over their histories, shape: [n, length]; 0
         where a history has no item."""
         request, request_index = torch.unique(request, return_inverse=True)
-        present, _ = without_padding(history)
+        present = history > 0  # padding takes as long as items
         item, item_index = torch.unique(history[present], return_inverse=True)
         cosine = torch.matmul(
             unit(self.requests(request)), unit(embed(item)).transpose(0, 1)
