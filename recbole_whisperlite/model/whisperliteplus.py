@@ -41,6 +41,9 @@ from recbole_whisperlite.model.terms import (
 from recbole_whisperlite.model.tower import unit
 from recbole_whisperlite.model.whisperlite import WhisperLite
 
+#: A pair of a request and an item that is compared alone takes as long as this many that are
+#: compared by a product of matrices.
+AS_A_MATRIX = 32
 #: The factor of the towers' cosines before the softmax over the history.
 ATTENTION_SCALE = 10.0
 #: The terms of the score in their order, and the weights with which training begins.
@@ -434,11 +437,14 @@ class WhisperLitePlus(WhisperLite):
         request, request_index = torch.unique(request, return_inverse=True)
         present = history > 0  # padding takes as long as items
         item, item_index = torch.unique(history[present], return_inverse=True)
-        cosine = torch.matmul(
-            unit(self.requests(request)), unit(embed(item)).transpose(0, 1)
-        )
+        request_e, item_e = unit(self.requests(request)), unit(embed(item))
         row = request_index.unsqueeze(1).expand_as(history)[present]
-        found = F.embedding(row * len(item) + item_index, cosine.view(-1, 1)).squeeze(1)
+        if len(request) * len(item) < AS_A_MATRIX * len(row):
+            cosine = torch.matmul(request_e, item_e.transpose(0, 1)).view(-1, 1)
+            found = F.embedding(row * len(item) + item_index, cosine).squeeze(1)
+        else:
+            found = F.embedding(row, request_e) * F.embedding(item_index, item_e)
+            found = found.sum(dim=1)
         attention = found.new_zeros(history.shape).masked_scatter(present, found)
         return ATTENTION_SCALE * attention
 

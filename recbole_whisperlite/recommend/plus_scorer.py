@@ -191,16 +191,20 @@ class PlusScorer(TextScorer):
             return text, ""
         return split_refusals(text, self.negated_names)
 
-    def log_normalizers(self, logits: np.ndarray) -> np.ndarray:
+    def log_normalizers(
+        self, logits: np.ndarray, of_items: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return the logs by which the memory makes shares of what the towers expect.
 
         Args:
             logits (numpy.ndarray): Scaled embeddings of requests, float32 ``[n, size]``.
+            of_items (numpy.ndarray, optional): Where to put their inner products with all
+                items, float32 ``[n, n_items]``.
 
         Returns:
             numpy.ndarray: float32 ``[n]``, each from the embeddings of all items.
         """
-        return log_normalizer(logits, self.embeddings, self.log_popularity)
+        return log_normalizer(logits, self.embeddings, self.log_popularity, of_items)
 
     def encode(
         self,
@@ -240,11 +244,16 @@ class PlusScorer(TextScorer):
             of_parts["refused_words"] = self.refused_words.of(list(refusal))
             of_parts["refused_words"] *= self._weight("refused_words")
             corrections.append(of_parts["refused_words"])
+        known = {}
         if self.memory is not None:
-            log_normalizers = log_normalizers or self.log_normalizers
-            constant = self._remember(
-                asked, logits, log_normalizers, frozen, of_parts, w
-            )
+            if log_normalizers:
+                normalizer = log_normalizers(logits)
+            else:  # reads the embeddings of all items, which scores then need not
+                of_items = np.empty((n, self.n_items), dtype=np.float32)
+                normalizer = self.log_normalizers(logits, of_items)
+                if not refuses:
+                    known[0] = np.multiply(of_items, w["text"][:, None], out=of_items)
+            constant = self._remember(asked, logits, normalizer, frozen, of_parts, w)
             queries.append(of_parts["popularity"] + of_parts["of_new"])
             corrections += [of_parts[name] for name in self._counted]
         if "zero_shot" in w:
@@ -264,18 +273,18 @@ class PlusScorer(TextScorer):
             of_pairs.data *= self._weight_of_items(name)[of_pairs.indices]
             of_parts[name] = of_pairs
             corrections.append(of_pairs)
-        return Batch(asked, tuple(queries), constant, total(corrections), of_parts)
+        added = total(corrections)
+        return Batch(asked, tuple(queries), constant, added, of_parts, known)
 
     @property
     def _counted(self):
         """The terms that add counts to what the towers expect."""
         return [name for name in ("memory", "similar_requests") if name in self.weights]
 
-    def _remember(self, asked, logits, log_normalizers, frozen, of_parts, w):
+    def _remember(self, asked, logits, normalizer, frozen, of_parts, w):
         """Return the constants, ``[n]``; note the queries of the columns of the memory,
         ``[n, 4]``, and what the counts of each term add, csr ``[n, n_items]``."""
         memory = self.memory
-        normalizer = log_normalizers(logits)
         popularity = w["prior"] + w["popularity"]
         of_columns = popularity, np.zeros_like(popularity), w["unchosen"], w["seldom"]
         of_parts["popularity"] = np.stack(of_columns, axis=1)

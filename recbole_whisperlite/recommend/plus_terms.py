@@ -88,7 +88,10 @@ class Memory:
 
 
 def log_normalizer(
-    text: np.ndarray, embeddings: np.ndarray, log_popularity: np.ndarray
+    text: np.ndarray,
+    embeddings: np.ndarray,
+    log_popularity: np.ndarray,
+    logits: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the log of the sum of ``popularity * exp(logits)`` over items, float32
     ``[n]``; 0 if there are no items.
@@ -98,14 +101,19 @@ def log_normalizer(
         embeddings (numpy.ndarray): Of the items, ``[n_items, size]``; read in blocks.
         log_popularity (numpy.ndarray): Of the items, ``[n_items]``; minus infinity for
             those that are left out.
+        logits (numpy.ndarray, optional): Where to put the inner products of the first
+            two, float32 ``[n, n_items]``.
     """
-    if not np.isfinite(log_popularity).any():
-        return np.zeros(len(text), dtype=np.float32)
     embeddings, step = np.asarray(embeddings), max(_MOST_LOGITS // max(len(text), 1), 1)
-    sums = []
+    sums = [np.full(len(text), -np.inf, dtype=np.float32)]
     for begin in range(0, len(embeddings), step):
         of_block = slice(begin, begin + step)
-        sums.append(log_sum(text @ embeddings[of_block].T + log_popularity[of_block]))
+        found = text @ embeddings[of_block].T
+        if logits is not None:
+            logits[:, of_block] = found
+        sums.append(log_sum(found + log_popularity[of_block]))
+    if not np.isfinite(log_popularity).any():
+        return np.zeros(len(text), dtype=np.float32)
     return log_sum(np.stack(sums, axis=1))
 
 

@@ -51,6 +51,8 @@ class Batch:
         constant (numpy.ndarray): float32 ``[n]``.
         corrections (scipy.sparse.csr_matrix): float32 ``[n, n_items]``.
         of_parts (dict): What :meth:`Scorer.parts` needs besides.
+        products (dict): The inner products of a query with all rows of its block, float32
+            ``[n, n_items]``, by the number of the block, where they are known already.
     """
 
     asked: Asked
@@ -58,6 +60,7 @@ class Batch:
     constant: np.ndarray
     corrections: csr_matrix
     of_parts: dict = dataclasses.field(default_factory=dict)
+    products: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class NewItems(NamedTuple):
@@ -197,8 +200,10 @@ class LinearScorer(Scorer):
         other while these are in the cache.
         """
         n = len(batch.asked.requests)
-        result = np.zeros((n, self.n_items), dtype=np.float32)
-        parts = self._asked_parts(batch)
+        result = np.repeat(batch.constant[:, None], self.n_items, axis=1)
+        for known in batch.products.values():
+            result += known
+        parts = self._asked_parts(batch, batch.products)
         for begin in range(0, self.n_items, _BLOCK):
             of_block = slice(begin, begin + _BLOCK)
             for query, rows, factor in parts:
@@ -206,7 +211,6 @@ class LinearScorer(Scorer):
                 if factor is not None:
                     inner *= factor[of_block]
                 result[:, of_block] += inner
-        result += batch.constant[:, None]
         return result
 
     def inner_at(self, batch: Batch, row: np.ndarray, item: np.ndarray) -> np.ndarray:
@@ -233,14 +237,15 @@ class LinearScorer(Scorer):
                     result[of_block] += inner
         return result
 
-    def _asked_parts(self, batch):
-        """Return the queries that play a part, each with its rows and factor."""
-        parts = zip(batch.queries, self.blocks, self.factors)
+    def _asked_parts(self, batch, without=()):
+        """Return the queries that play a part, each with its rows and factor; without those
+        of some blocks."""
+        parts = enumerate(zip(batch.queries, self.blocks, self.factors))
         # as plain arrays: each part of a memmap would be one more Python object
         return [
             (query, np.asarray(rows), factor)
-            for query, rows, factor in parts
-            if query is not None and query.any()
+            for number, (query, rows, factor) in parts
+            if number not in without and query is not None and query.any()
         ]
 
     def scores(self, batch: Batch) -> np.ndarray:

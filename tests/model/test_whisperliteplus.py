@@ -13,6 +13,7 @@ from recbole.data.interaction import Interaction
 from switches import SWITCHES
 
 from recbole_whisperlite.errors import UserError
+from recbole_whisperlite.model import whisperliteplus
 from recbole_whisperlite.model.terms import Candidates
 from recbole_whisperlite.model.whisperlite import WhisperLite
 from recbole_whisperlite.model.whisperliteplus import Batch
@@ -537,6 +538,28 @@ def test_the_items_of_a_batch_go_through_their_tower_once(use_history):
     model.items.tower.register_forward_hook(lambda *args: seen.append(len(args[1][0])))
     model.train().calculate_loss(TRAINING)
     assert seen == [7]  # all items, in one pass
+
+
+def test_requests_attend_alike_over_few_pairs_and_over_a_matrix(monkeypatch):
+    losses, gradients = [], []
+    for as_a_matrix in (0, 10**9):
+        model = build(People())
+        monkeypatch.setattr(whisperliteplus, "AS_A_MATRIX", as_a_matrix)
+        products = []
+        matmul = torch.matmul
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                torch, "matmul", lambda *a: products.append(1) or matmul(*a)
+            )
+            loss = model.train().calculate_loss(TRAINING)
+        loss.backward()
+        losses.append((loss.detach(), len(products)))
+        gradients.append([each.grad for each in model.parameters()])
+    assert losses[0][1] == losses[1][1] - 1  # the one of all requests and items
+    assert_close_relative(losses[0][0], losses[1][0])
+    for each, other in zip(*gradients):
+        if each is not None:
+            assert_close_relative(each, other, size=10)
 
 
 def test_what_is_made_new_has_no_counts():

@@ -281,6 +281,24 @@ def test_the_parts_of_a_score_add_up_to_it(kind):
     np.testing.assert_allclose(total, scorer.scores(batch), atol=2e-4)
 
 
+def test_products_that_encoding_needs_are_those_of_the_scores():
+    """Of all items for the normalizer of the memory, unless refusals are to be added."""
+    scorer = make("WhisperLitePlus")
+    wishes, refusing = ["red dress", "", "warm"], ["red dress", "no heels", "warm"]
+    histories = [np.array([0, 3]), np.array([], dtype=np.int64), np.array([5])]
+    batch = scorer.encode(Asked(wishes, histories))
+    assert [*batch.products] == [0]
+    without = dataclasses.replace(batch, products={})
+    scores = scorer.scores(batch)
+    np.testing.assert_allclose(scores, scorer.scores(without), rtol=1e-5, atol=1e-5)
+    assert np.array_equal(scorer.scores(batch), scores)  # it has not changed
+    batch.products[0] += 1
+    np.testing.assert_allclose(scorer.scores(batch), scores + 1, rtol=1e-5)
+    assert not scorer.encode(Asked(refusing, histories)).products
+    given = scorer.encode(Asked(wishes, histories), scorer.log_normalizers)
+    assert not given.products  # as of a store, which reads some items only
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_scores_like_its_rows_alone(kind):
     scorer = make(kind)
