@@ -6,6 +6,7 @@ A learned similarity of histories and items
 
 import torch
 import torch.nn as nn
+from scipy.sparse import identity
 
 from recbole_whisperlite.model.kept import Kept, state_of
 from recbole_whisperlite.model.score import Product, Score
@@ -53,7 +54,9 @@ class LearnedSimilarity(nn.Module):
         item_then = torch.from_numpy(item_then)
         self.register_buffer("item_then", item_then, persistent=False)
         self.dropout_prob = dropout_prob
-        self.shared = SparseRows(shared)
+        # of an item and its neighbors at once: a gradient of the table for each would be large
+        own = identity(n_then, dtype=shared.dtype, format="csr")
+        self.offset_weights = SparseRows(own + _OF_NEIGHBORS * shared)
         self.query = nn.Linear(dim, size, bias=False)
         self.key = nn.Linear(dim, size, bias=False)
         self.query_offset = nn.Embedding(n_then, size)
@@ -81,9 +84,7 @@ class LearnedSimilarity(nn.Module):
 
     def _offset(self, table, then):
         r"""Offsets of items by their ids in training, with those of their neighbors."""
-        return table(then) + _OF_NEIGHBORS * self.shared.weighted_sum(
-            then, table.weight
-        )
+        return self.offset_weights.weighted_sum(then, table.weight)
 
     def keys(self, item, is_new):
         r"""Keys and biases of items; without offsets for those that are new.

@@ -30,6 +30,9 @@ PRIOR_COUNT = 20.0
 UNSEEN = 0.1
 # The most pairs of a user's items that are counted at once: some 200 MB.
 _MOST_PAIRS = 2**24
+# The most edges of the item graph that are kept for sums over the neighbors of an item: each
+# is read with its row of a table.
+_MOST_SHARED = 2**25
 # The neighbor score above 1 / 30 is flattened by the logarithm; most cosines are below.
 _NEIGHBOR_SCALE = 30.0
 # A cell that is found among others takes as long as this many that are only written out.
@@ -607,7 +610,8 @@ def shared_users(
 
     The adjacency of the item graph in which a user joins each pair of their items with the
     weight :math:`1 / (|H_u| - 1)`, normalised on both sides by the root of the degree, as
-    the propagation of LightGCN (He et al. 2020); the largest values of each row are kept.
+    the propagation of LightGCN (He et al. 2020); the largest values of each row are kept:
+    fewer where there are so many items that there would be more than 2^25 in all.
 
     Args:
         user, item (numpy.ndarray): Of each training interaction, shape: [n_interactions]
@@ -618,7 +622,8 @@ def shared_users(
         scipy.sparse.csr_matrix: float32, shape: [n_items, n_items]
     """
     graph = _ItemGraph(user, item, (n_users, n_items), 1.0)
-    return graph.nearest(_inverse_root(graph.degree), max_neighbors)
+    most = min(max_neighbors, max(_MOST_SHARED // n_items, 1))
+    return graph.nearest(_inverse_root(graph.degree), most)
 
 
 class Transitions(nn.Module):

@@ -321,6 +321,15 @@ def test_many_pairs_of_items_are_counted_in_parts(most, monkeypatch):
     assert (shared_users(user, item, 30, 12, 3) != shared).nnz == 0
 
 
+def test_of_many_items_fewer_neighbors_are_kept_for_sums(monkeypatch):
+    rng = np.random.default_rng(0)
+    user, item = rng.integers(1, 30, 200), rng.integers(1, 12, 200)
+    monkeypatch.setattr("recbole_whisperlite.model.terms._MOST_SHARED", 12 * 3 + 11)
+    found = shared_users(user, item, 30, 12, 5)
+    assert (np.diff(found.indptr)[1:] == 3).all()
+    assert (found != shared_users(user, item, 30, 12, 3)).nnz == 0
+
+
 @pytest.mark.parametrize("candidate", [[1, 2, 3, 4, 5], [3, 2]])
 def test_the_own_choice_is_taken_out_of_the_number_of_users(candidate):
     """The denominators keep it: they belong to the items, not to the row."""

@@ -200,3 +200,22 @@ def test_training_in_mixed_precision(tiny, prepare, name):
     trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
     score, _ = trainer.fit(train, valid, saved=False, show_progress=False)
     assert 0 <= score <= 1
+
+
+@pytest.mark.parametrize("learner", ["adam", "adamw", "sgd", "adagrad", "rmsprop"])
+def test_a_step_over_a_table_at_once_is_that_of_its_numbers_one_by_one(
+    learner, trainer
+):
+    found = []
+    for fused in (True, False):
+        one, (train, valid, _) = trainer(2, "WhisperLitePlus", learner=learner)
+        before = weights(one)
+        groups = one.optimizer.param_groups
+        assert all(each.get("fused") for each in groups) == learner.startswith("adam")
+        for each in groups:
+            each["fused"] = fused and each.get("fused")
+        one.fit(train, None, saved=False, show_progress=False)
+        found.append(weights(one))
+        assert not torch.equal(found[-1], before)
+    at_once, one_by_one = (each.nan_to_num() for each in found)
+    torch.testing.assert_close(at_once, one_by_one, rtol=1e-4, atol=1e-5)
