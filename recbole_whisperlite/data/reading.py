@@ -214,6 +214,13 @@ class RequestReading:
 
     def _remap_ID_all(self):
         super()._remap_ID_all()
+        # plain strings take half the memory of numpy's; some fields share their tokens
+        plain = {
+            id(tokens): {token: n for n, token in enumerate(tokens.tolist())}
+            for tokens in self.field2id_token.values()
+        }
+        for field, tokens in self.field2id_token.items():
+            self.field2token_id[field] = plain[id(tokens)]
         tokens = self.field2id_token[self.request_field]
         texts = [self._request_text[token] for token in tokens[1:]]
         codes, distinct = pd.factorize(np.array(texts, dtype=object))

@@ -7,6 +7,7 @@ never be drawn: by popularity, an item that nobody chose.
 
 import functools
 
+import numpy as np
 from recbole.sampler.sampler import AbstractSampler, Sampler
 
 from recbole_whisperlite.errors import UserError
@@ -19,16 +20,11 @@ _WAYS_OUT = (
 
 def register() -> None:
     """Wrap RecBole's samplers."""
-    find_used, sample = Sampler.get_used_ids, AbstractSampler.sample_by_key_ids
+    sample = AbstractSampler.sample_by_key_ids
 
-    @functools.wraps(find_used)
+    @functools.wraps(Sampler.get_used_ids)
     def get_used_ids(self):
-        # RecBole refuses users who chose everything even where nothing is sampled
-        n_items, self.item_num = self.item_num, None
-        try:
-            return find_used(self)
-        finally:
-            self.item_num = n_items
+        return _used_ids(self)
 
     @functools.wraps(sample)
     def sample_by_key_ids(self, key_ids, num):
@@ -43,6 +39,28 @@ def register() -> None:
 
     Sampler.get_used_ids = get_used_ids
     AbstractSampler.sample_by_key_ids = sample_by_key_ids
+
+
+def _used_ids(sampler):
+    """Return the items of each user up to each phase, as ``Sampler.get_used_ids``.
+
+    RecBole has a set for each user and phase, and an object for each interaction: some
+    kilobytes for a user. Here sets are shared by phases that add nothing, and items by
+    sets. And it refuses users who chose everything even where nothing is sampled.
+    """
+    used = {}
+    last = np.full(sampler.user_num, set(), dtype=object)
+    of_item = np.arange(sampler.item_num).astype(object)
+    for phase, dataset in zip(sampler.phases, sampler.datasets):
+        feat = dataset.inter_feat
+        user, item = (feat[f].numpy() for f in (sampler.uid_field, sampler.iid_field))
+        order, last = np.argsort(user, kind="stable"), last.copy()
+        user, item = user[order], of_item[item[order]]
+        begin = np.flatnonzero(np.diff(user, prepend=-1))
+        for n, first, end in zip(user[begin], begin, [*begin[1:], len(user)]):
+            last[n] = last[n].union(item[first:end])
+        used[phase] = last
+    return used
 
 
 def _chose_all(sampler):
