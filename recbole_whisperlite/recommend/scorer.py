@@ -13,7 +13,7 @@ from recbole_whisperlite.recommend.counts import RequestCounts
 from recbole_whisperlite.recommend.top_k import DenseSearch, dense_top_k, exact_top_k
 
 # Items whose rows are read together: what a block of them makes stays in the cache.
-_BLOCK = 2**15
+_BLOCK = 2**13
 
 
 class Asked(NamedTuple):
