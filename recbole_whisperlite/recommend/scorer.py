@@ -199,7 +199,6 @@ class LinearScorer(Scorer):
         The rows are read once, block by block: two queries of the same rows follow each
         other while these are in the cache.
         """
-        n = len(batch.asked.requests)
         result = np.repeat(batch.constant[:, None], self.n_items, axis=1)
         for known in batch.products.values():
             result += known
