@@ -9,6 +9,7 @@ and export. Peak memory is that of the process from the start of a step to its e
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
@@ -42,13 +43,30 @@ def _peak():
             return round(int(line.split()[1]) * 1024 / GB, 2)
 
 
-def measure(folder, model, settings):
+class Beginning:
+    """The first batches of a dataloader, as an epoch."""
+
+    def __init__(self, loader, n_batches):
+        self._loader, self._n_batches = loader, n_batches
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+    def __len__(self):
+        return min(self._n_batches, len(self._loader))
+
+    def __iter__(self):
+        return itertools.islice(self._loader, self._n_batches)
+
+
+def measure(folder, model, settings, n_batches=None):
     """Return the figures of each step.
 
     Args:
         folder (Path): The dataset's folder.
         model (str): Its name.
         settings (dict): On top of those of the measurement.
+        n_batches (int): How many batches of the epoch are run. Default: all
     """
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
@@ -82,6 +100,8 @@ def measure(folder, model, settings):
     model_class = get_model(model)
     network = steps("model", lambda: model_class(config, train._dataset))
     trainer = get_trainer(config["MODEL_TYPE"], model)(config, network)
+    steps.found["batches"] = len(train)
+    train = Beginning(train, n_batches) if n_batches else train
     steps("epoch", lambda: trainer._train_epoch(train, 0))
     steps(
         "evaluation",
@@ -104,6 +124,9 @@ def main():
         "--settings", default="{}", help="json, on top of the usual ones"
     )
     parser.add_argument("--queries", type=int, default=10_000)
+    parser.add_argument(
+        "--batches", type=int, help="only so many batches of the epoch are run"
+    )
     args = parser.parse_args()
     folder = args.folder.absolute() / f"big-{args.items}-{args.interactions}"
     if not folder.is_dir():
@@ -113,7 +136,7 @@ def main():
     split = {"RS": [1 - 2 * share, share, share]}
     eval_args = {"split": split, "order": "TO", "group_by": None, "mode": "full"}
     settings = {"eval_args": eval_args, **json.loads(args.settings)}
-    found = measure(folder, args.model, settings)
+    found = measure(folder, args.model, settings, args.batches)
     print(json.dumps({**vars(args), "folder": str(folder), **found}, default=str))
 
 
