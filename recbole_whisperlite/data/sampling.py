@@ -22,10 +22,6 @@ def register() -> None:
     """Wrap RecBole's samplers."""
     sample = AbstractSampler.sample_by_key_ids
 
-    @functools.wraps(Sampler.get_used_ids)
-    def get_used_ids(self):
-        return _used_ids(self)
-
     @functools.wraps(sample)
     def sample_by_key_ids(self, key_ids, num):
         if getattr(self, "_checked", None) is not self.used_ids:
@@ -37,7 +33,7 @@ def register() -> None:
             )
         return sample(self, key_ids, num)
 
-    Sampler.get_used_ids = get_used_ids
+    Sampler.get_used_ids = functools.wraps(Sampler.get_used_ids)(_used_ids)
     AbstractSampler.sample_by_key_ids = sample_by_key_ids
 
 

@@ -54,7 +54,7 @@ class LearnedSimilarity(nn.Module):
         item_then = torch.from_numpy(item_then)
         self.register_buffer("item_then", item_then, persistent=False)
         self.dropout_prob = dropout_prob
-        # of an item and its neighbors at once: a gradient of the table for each would be large
+        # own and neighbors' in one sum: its gradient is as large as the table
         own = identity(n_then, dtype=shared.dtype, format="csr")
         self.offset_weights = SparseRows(own + _OF_NEIGHBORS * shared)
         self.query = nn.Linear(dim, size, bias=False)

@@ -191,20 +191,20 @@ class PlusScorer(TextScorer):
             return text, ""
         return split_refusals(text, self.negated_names)
 
-    def log_normalizers(
-        self, logits: np.ndarray, of_items: np.ndarray | None = None
-    ) -> np.ndarray:
+    def log_normalizers(self, logits: np.ndarray) -> np.ndarray:
         """Return the logs by which the memory makes shares of what the towers expect.
 
         Args:
             logits (numpy.ndarray): Scaled embeddings of requests, float32 ``[n, size]``.
-            of_items (numpy.ndarray, optional): Where to put their inner products with all
-                items, float32 ``[n, n_items]``.
 
         Returns:
             numpy.ndarray: float32 ``[n]``, each from the embeddings of all items.
         """
-        return log_normalizer(logits, self.embeddings, self.log_popularity, of_items)
+        return log_normalizer(self._of_items(logits), self.log_popularity)
+
+    def _of_items(self, logits):
+        """Return the inner products with the embeddings of all items, ``[n, n_items]``."""
+        return logits @ np.asarray(self.embeddings).T
 
     def encode(
         self,
@@ -249,10 +249,10 @@ class PlusScorer(TextScorer):
             if log_normalizers:
                 normalizer = log_normalizers(logits)
             else:  # reads the embeddings of all items, which scores then need not
-                of_items = np.empty((n, self.n_items), dtype=np.float32)
-                normalizer = self.log_normalizers(logits, of_items)
+                of_items = self._of_items(logits)
+                normalizer = log_normalizer(of_items, self.log_popularity)
                 if not refuses:
-                    known[0] = np.multiply(of_items, w["text"][:, None], out=of_items)
+                    known[0] = of_items * w["text"][:, None]
             constant = self._remember(asked, logits, normalizer, frozen, of_parts, w)
             queries.append(of_parts["popularity"] + of_parts["of_new"])
             corrections += [of_parts[name] for name in self._counted]

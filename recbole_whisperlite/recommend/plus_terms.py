@@ -87,33 +87,22 @@ class Memory:
         )
 
 
-def log_normalizer(
-    text: np.ndarray,
-    embeddings: np.ndarray,
-    log_popularity: np.ndarray,
-    logits: np.ndarray | None = None,
-) -> np.ndarray:
+def log_normalizer(logits: np.ndarray, log_popularity: np.ndarray) -> np.ndarray:
     """Return the log of the sum of ``popularity * exp(logits)`` over items, float32
     ``[n]``; 0 if there are no items.
 
     Args:
-        text (numpy.ndarray): Scaled embeddings of the requests, ``[n, size]``.
-        embeddings (numpy.ndarray): Of the items, ``[n_items, size]``; read in blocks.
+        logits (numpy.ndarray): Inner products of scaled embeddings of requests with those
+            of items, float32 ``[n, n_items]``.
         log_popularity (numpy.ndarray): Of the items, ``[n_items]``; minus infinity for
             those that are left out.
-        logits (numpy.ndarray, optional): Where to put the inner products of the first
-            two, float32 ``[n, n_items]``.
     """
-    embeddings, step = np.asarray(embeddings), max(_MOST_LOGITS // max(len(text), 1), 1)
-    sums = [np.full(len(text), -np.inf, dtype=np.float32)]
-    for begin in range(0, len(embeddings), step):
-        of_block = slice(begin, begin + step)
-        found = text @ embeddings[of_block].T
-        if logits is not None:
-            logits[:, of_block] = found
-        sums.append(log_sum(found + log_popularity[of_block]))
     if not np.isfinite(log_popularity).any():
-        return np.zeros(len(text), dtype=np.float32)
+        return np.zeros(len(logits), dtype=np.float32)
+    step, sums = max(_MOST_LOGITS // max(len(logits), 1), 1), []
+    for begin in range(0, logits.shape[1], step):
+        of_block = slice(begin, begin + step)
+        sums.append(log_sum(logits[:, of_block] + log_popularity[of_block]))
     return log_sum(np.stack(sums, axis=1))
 
 
